@@ -1,0 +1,147 @@
+//! What flows from ingest to package: the vocabulary between the two rooms.
+//!
+//! A source (test card, file, camera, RTMP publisher, SRT) yields elementary streams as [`Packet`]s of
+//! described [`Codec`]s. The pipeline (normalise, pass through or transcode) turns them into [`Event`]s.
+//! The packager reads nothing else.
+
+use bytes::Bytes;
+
+/// A codec of an elementary stream, with what a decoder needs to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// H.264; `avcc` is the AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1).
+    H264 { avcc: Bytes },
+    /// HEVC; `hvcc` is the HEVCDecoderConfigurationRecord (ISO/IEC 14496-15 §8.3.3.1).
+    Hevc { hvcc: Bytes },
+    /// AV1; `av1c` is the AV1CodecConfigurationRecord (AV1-ISOBMFF §2.3).
+    Av1 { av1c: Bytes },
+    /// AAC; `config` is the AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1).
+    Aac { config: Bytes },
+    /// Opus; `head` is the OpusHead packet (RFC 7845 §5.1).
+    Opus { head: Bytes },
+    /// Anything else, by FFmpeg's name; it can only be transcoded.
+    Other { name: String, extradata: Bytes },
+}
+
+/// What kind of elementary stream a track is, with what only that kind has.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// `width` × `height` in pixels; `frame_rate` is nominal frames per second as (numerator, denominator).
+    Video {
+        width: u32,
+        height: u32,
+        frame_rate: (u32, u32),
+    },
+    /// `sample_rate` in hertz.
+    Audio { sample_rate: u32, channels: u16 },
+}
+
+/// Number of a track within one [`Format`]; small and dense.
+pub type TrackId = u8;
+
+/// One elementary stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Track {
+    pub id: TrackId,
+    pub codec: Codec,
+    pub kind: Kind,
+    /// Ticks per second of `dts`, `pts` and `duration`: 90,000 for video, the sample rate for audio.
+    pub timescale: u32,
+    /// Bits per second, as configured or measured; a hint for the multivariant playlist.
+    pub bit_rate: u32,
+}
+
+/// A rendition is one or two tracks muxed together; tracks may be shared between renditions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RenditionFormat {
+    /// `[a-z0-9-]{1,32}`, unique in the stream: "source", "720p", "audio".
+    pub id: String,
+    /// Video first where there is video.
+    pub tracks: Vec<TrackId>,
+    /// Why this rendition is not what the publisher sent, readable, or None when it is passed through.
+    pub transcoded: Option<String>,
+}
+
+/// All tracks and renditions from here on. All tracks share one timeline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Format {
+    pub tracks: Vec<Track>,
+    pub renditions: Vec<RenditionFormat>,
+    /// The track whose frames decide where parts and segments are cut: the source's video, or its audio when there is none.
+    pub leader: TrackId,
+}
+
+/// One coded frame. `dts` of a track never goes back and, shifted so that dts equals pts at each key frame
+/// (composition offsets may then be negative), is comparable between tracks of one [`Format`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    pub track: TrackId,
+    /// In the track's timescale, from the start of the timeline (never wraps, may start anywhere ≥ 0).
+    pub dts: i64,
+    /// `dts` plus the composition offset.
+    pub pts: i64,
+    /// In the track's timescale; 0 where the source does not say: then it lasts until the next sample.
+    pub duration: u32,
+    /// A frame that decoding can start from, and where every transcoded rendition has one as well.
+    pub key: bool,
+    /// AVCC/HVCC length-prefixed (4 bytes) NAL units, AV1 temporal unit without delimiter, or one raw audio frame.
+    pub data: Bytes,
+}
+
+/// What ingest tells the packager, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Before the first sample, and whenever anything in it changes: a new init segment behind a discontinuity.
+    Format(Format),
+    /// The timeline's second 0 is `at` on the gateway's clock; sent after each [`Event::Format`] and whenever
+    /// the timeline is anchored anew (a discontinuity). `at` is in microseconds since the Unix epoch.
+    Anchor { at: u64 },
+    /// The timeline goes on, but what follows does not join what came before (publisher returned, timestamps jumped).
+    Discontinuity { reason: String },
+    /// A coded frame.
+    Sample(Sample),
+    /// Something an operator and a viewer should read (log, API, page).
+    Notice { message: String },
+    /// The title as the publisher gives it.
+    Title { title: String },
+    /// The source has ended and is not expected back by itself.
+    End,
+}
+
+/// A packet as a source yields it, before the pipeline: microseconds, any origin, not yet to be trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// Index into the source's own list of streams.
+    pub stream: usize,
+    /// Microseconds; may jump, wrap or go back.
+    pub dts: i64,
+    /// Microseconds.
+    pub pts: i64,
+    /// Microseconds, 0 if unknown.
+    pub duration: i64,
+    pub key: bool,
+    pub data: Bytes,
+}
+
+/// One elementary stream of a source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceStream {
+    pub codec: Codec,
+    pub kind: Kind,
+    pub bit_rate: u32,
+}
+
+/// What a source (file, camera, RTMP, SRT) tells the pipeline, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceEvent {
+    /// Before the first packet and whenever a codec configuration changes mid-stream.
+    Streams(Vec<SourceStream>),
+    Packet(Packet),
+    Title(String),
+    /// The publisher went away; it may come back. `reason` is readable.
+    Gone {
+        reason: String,
+    },
+    /// The source has ended for good.
+    End,
+}
