@@ -1,0 +1,253 @@
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process};
+
+use proptest::prelude::*;
+
+use cid::Cid;
+use multibase::Base;
+
+use super::*;
+
+/// A folder of its own for one test, gone with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(test: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("meshlive-keys-{test}-{}", process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn an_alias_is_made_on_first_use_and_found_again() {
+    let folder = Folder::new("first-use");
+    let keys = Keys::open(&folder.0).unwrap();
+    let made = keys.ensure("studio").unwrap();
+    assert_eq!(made.publish_secret.len(), 32, "160 bits of base32");
+    assert_eq!(
+        keys.ensure("studio").unwrap().publish_secret,
+        made.publish_secret
+    );
+    assert_eq!(keys.find(&made.publish_secret), Some("studio".into()));
+
+    let again = Keys::open(&folder.0).unwrap().list().unwrap();
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].publish_secret, made.publish_secret);
+    assert_eq!(again[0].signing_key.public(), made.signing_key.public());
+}
+
+#[test]
+fn files_are_readable_by_their_owner_only_and_nothing_else_is_left() {
+    let folder = Folder::new("modes");
+    let keys = Keys::open(&folder.0).unwrap();
+    keys.new_alias("studio").unwrap();
+    keys.rotate("studio").unwrap();
+    let names = |path: &PathBuf| {
+        let mut names: Vec<_> = fs::read_dir(path)
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
+        names.sort();
+        names
+    };
+    let studio = folder.0.join("keys/studio");
+    assert_eq!(names(&folder.0.join("keys")), ["studio"]);
+    assert_eq!(names(&studio), ["publish.secret", "signing.key"]);
+    for name in names(&studio) {
+        let mode = fs::metadata(studio.join(name))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    assert_eq!(
+        fs::metadata(&studio).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+}
+
+#[test]
+fn a_file_that_others_could_read_is_closed_to_them() {
+    let folder = Folder::new("loose");
+    let keys = Keys::open(&folder.0).unwrap();
+    keys.new_alias("studio").unwrap();
+    let path = folder.0.join("keys/studio/publish.secret");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    keys.list().unwrap();
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+}
+
+#[test]
+fn rotating_changes_the_secret_and_never_the_name() {
+    let folder = Folder::new("rotate");
+    let keys = Keys::open(&folder.0).unwrap();
+    let old = keys.new_alias("studio").unwrap();
+    let new = keys.rotate("studio").unwrap();
+    assert_ne!(old.publish_secret, new.publish_secret);
+    assert_eq!(old.signing_key.public(), new.signing_key.public());
+    assert_eq!(keys.find(&old.publish_secret), None);
+    assert_eq!(keys.find(&new.publish_secret), Some("studio".into()));
+}
+
+#[test]
+fn a_change_by_another_process_is_seen_within_the_refresh_time() {
+    let folder = Folder::new("other-process");
+    let server = Keys::open(&folder.0).unwrap();
+    let command = Keys::open(&folder.0).unwrap();
+    let old = command.new_alias("studio").unwrap();
+    let new = command.rotate("studio").unwrap();
+    std::thread::sleep(REFRESH + Duration::from_millis(100));
+    assert_eq!(server.find(&new.publish_secret), Some("studio".into()));
+    assert_eq!(server.find(&old.publish_secret), None);
+}
+
+#[test]
+fn what_is_there_is_not_made_again_and_what_is_not_cannot_be_changed() {
+    let folder = Folder::new("exists");
+    let keys = Keys::open(&folder.0).unwrap();
+    keys.new_alias("studio").unwrap();
+    assert!(matches!(keys.new_alias("studio"), Err(Error::Exists(_))));
+    assert!(matches!(keys.rotate("stage"), Err(Error::Unknown(_))));
+    assert!(matches!(keys.remove("stage"), Err(Error::Unknown(_))));
+    keys.remove("studio").unwrap();
+    assert!(matches!(keys.remove("studio"), Err(Error::Unknown(_))));
+    assert!(keys.list().unwrap().is_empty());
+}
+
+#[test]
+fn a_lost_signing_key_is_an_error_and_never_silently_another_name() {
+    let folder = Folder::new("lost");
+    Keys::open(&folder.0).unwrap().new_alias("studio").unwrap();
+    let path = folder.0.join("keys/studio/signing.key");
+    fs::remove_file(&path).unwrap();
+    let error = Keys::open(&folder.0).err().unwrap().to_string();
+    assert!(
+        error.contains("signing.key: missing: put it back"),
+        "{error}"
+    );
+    fs::write(&path, b"not a key").unwrap();
+    let error = Keys::open(&folder.0).err().unwrap().to_string();
+    assert!(error.contains("not an Ed25519 key"), "{error}");
+}
+
+#[test]
+fn a_lost_secret_is_made_anew_and_a_weak_one_refused() {
+    let folder = Folder::new("weak");
+    let keys = Keys::open(&folder.0).unwrap();
+    let old = keys.new_alias("studio").unwrap();
+    let path = folder.0.join("keys/studio/publish.secret");
+    fs::remove_file(&path).unwrap();
+    assert_ne!(keys.list().unwrap()[0].publish_secret, old.publish_secret);
+    for weak in [
+        "",
+        "1234",
+        "a secret with spaces in it and more",
+        &"x".repeat(5000),
+    ] {
+        fs::write(&path, weak).unwrap();
+        let error = keys.list().err().unwrap().to_string();
+        assert!(error.contains("22 to 128 characters"), "{error}");
+        // A running gateway keeps what it knew.
+        assert_eq!(keys.find("1234"), None);
+    }
+}
+
+#[test]
+fn a_guess_is_never_found() {
+    let folder = Folder::new("guess");
+    let keys = Keys::open(&folder.0).unwrap();
+    let secret = keys.new_alias("studio").unwrap().publish_secret;
+    keys.new_alias("stage").unwrap();
+    let long = secret.clone() + &"x".repeat(100_000);
+    for guess in [
+        "",
+        "studio",
+        "../studio",
+        &secret[1..],
+        &secret.to_uppercase(),
+        &long,
+    ] {
+        assert_eq!(keys.find(guess), None);
+    }
+}
+
+#[test]
+fn aliases_that_are_possible() {
+    for alias in [
+        "a",
+        "7",
+        "studio",
+        "studio-2",
+        "k51",
+        "bafy",
+        &"a".repeat(64),
+    ] {
+        assert_eq!(check_alias(alias), Ok(()), "{alias}");
+    }
+}
+
+#[test]
+fn aliases_that_are_not_possible_with_the_reason() {
+    let name = Cid::new_v1(
+        0x72,
+        Keypair::generate_ed25519().public().to_peer_id().into(),
+    )
+    .to_string_of_base(Base::Base36Lower)
+    .unwrap();
+    assert!(name.starts_with("k51") && name.len() <= MAX_ALIAS_BYTES);
+    let cases = [
+        ("", "cannot be empty"),
+        ("..", "holds '.' (U+002E)"),
+        ("../../etc/passwd", "holds '.' (U+002E)"),
+        ("a/b", "holds '/' (U+002F)"),
+        ("a\\b", "U+005C"),
+        ("a\0b", "U+0000"),
+        ("-rf", "from the second character on"),
+        ("Studio", "holds 'S'"),
+        ("st\u{443}dio", "(U+0443)"),
+        ("ｓtudio", "(U+FF53)"),
+        ("a\u{202e}b", "(U+202E)"),
+        ("studio ", "(U+0020)"),
+        ("watch", "used by the gateway itself"),
+        (&"a".repeat(65), "has 65 bytes: at most 64"),
+        (&"a".repeat(10_240), "has 10240 bytes"),
+        (&"é".repeat(10_240), "has 20480 bytes"),
+        (&name, "reads as a stream's name"),
+    ];
+    for (alias, reason) in cases {
+        let error = check_alias(alias).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+        assert!(error.len() < 400 && !error.contains('\u{202e}'), "{error}");
+    }
+}
+
+#[test]
+fn a_refused_alias_touches_no_file() {
+    let folder = Folder::new("traversal");
+    let keys = Keys::open(&folder.0).unwrap();
+    fs::create_dir(folder.0.join("victim")).unwrap();
+    assert!(matches!(keys.ensure("../victim"), Err(Error::Alias(_))));
+    assert!(matches!(keys.rotate("../victim"), Err(Error::Alias(_))));
+    assert!(matches!(keys.remove("../victim"), Err(Error::Alias(_))));
+    assert!(folder.0.join("victim").exists());
+}
+
+proptest! {
+    #[test]
+    fn any_string_is_judged_and_what_passes_is_a_plain_name(alias in ".*") {
+        if check_alias(&alias).is_ok() {
+            prop_assert!(alias.len() <= 64 && !alias.starts_with('-'));
+            prop_assert!(alias.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')));
+        }
+    }
+}
