@@ -1,1 +1,232 @@
-//! Every setting.
+//! Every setting: one TOML file, composed of what each room declares for itself.
+//!
+//! A room's `Settings` is a struct with `#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]` and
+//! `#[serde(default, deny_unknown_fields)]`, a `Default` that works unchanged, and a doc comment on each field: that
+//! comment is what `config print` shows (see [`print`]), so it says the unit and the bounds. No `Option`s: every
+//! setting has a value. Durations are [`value::duration`], listening addresses [`value::Address`].
+//! Where not every value makes sense, `fn check(&self) -> Result<(), Nonsense>` beside it says so.
+
+pub mod print;
+pub mod value;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use value::Address;
+
+/// No configuration is longer than this; whatever is, is not one.
+pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
+/// Everything an operator can set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Folder with the keys, the journals and the pinned parts. It is made when it does not exist.
+    pub data: PathBuf,
+    /// The URL under which viewers reach this gateway, where that is not the address it listens on:
+    /// "http://node.mesh/" behind a reverse proxy, for example. Empty: the address.
+    pub public_url: String,
+    /// What is shown from the start: "testcard", a file or URL that FFmpeg reads, or "v4l2:/dev/video0";
+    /// each may carry ?name=ALIAS&title=TITLE&loop=1. Publishers (RTMP, SRT) come beside these.
+    pub inputs: Vec<String>,
+    /// Where the gateway listens: IP:PORT, port 0 for any free one, "off" for not at all.
+    pub listen: Listen,
+    /// What is known beforehand of single streams, by alias: a table [streams.ALIAS] each.
+    pub streams: BTreeMap<String, StreamSettings>,
+}
+
+/// The listeners.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// Page, playlists, parts and API (TCP). Never "off".
+    pub http: Address,
+    /// Publishers over RTMP: OBS, ffmpeg (TCP).
+    pub rtmp: Address,
+    /// Publishers over SRT (UDP).
+    pub srt: Address,
+    /// Other gateways, over TCP. Nothing listens here yet: it starts with P2P.
+    pub p2p_tcp: Address,
+    /// Other gateways, over QUIC (UDP). Nothing listens here yet: it starts with P2P.
+    pub p2p_quic: Address,
+    /// Viewers, over WebRTC (UDP). Nothing listens here yet: it starts with P2P.
+    pub p2p_webrtc: Address,
+    /// Tells viewers their own address (UDP). Nothing listens here yet: it starts with P2P.
+    pub stun: Address,
+}
+
+/// What an operator says about one stream.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamSettings {
+    /// Shown instead of the title that the publisher gives. Empty: the publisher's.
+    pub title: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: user_data_folder(),
+            public_url: String::new(),
+            inputs: vec!["testcard".into()],
+            listen: Listen::default(),
+            streams: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            http: Address::loopback(8080),
+            rtmp: Address::loopback(1935),
+            srt: Address::OFF,
+            p2p_tcp: Address::OFF,
+            p2p_quic: Address::OFF,
+            p2p_webrtc: Address::OFF,
+            stun: Address::OFF,
+        }
+    }
+}
+
+/// A setting that cannot be meant: which, what it says, and what would make sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} = {value:?} makes no sense: {remedy}")]
+pub struct Nonsense {
+    /// Dotted, as in the file: `listen.http`.
+    pub setting: String,
+    /// As it was given.
+    pub value: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+impl Nonsense {
+    /// `setting` is dotted as in the file.
+    pub fn new(
+        setting: impl Into<String>,
+        value: impl ToString,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            setting: setting.into(),
+            value: value.to_string(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+/// Why there is no configuration. Each message is one line and names the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is not there, not readable, too long or not text.
+    #[error(
+        "config {path:?} cannot be read: {reason}; `meshlive-gateway config print` writes a complete one"
+    )]
+    Unreadable { path: PathBuf, reason: String },
+    /// Not TOML, or a setting that does not exist or has another type.
+    #[error(
+        "config {path:?} line {line} ({text:?}): {reason}; `meshlive-gateway config print` shows every setting and its form"
+    )]
+    Wrong {
+        path: PathBuf,
+        line: usize,
+        text: String,
+        reason: String,
+    },
+    /// Well formed, but not meant.
+    #[error(transparent)]
+    Nonsense(#[from] Nonsense),
+}
+
+impl Config {
+    /// Reads and checks a file; the settings it does not mention keep their defaults.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let unreadable = |reason: String| Error::Unreadable {
+            path: path.into(),
+            reason,
+        };
+        let file = std::fs::File::open(path).map_err(|e| unreadable(e.to_string()))?;
+        let mut bytes = Vec::new();
+        let limit = file.take(MAX_CONFIG_BYTES + 1).read_to_end(&mut bytes);
+        limit.map_err(|e| unreadable(e.to_string()))?;
+        if bytes.len() as u64 > MAX_CONFIG_BYTES {
+            return Err(unreadable(format!("longer than {MAX_CONFIG_BYTES} bytes")));
+        }
+        let text = String::from_utf8(bytes)
+            .map_err(|e| unreadable(format!("not text (UTF-8) {}", e.utf8_error())))?;
+        let config = Self::parse(&text, path)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Parses without [`check`](Self::check); `path` is only for the message.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
+        toml::from_str(text).map_err(|error| {
+            let at = error.span().map_or(0, |s| s.start.min(text.len()));
+            let line = text.as_bytes()[..at]
+                .iter()
+                .filter(|&&b| b == b'\n')
+                .count();
+            let shown = text.lines().nth(line).unwrap_or("").trim();
+            Error::Wrong {
+                path: path.into(),
+                line: line + 1,
+                text: shown.chars().take(80).collect(),
+                reason: error.message().replace('\n', " "),
+            }
+        })
+    }
+
+    /// Whether the settings can be meant, each by itself and all together.
+    pub fn check(&self) -> Result<(), Nonsense> {
+        if self.data.as_os_str().is_empty() {
+            return Err(Nonsense::new(
+                "data",
+                "",
+                "give a folder that can be written",
+            ));
+        }
+        if self.listen.http == Address::OFF {
+            return Err(Nonsense::new(
+                "listen.http",
+                "off",
+                "viewers come in over HTTP; give IP:PORT such as 127.0.0.1:8080",
+            ));
+        }
+        let url = &self.public_url;
+        let after = (url.strip_prefix("http://")).or_else(|| url.strip_prefix("https://"));
+        if !url.is_empty() && after.is_none_or(|rest| rest.trim_matches('/').is_empty()) {
+            return Err(Nonsense::new(
+                "public_url",
+                url,
+                "give a URL such as http://node.mesh/ or leave it empty",
+            ));
+        }
+        for input in &self.inputs {
+            if input.is_empty() || input.starts_with('?') {
+                return Err(Nonsense::new(
+                    "inputs",
+                    input,
+                    "give testcard, v4l2:/dev/video0, or a file or URL that FFmpeg reads",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `$XDG_DATA_HOME/meshlive`, `~/.local/share/meshlive`, or `./meshlive-data` for a user without a home.
+fn user_data_folder() -> PathBuf {
+    let folder = |name| std::env::var_os(name).map(PathBuf::from);
+    (folder("XDG_DATA_HOME").filter(|p| p.is_absolute()))
+        .or_else(|| folder("HOME").map(|home| home.join(".local/share")))
+        .map_or_else(|| "meshlive-data".into(), |data| data.join("meshlive"))
+}
+
+#[cfg(test)]
+mod tests;
