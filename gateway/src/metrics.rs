@@ -1,1 +1,207 @@
-//! Prometheus.
+//! What `/metrics` tells Prometheus: every counter of the gateway, with its unit and its labels.
+//!
+//! One `Metrics` is made at start and shared; each room counts what it does itself. The label `stream` is the stream's
+//! name (`k51…`), as in the API. Labels only take values that the operator or the code chose, never a remote.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+/// What a body sent over HTTP was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Parts, segments and init segments: media.
+    Part,
+    /// Playlists, rendered here.
+    Playlist,
+    /// Announcements and manifests, signed.
+    Announcement,
+    /// The page, its scripts and pictures.
+    Page,
+    /// Everything else: API, metrics, errors.
+    Other,
+}
+
+impl EncodeLabelValue for Kind {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
+        let name = match self {
+            Kind::Part => "part",
+            Kind::Playlist => "playlist",
+            Kind::Announcement => "announcement",
+            Kind::Page => "page",
+            Kind::Other => "other",
+        };
+        EncodeLabelValue::encode(&name, encoder)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StreamLabel {
+    stream: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RenditionLabel {
+    stream: String,
+    rendition: String,
+}
+
+/// Every counter of this gateway.
+pub struct Metrics {
+    registry: Registry,
+    sent: [Counter; 5],
+    viewers: Family<StreamLabel, Gauge>,
+    parts: Family<RenditionLabel, Counter>,
+    ingest_lag: Family<StreamLabel, Gauge<f64, AtomicU64>>,
+    store_bytes: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All counters, at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let sent = Family::<KindLabel, Counter>::default();
+        let viewers = Family::<StreamLabel, Gauge>::default();
+        let parts = Family::<RenditionLabel, Counter>::default();
+        let ingest_lag = Family::<StreamLabel, Gauge<f64, AtomicU64>>::default();
+        let store_bytes = Gauge::default();
+        // The registry adds `_total` to counters itself.
+        registry.register(
+            "meshlive_http_sent_bytes",
+            "Bytes of HTTP bodies and WebSocket messages sent",
+            sent.clone(),
+        );
+        registry.register(
+            "meshlive_viewers",
+            "Viewers of a stream at the moment",
+            viewers.clone(),
+        );
+        registry.register("meshlive_parts_published", "Parts announced", parts.clone());
+        registry.register(
+            "meshlive_ingest_lag_seconds",
+            "How late the newest part was announced after the end of its media",
+            ingest_lag.clone(),
+        );
+        registry.register(
+            "meshlive_store_bytes",
+            "Bytes in the pin store on disk",
+            store_bytes.clone(),
+        );
+        // Looked up once, so that counting a body takes no lock.
+        let sent = [
+            Kind::Part,
+            Kind::Playlist,
+            Kind::Announcement,
+            Kind::Page,
+            Kind::Other,
+        ]
+        .map(|kind| sent.get_or_create_owned(&KindLabel { kind }));
+        Self {
+            registry,
+            sent,
+            viewers,
+            parts,
+            ingest_lag,
+            store_bytes,
+        }
+    }
+
+    /// `bytes` of a body of this kind went out.
+    pub fn sent(&self, kind: Kind, bytes: usize) {
+        self.sent[kind as usize].inc_by(bytes as u64);
+    }
+
+    /// How many bytes of this kind went out since start.
+    pub fn sent_bytes(&self, kind: Kind) -> u64 {
+        self.sent[kind as usize].get()
+    }
+
+    /// How many viewers a stream has.
+    pub fn viewers(&self, stream: &str, viewers: usize) {
+        self.viewers
+            .get_or_create(&StreamLabel {
+                stream: stream.into(),
+            })
+            .set(viewers as i64);
+    }
+
+    /// A part was announced.
+    pub fn part_published(&self, stream: &str, rendition: &str) {
+        self.parts
+            .get_or_create(&RenditionLabel {
+                stream: stream.into(),
+                rendition: rendition.into(),
+            })
+            .inc();
+    }
+
+    /// Seconds from the end of the newest part's media, on the gateway's clock, to its announcement.
+    pub fn ingest_lag(&self, stream: &str, seconds: f64) {
+        self.ingest_lag
+            .get_or_create(&StreamLabel {
+                stream: stream.into(),
+            })
+            .set(seconds);
+    }
+
+    /// How many bytes the pin store takes on disk.
+    pub fn store_bytes(&self, bytes: u64) {
+        self.store_bytes.set(bytes as i64);
+    }
+
+    /// All of it, in OpenMetrics' text format 1.0.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a String cannot fail");
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_labels_and_values_are_those_of_the_contract() {
+        let metrics = Metrics::new();
+        metrics.sent(Kind::Part, 150_000);
+        metrics.sent(Kind::Announcement, 7);
+        metrics.sent(Kind::Announcement, 1);
+        metrics.viewers("k51x", 3);
+        metrics.part_published("k51x", "720p");
+        metrics.part_published("k51x", "720p");
+        metrics.ingest_lag("k51x", 0.25);
+        metrics.store_bytes(9);
+        let text = metrics.render();
+        for line in [
+            r#"meshlive_http_sent_bytes_total{kind="part"} 150000"#,
+            r#"meshlive_http_sent_bytes_total{kind="announcement"} 8"#,
+            r#"meshlive_http_sent_bytes_total{kind="page"} 0"#,
+            r#"meshlive_viewers{stream="k51x"} 3"#,
+            r#"meshlive_parts_published_total{stream="k51x",rendition="720p"} 2"#,
+            r#"meshlive_ingest_lag_seconds{stream="k51x"} 0.25"#,
+            "meshlive_store_bytes 9",
+        ] {
+            assert!(
+                text.lines().any(|l| l == line),
+                "{line} is missing in\n{text}"
+            );
+        }
+        assert_eq!(metrics.sent_bytes(Kind::Announcement), 8);
+    }
+}
