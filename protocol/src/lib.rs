@@ -1,13 +1,40 @@
-//! The protocol: pure, for native and wasm32.
+//! What gateways and viewers agree on: names, parts, announcements, manifests, playlists.
+//!
+//! Pure: no clock, no socket, no randomness of its own, native and wasm32 alike. `README.md` beside this
+//! crate is the normative specification; the code cites its sections.
+//!
+//! # The rooms
+//!
+//! `protocol` ← `gateway`; `protocol` ← `wasm-peer` ← `www`; the gateway embeds the built `www`. `gateway` and
+//! `wasm-peer` meet only here, `www` and `gateway` only in the gateway's URLs. No arrow runs the other way.
+//!
+//! # The walk of a part
+//!
+//! | step | room | in → out |
+//! |---|---|---|
+//! | 1 | `gateway/ingest` | publisher, camera, file or test card → encoded samples |
+//! | 2 | `gateway/package` | samples → init segments and [parts](part) of about 200 ms, grouped into segments of about 2 s |
+//! | 3 | `gateway/publish` | part → [CID](dag) → next signed [announcement](manifest); segment closed → [UnixFS file](dag::segment_file) |
+//! | 4 | `gateway/store` | on disk, written before it is announced |
+//! | 5 | `gateway/http` | announced to whoever listens, named by its number in the [playlist] |
+//! | 6 | `wasm-peer` | announcement [verified](manifest::open) (signature), bytes [verified](dag::verify) (CID) |
+//! | 7 | `www` | hls.js asks for a number → CID by the verified [window](manifest::Manifest) → bytes → screen |
+//! | 8 | `wasm-peer` → `wasm-peer` | the same step passes it on |
+//!
+//! From a stream's [name] one can verify everything: name → key → announcement → CID → bytes.
+//!
+//! # The files
+//!
+//! - [`name`], [`key`]: who a stream is
+//! - [`part`], [`dag`]: what is stored, and what it is called
+//! - [`manifest`]: what is new, and all that is live, signed
+//! - [`playlist`]: the window as HLS
 
-/// Names of streams.
-pub mod name {
-    /// A stream's IPNS name.
-    #[derive(Debug)]
-    pub struct StreamName {}
-}
-/// The live window.
-pub mod manifest {
-    /// The live window.
-    pub struct Manifest {}
-}
+pub mod dag;
+pub mod key;
+pub mod manifest;
+pub mod name;
+pub mod part;
+pub mod playlist;
+
+pub use cid::Cid;

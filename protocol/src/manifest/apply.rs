@@ -1,0 +1,361 @@
+//! The rules by which news changes the window (README §4). A manifest that is read goes through them as well.
+
+use std::sync::Arc;
+
+use cid::Cid;
+
+use super::{
+    Announcement, InitEntry, MAX_CODECS_BYTES, MAX_ID_BYTES, MAX_INITS, MAX_NEWS, MAX_NUMBER,
+    MAX_PARTS_PER_SEGMENT, MAX_RENDITIONS, Manifest, News, PartEntry, Rejected, Rendition,
+    RenditionEntry, Segment, Strand, Tracks,
+};
+use crate::{
+    dag,
+    part::{MAX_PART_BYTES, MAX_PART_MICROS},
+};
+
+impl Manifest {
+    /// Takes in the next announcement, or says why not and stays as it is.
+    ///
+    /// Its sequence must be one more than the last in the same epoch. [`Rejected::Gap`] means that a manifest is
+    /// needed; so does a new epoch, because what it begins with may differ from what is known here.
+    pub fn apply(&mut self, announcement: &Announcement) -> Result<(), Rejected> {
+        let got = (announcement.epoch, announcement.sequence);
+        let known = (self.epoch, self.sequence);
+        if got <= known {
+            return Err(Rejected::Old { got, known });
+        }
+        if got != (known.0, known.1 + 1) {
+            return Err(Rejected::Gap { got, known });
+        }
+        bounded("sequence", announcement.sequence, MAX_NUMBER)?;
+        bounded("clock", announcement.clock, MAX_NUMBER)?;
+        bounded("news", announcement.news.len() as u64, MAX_NEWS as u64)?;
+        let mut next = self.clone();
+        for news in &announcement.news {
+            next.learn(news)?;
+        }
+        next.sequence = announcement.sequence;
+        next.clock = announcement.clock;
+        next.drop_old();
+        *self = next;
+        Ok(())
+    }
+
+    fn learn(&mut self, news: &News) -> Result<(), Rejected> {
+        match news {
+            News::Rendition(rendition) => self.add_rendition(rendition.clone()),
+            News::Init {
+                rendition,
+                number,
+                cid,
+                size,
+            } => self.add_init(
+                *rendition,
+                InitEntry {
+                    number: *number,
+                    cid: *cid,
+                    size: *size,
+                },
+            ),
+            News::Segment {
+                msn,
+                start,
+                discontinuity,
+                init,
+            } => self.begin_segment(*msn, *start, *discontinuity, *init),
+            News::Part {
+                rendition,
+                msn,
+                part,
+                cid,
+                size,
+                duration,
+                independent,
+            } => {
+                let entry = PartEntry {
+                    cid: *cid,
+                    size: *size,
+                    duration: *duration,
+                    independent: *independent,
+                };
+                self.add_part(*rendition, *msn, *part, entry)
+            }
+            News::Closed {
+                rendition,
+                msn,
+                cid,
+            } => self.close(*rendition, *msn, Some(cid)),
+            News::End => {
+                self.ended = true;
+                Ok(())
+            }
+            News::Withdrawn { rendition } => self.withdraw(*rendition),
+        }
+    }
+
+    pub(super) fn add_rendition(&mut self, rendition: Rendition) -> Result<(), Rejected> {
+        let index = self
+            .rendition_index(&rendition.id)
+            .unwrap_or(self.renditions.len());
+        let broken = |why| Err(Rejected::rule("rendition", index as u64, why));
+        if index == MAX_RENDITIONS {
+            return broken("a stream has no more than 16");
+        }
+        if !is_id(&rendition.id) {
+            return broken("its id is not 1 to 32 of a-z, 0-9 and -");
+        }
+        if !is_codecs(&rendition.codecs) {
+            return broken("its codecs are not 1 to 128 printable characters without quotes");
+        }
+        if rendition.bandwidth == 0 {
+            return broken("its bandwidth is 0");
+        }
+        if !(1..=MAX_PART_MICROS).contains(&rendition.part_target) {
+            return broken("its part target is 0 or above 10 s");
+        }
+        let picture = rendition.width != 0 && rendition.height != 0;
+        let none = rendition.width == 0 && rendition.height == 0 && rendition.frame_rate == 0;
+        if if rendition.tracks == Tracks::Audio {
+            !none
+        } else {
+            !picture
+        } {
+            return broken("its size in pixels does not fit its tracks");
+        }
+        let renditions = Arc::make_mut(&mut self.renditions);
+        match renditions.get_mut(index) {
+            Some(entry) => {
+                // Parts of the old length are still in the window, and no part may be longer than PART-TARGET.
+                let part_target = rendition.part_target.max(entry.rendition.part_target);
+                entry.rendition = Rendition {
+                    part_target,
+                    ..rendition
+                };
+                entry.withdrawn = false;
+            }
+            None => renditions.push(RenditionEntry {
+                rendition,
+                withdrawn: false,
+                inits: Vec::new(),
+            }),
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_init(&mut self, rendition: u8, init: InitEntry) -> Result<(), Rejected> {
+        let entry = self.entry(rendition)?;
+        let broken = |why| Err(Rejected::rule("init segment", init.number, why));
+        if entry
+            .inits
+            .last()
+            .is_some_and(|last| last.number >= init.number)
+        {
+            return broken("numbers must go up");
+        }
+        if entry.inits.len() == MAX_INITS {
+            return broken("a window knows no more than 32 of one rendition");
+        }
+        if !is_block(&init.cid, init.size) {
+            return broken("it is not a raw block of 1 byte to 1 MiB");
+        }
+        Arc::make_mut(&mut self.renditions)[usize::from(rendition)]
+            .inits
+            .push(init);
+        Ok(())
+    }
+
+    pub(super) fn begin_segment(
+        &mut self,
+        msn: u64,
+        start: u64,
+        discontinuity: bool,
+        init: u32,
+    ) -> Result<(), Rejected> {
+        let broken = |why| Err(Rejected::rule("segment", msn, why));
+        if msn < self.next_msn || (msn > self.next_msn && !self.segments.is_empty()) {
+            return broken("its number is not the next");
+        }
+        if msn >= MAX_NUMBER || start > MAX_NUMBER {
+            return broken("its number or start is beyond 2^53 - 1");
+        }
+        if self.ended && !discontinuity {
+            return broken("only a discontinuity goes on behind the end");
+        }
+        if self.segments.back().is_some_and(|last| last.init > init) {
+            return broken("its init number goes back");
+        }
+        if self.segments.back().is_some_and(|last| last.init != init) && !discontinuity {
+            return broken("only a discontinuity changes the init segment");
+        }
+        self.segments.push_back(Arc::new(Segment {
+            msn,
+            start,
+            discontinuity,
+            init,
+            strands: Vec::new(),
+        }));
+        self.next_msn = msn + 1;
+        self.ended = false;
+        Ok(())
+    }
+
+    pub(super) fn add_part(
+        &mut self,
+        rendition: u8,
+        msn: u64,
+        part: u32,
+        entry: PartEntry,
+    ) -> Result<(), Rejected> {
+        let index = usize::from(rendition);
+        let broken = |why| Err(Rejected::rule("part", part, why));
+        let known = self.entry(rendition)?;
+        let target_micros = (u64::from(self.settings.target_duration) * 2 + 1) * 500_000;
+        if self.ended {
+            return broken("the stream has ended");
+        }
+        if known.withdrawn {
+            return broken("its rendition is withdrawn");
+        }
+        if !is_block(&entry.cid, entry.size) {
+            return broken("it is not a raw block of 1 byte to 1 MiB");
+        }
+        if entry.duration == 0 || entry.duration > known.rendition.part_target {
+            return broken("its duration is 0 or above the part target");
+        }
+        let Some(segment) = self.segment(msn) else {
+            return broken("its segment is not in the window");
+        };
+        if known.inits.iter().all(|init| init.number != segment.init) {
+            return broken("its init segment is not known");
+        }
+        let strand = segment.strand(index);
+        if strand.root.is_some() {
+            return broken("its segment is closed");
+        }
+        if strand.parts.len() as u64 != u64::from(part) {
+            return broken("its number is not the next");
+        }
+        if strand.parts.len() == MAX_PARTS_PER_SEGMENT {
+            return broken("a segment has no more than 256");
+        }
+        // RFC 8216bis §4.4.3.1: a segment's duration, rounded to the nearest second, is at most the target.
+        if strand.duration() + u64::from(entry.duration) >= target_micros {
+            return broken("its segment would last longer than the target duration");
+        }
+        let first = self.segments[0].msn;
+        let at = (msn - first) as usize;
+        if self
+            .segments
+            .iter()
+            .skip(at + 1)
+            .any(|later| !later.parts(index).is_empty())
+        {
+            return broken("a later segment of its rendition has begun");
+        }
+        if part == 0 {
+            let before = self
+                .segments
+                .iter()
+                .take(at)
+                .rev()
+                .find(|earlier| !earlier.parts(index).is_empty());
+            if before.is_some_and(|earlier| earlier.strand(index).root.is_none()) {
+                return broken("the segment before of its rendition is not closed");
+            }
+        }
+        let segment = Arc::make_mut(&mut self.segments[at]);
+        if segment.strands.len() <= index {
+            segment.strands.resize(index + 1, Strand::default());
+        }
+        segment.strands[index].parts.push(entry);
+        self.parts += 1;
+        Ok(())
+    }
+
+    /// Closes a rendition's segment; `root`, where it is given, must be the segment file of its parts.
+    pub(super) fn close(
+        &mut self,
+        rendition: u8,
+        msn: u64,
+        root: Option<&Cid>,
+    ) -> Result<(), Rejected> {
+        let index = usize::from(rendition);
+        let broken = |why| Err(Rejected::rule("segment", msn, why));
+        self.entry(rendition)?;
+        let Some(segment) = self.segment(msn) else {
+            return broken("it is not in the window");
+        };
+        let strand = segment.strand(index);
+        if strand.parts.is_empty() {
+            return broken("it has no parts");
+        }
+        if strand.root.is_some() {
+            return broken("it is closed already");
+        }
+        let leaves: Vec<_> = strand
+            .parts
+            .iter()
+            .map(|part| (part.cid, u64::from(part.size)))
+            .collect();
+        let (file, _) = dag::segment_file(&leaves);
+        if root.is_some_and(|root| *root != file) {
+            return broken("its CID is not that of the segment file over its parts");
+        }
+        let at = (msn - self.segments[0].msn) as usize;
+        Arc::make_mut(&mut self.segments[at]).strands[index].root = Some(file);
+        Ok(())
+    }
+
+    pub(super) fn withdraw(&mut self, rendition: u8) -> Result<(), Rejected> {
+        if self.entry(rendition)?.withdrawn {
+            return Err(Rejected::rule(
+                "rendition",
+                rendition,
+                "it is withdrawn already",
+            ));
+        }
+        Arc::make_mut(&mut self.renditions)[usize::from(rendition)].withdrawn = true;
+        Ok(())
+    }
+
+    fn entry(&self, rendition: u8) -> Result<&RenditionEntry, Rejected> {
+        let entry = self.renditions.get(usize::from(rendition));
+        entry.ok_or(Rejected::rule(
+            "rendition",
+            rendition,
+            "it was not announced",
+        ))
+    }
+}
+
+pub(super) fn bounded(what: &'static str, value: u64, max: u64) -> Result<(), Rejected> {
+    if value <= max {
+        Ok(())
+    } else {
+        Err(Rejected::TooBig { what, value, max })
+    }
+}
+
+/// Whether a text may be a rendition's id: it stands in URLs and playlists as it is.
+fn is_id(id: &str) -> bool {
+    (1..=MAX_ID_BYTES).contains(&id.len())
+        && id
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+}
+
+/// Whether a text may stand between the quotes of an attribute (RFC 8216bis §4.2).
+fn is_codecs(codecs: &str) -> bool {
+    (1..=MAX_CODECS_BYTES).contains(&codecs.len())
+        && codecs
+            .bytes()
+            .all(|byte| matches!(byte, b' '..=b'~') && byte != b'"')
+}
+
+fn is_block(cid: &Cid, size: u32) -> bool {
+    let raw = cid.version() == cid::Version::V1
+        && cid.codec() == dag::RAW
+        && cid.hash().code() == dag::SHA2_256;
+    raw && cid.hash().size() == 32 && (1..=MAX_PART_BYTES as u32).contains(&size)
+}

@@ -1,0 +1,334 @@
+//! The live window: what a manifest holds and how it is asked (README §5).
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use cid::Cid;
+
+use super::{MAX_INITS, MAX_PARTS, MAX_SEGMENTS, MAX_TARGET_SECONDS, MAX_WINDOW_MICROS, Rendition};
+
+/// What the publisher decides once for a stream; the same for all who render its playlists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How much stays in the window, microseconds, at most [`MAX_WINDOW_MICROS`].
+    pub window: u64,
+    /// EXT-X-TARGETDURATION, seconds, 1 to [`MAX_TARGET_SECONDS`]: no segment is longer, rounded.
+    pub target_duration: u32,
+    /// PART-HOLD-BACK, microseconds; playlists say three times PART-TARGET where that is longer.
+    pub hold_back: u64,
+}
+
+impl Default for Settings {
+    /// One minute; segments of up to 6 s, which fits key frames 4 s apart; one second of hold back.
+    fn default() -> Self {
+        Self {
+            window: 60_000_000,
+            target_duration: 6,
+            hold_back: 1_000_000,
+        }
+    }
+}
+
+/// The live window of a stream. A clone is cheap: segments are shared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest {
+    pub(super) epoch: u64,
+    pub(super) sequence: u64,
+    pub(super) clock: u64,
+    pub(super) settings: Settings,
+    pub(super) ended: bool,
+    /// Number of the next segment.
+    pub(super) next_msn: u64,
+    /// Discontinuities in segments that have left the window.
+    pub(super) discontinuities: u64,
+    pub(super) renditions: Arc<Vec<RenditionEntry>>,
+    pub(super) segments: VecDeque<Arc<Segment>>,
+    /// Parts in `segments`, of all renditions.
+    pub(super) parts: usize,
+}
+
+/// A rendition in the window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RenditionEntry {
+    /// What a player must know of it.
+    pub rendition: Rendition,
+    /// Whether it has ended while others go on.
+    pub withdrawn: bool,
+    /// Its init segments, numbers going up.
+    pub inits: Vec<InitEntry>,
+}
+
+/// An init segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InitEntry {
+    /// As in `init-{number}.mp4`.
+    pub number: u32,
+    /// Of its bytes.
+    pub cid: Cid,
+    /// Bytes.
+    pub size: u32,
+}
+
+/// A segment of all renditions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segment {
+    /// Media sequence number.
+    pub msn: u64,
+    /// Program date time of its first frame, microseconds since the Unix epoch.
+    pub start: u64,
+    /// Whether it does not join what came before.
+    pub discontinuity: bool,
+    /// Number of the init segments it needs.
+    pub init: u32,
+    pub(super) strands: Vec<Strand>,
+}
+
+/// One rendition's share of a segment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Strand {
+    /// In order; the index is the part's number.
+    pub parts: Vec<PartEntry>,
+    /// The segment file, once the segment is complete.
+    pub root: Option<Cid>,
+}
+
+/// A part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartEntry {
+    /// Of its bytes.
+    pub cid: Cid,
+    /// Bytes.
+    pub size: u32,
+    /// Microseconds.
+    pub duration: u32,
+    /// Whether decoding can start from its first frame.
+    pub independent: bool,
+}
+
+impl RenditionEntry {
+    /// The init segments that segments from `number` on can need.
+    fn inits_from(&self, number: u32) -> impl Iterator<Item = &InitEntry> {
+        self.inits.iter().filter(move |init| init.number >= number)
+    }
+}
+
+/// What a rendition without parts has of a segment.
+static NOTHING: Strand = Strand {
+    parts: Vec::new(),
+    root: None,
+};
+
+impl Segment {
+    /// What the rendition of this index has of it.
+    pub fn strand(&self, rendition: usize) -> &Strand {
+        self.strands.get(rendition).unwrap_or(&NOTHING)
+    }
+
+    /// The parts that the rendition of this index has of it, in order.
+    pub fn parts(&self, rendition: usize) -> &[PartEntry] {
+        &self.strand(rendition).parts
+    }
+
+    /// Microseconds: that of the longest rendition.
+    pub fn duration(&self) -> u64 {
+        self.strands.iter().map(Strand::duration).max().unwrap_or(0)
+    }
+
+    pub(super) fn part_count(&self) -> usize {
+        self.strands.iter().map(|strand| strand.parts.len()).sum()
+    }
+}
+
+impl Strand {
+    /// Microseconds.
+    pub fn duration(&self) -> u64 {
+        self.parts.iter().map(|part| u64::from(part.duration)).sum()
+    }
+
+    /// Bytes.
+    pub fn size(&self) -> u64 {
+        self.parts.iter().map(|part| u64::from(part.size)).sum()
+    }
+}
+
+impl Manifest {
+    /// An empty window at epoch 0, sequence 0. Settings beyond their limits are cut to them.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            epoch: 0,
+            sequence: 0,
+            clock: 0,
+            settings: Settings {
+                window: settings.window.min(MAX_WINDOW_MICROS),
+                target_duration: settings.target_duration.clamp(1, MAX_TARGET_SECONDS),
+                hold_back: settings.hold_back.min(MAX_WINDOW_MICROS),
+            },
+            ended: false,
+            next_msn: 0,
+            discontinuities: 0,
+            renditions: Arc::default(),
+            segments: VecDeque::new(),
+            parts: 0,
+        }
+    }
+
+    /// Begins an epoch, at each start of a publisher: `epoch` must be higher than any before, also those that a
+    /// lost journal knew (seconds since 1970 are a good choice). The first announcement has sequence 1.
+    /// Viewers enter it by the signed manifest.
+    pub fn begin_epoch(&mut self, epoch: u64, clock: u64) {
+        self.epoch = epoch;
+        self.sequence = 0;
+        self.clock = clock;
+    }
+
+    /// Keeps `keep` in the window from now on. The publisher's alone: set it before the first announcement, for a
+    /// viewer learns of it by the next manifest only.
+    pub fn trim(&mut self, keep: Duration) {
+        self.settings.window = u64::try_from(keep.as_micros())
+            .unwrap_or(u64::MAX)
+            .min(MAX_WINDOW_MICROS);
+        self.drop_old();
+    }
+
+    /// Highest epoch seen.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Of the last announcement in this epoch; 0 before the first.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The stream's clock at that announcement, microseconds since the Unix epoch.
+    pub fn clock(&self) -> u64 {
+        self.clock
+    }
+
+    /// Whether the stream has ended.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// What the publisher decided.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// All renditions, also withdrawn ones; the position is the index that news use.
+    pub fn renditions(&self) -> &[RenditionEntry] {
+        &self.renditions
+    }
+
+    /// The index of a rendition.
+    pub fn rendition_index(&self, id: &str) -> Option<usize> {
+        self.renditions
+            .iter()
+            .position(|entry| entry.rendition.id == id)
+    }
+
+    /// Oldest first, numbers without gaps.
+    pub fn segments(&self) -> impl DoubleEndedIterator<Item = &Segment> + ExactSizeIterator {
+        self.segments.iter().map(|segment| &**segment)
+    }
+
+    /// A segment by its number.
+    pub fn segment(&self, msn: u64) -> Option<&Segment> {
+        let first = self.segments.front()?.msn;
+        self.segments
+            .get(usize::try_from(msn.checked_sub(first)?).ok()?)
+            .map(|segment| &**segment)
+    }
+
+    /// Number of the segment that comes next.
+    pub fn next_msn(&self) -> u64 {
+        self.next_msn
+    }
+
+    /// A rendition's share of a segment, if it has any.
+    pub fn find_strand(&self, rendition_id: &str, msn: u64) -> Option<&Strand> {
+        let strand = self
+            .segment(msn)?
+            .strand(self.rendition_index(rendition_id)?);
+        (!strand.parts.is_empty()).then_some(strand)
+    }
+
+    /// A part by its numbers.
+    pub fn find_part(&self, rendition_id: &str, msn: u64, part: u32) -> Option<&PartEntry> {
+        self.find_strand(rendition_id, msn)?
+            .parts
+            .get(usize::try_from(part).ok()?)
+    }
+
+    /// An init segment by its number.
+    pub fn find_init(&self, rendition_id: &str, number: u32) -> Option<&InitEntry> {
+        let entry = &self.renditions[self.rendition_index(rendition_id)?];
+        entry.inits.iter().find(|init| init.number == number)
+    }
+
+    /// The newest part of any rendition: (msn, part).
+    pub fn latest(&self) -> Option<(u64, u32)> {
+        (0..self.renditions.len())
+            .filter_map(|index| self.latest_at(index))
+            .max()
+    }
+
+    /// The newest part of this rendition: (msn, part).
+    pub fn latest_of(&self, rendition_id: &str) -> Option<(u64, u32)> {
+        self.latest_at(self.rendition_index(rendition_id)?)
+    }
+
+    /// The newest part of the rendition of this index: (msn, part).
+    pub(crate) fn latest_at(&self, index: usize) -> Option<(u64, u32)> {
+        let segment = self
+            .segments
+            .iter()
+            .rev()
+            .find(|segment| !segment.parts(index).is_empty())?;
+        Some((segment.msn, segment.parts(index).len() as u32 - 1))
+    }
+
+    /// Discontinuities before the first segment of the window.
+    pub fn discontinuity_sequence(&self) -> u64 {
+        self.discontinuities
+    }
+
+    /// A number that no init segment of this window has or had.
+    pub fn next_init(&self) -> u32 {
+        let inits = self
+            .renditions
+            .iter()
+            .filter_map(|entry| Some(entry.inits.last()?.number));
+        inits.max().map_or(0, |last| last + 1)
+    }
+
+    /// Drops what the window no longer needs: the same for all who applied the same announcements.
+    pub(super) fn drop_old(&mut self) {
+        let mut behind: u64 = self.segments.iter().map(|segment| segment.duration()).sum();
+        while let Some(first) = self.segments.front() {
+            behind -= first.duration();
+            let crowded = self
+                .renditions
+                .iter()
+                .any(|entry| entry.inits_from(first.init).count() >= MAX_INITS);
+            let fits = self.segments.len() <= MAX_SEGMENTS && self.parts <= MAX_PARTS && !crowded;
+            if fits && behind < self.settings.window || self.segments.len() == 1 {
+                break;
+            }
+            self.parts -= first.part_count();
+            self.discontinuities += u64::from(first.discontinuity);
+            self.segments.pop_front();
+        }
+        let Some(first) = self.segments.front().map(|segment| segment.init) else {
+            return;
+        };
+        if self
+            .renditions
+            .iter()
+            .any(|entry| entry.inits.len() > entry.inits_from(first).count())
+        {
+            for entry in Arc::make_mut(&mut self.renditions) {
+                entry.inits = entry.inits_from(first).copied().collect();
+            }
+        }
+    }
+}
