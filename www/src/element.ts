@@ -1,0 +1,234 @@
+// `<mesh-player>`: the top of the player's tree. It owns the attributes and the controls; all below is read-only to it.
+
+import css from "./element.css";
+import { loadPeer } from "./peer.ts";
+import { Player, type PlayerOptions, type View } from "./player.ts";
+import { Counters, type Stats } from "./stats.ts";
+
+/** After a pause longer than this many seconds "play" means "what is happening now". */
+const PAUSE_IS_LEAVING = 3;
+const AUTO = "auto";
+
+const template = document.createElement("template");
+template.innerHTML = `
+<style>${css}</style>
+<media-controller part="controller" defaultstreamtype="live" liveedgeoffset="4" noautoseektolive keyboardforwardseekoffset="5">
+  <video slot="media" playsinline crossorigin="anonymous"></video>
+  <img slot="poster" alt="" hidden>
+  <media-loading-indicator slot="centered-chrome" noautohide></media-loading-indicator>
+  <button slot="top-chrome" class="unmute" type="button" hidden>Turn the sound on</button>
+  <div slot="centered-chrome" class="message" hidden noautohide><p></p></div>
+  <media-control-bar>
+    <media-play-button></media-play-button>
+    <media-live-button></media-live-button>
+    <media-mute-button></media-mute-button>
+    <media-volume-range></media-volume-range>
+    <span class="space"></span>
+    <select class="quality" aria-label="Quality" title="Quality" hidden></select>
+    <media-captions-button></media-captions-button>
+    <media-pip-button></media-pip-button>
+    <media-fullscreen-button></media-fullscreen-button>
+  </media-control-bar>
+</media-controller>`;
+
+/**
+ * A live stream with its controls.
+ *
+ * @attr {string} stream - stream name (`k51…`) or alias; a change loads the other stream
+ * @attr {string} gateway - origin of the gateway; by default the one this script came from
+ * @attr {boolean} autoplay - begins by itself, without sound where the browser insists
+ * @attr {boolean} muted - begins without sound
+ * @attr {number} target-latency - seconds behind the live edge, 0.4 to 30; by default the stream's own
+ * @fires mesh-change - title, state or viewers changed; `detail` is the `View`
+ */
+export class MeshPlayer extends HTMLElement {
+  static observedAttributes = ["stream", "gateway", "target-latency", "muted"];
+
+  #player: Player | null = null;
+  #counters = new Counters(performance.now());
+  #video: HTMLVideoElement;
+  #root: ShadowRoot;
+  #pausedMs: number | null = null;
+
+  constructor() {
+    super();
+    this.#root = this.attachShadow({ mode: "open" });
+    this.#root.append(template.content.cloneNode(true));
+    this.#video = this.#find("video");
+    this.#wireControls();
+  }
+
+  /** The numbers of this visit, current at each read. */
+  get stats(): Stats {
+    return this.#player?.stats ?? this.#counters.read(performance.now(), null, []);
+  }
+
+  /** What is shown beside the picture, or null before the stream is asked for. */
+  get view(): View | null {
+    return this.#player?.view ?? null;
+  }
+
+  get video(): HTMLVideoElement {
+    return this.#video;
+  }
+
+  connectedCallback(): void {
+    this.#counters = new Counters(performance.now());
+    import("./controls.ts").catch((error) => console.warn(`mesh-player: no controls: ${error}`));
+    this.#open();
+  }
+
+  disconnectedCallback(): void {
+    this.#close();
+  }
+
+  attributeChangedCallback(name: string, before: string | null, after: string | null): void {
+    if (before === after || !this.isConnected) return;
+    if (name === "muted") {
+      this.#video.muted = after !== null;
+      return;
+    }
+    this.#close();
+    this.#open();
+  }
+
+  #open(): void {
+    const stream = this.getAttribute("stream")?.trim();
+    if (!stream || this.#player) return;
+    const poster = this.#find("img");
+    poster.src = new URL(`/live/${encodeURIComponent(stream)}/still.jpg`, this.#gateway()).href;
+    poster.onload = () => {
+      poster.hidden = false;
+    };
+    this.#video.muted = this.hasAttribute("muted");
+    if (this.hasAttribute("autoplay")) this.#begin(stream);
+    // Without autoplay nothing but the still picture is loaded until someone presses play.
+    else this.#video.addEventListener("play", () => this.#begin(stream), { once: true });
+  }
+
+  #begin(stream: string): void {
+    if (this.#player || !this.isConnected) return;
+    const options: PlayerOptions = {
+      gateway: this.#gateway(),
+      stream,
+      video: this.#video,
+      target: this.#targetLatency(),
+      autoplay: true,
+      changed: () => this.#render(),
+      play: () => this.#play(),
+    };
+    this.#player = new Player(options, this.#counters);
+  }
+
+  #close(): void {
+    this.#player?.close();
+    this.#player = null;
+  }
+
+  #gateway(): string {
+    const own = new URL(import.meta.url).origin;
+    const wanted = this.getAttribute("gateway");
+    if (!wanted) return own;
+    try {
+      const url = new URL(wanted, location.href);
+      if (url.protocol === "http:" || url.protocol === "https:") return url.origin;
+    } catch {}
+    console.warn(`mesh-player: gateway="${wanted}" is no http address; using ${own}`);
+    return own;
+  }
+
+  #targetLatency(): number | null {
+    const wanted = this.getAttribute("target-latency");
+    if (wanted === null) return null;
+    const seconds = Number(wanted);
+    if (seconds >= 0.4 && seconds <= 30) return seconds;
+    console.warn(`mesh-player: target-latency="${wanted}" is not within 0.4 to 30; using the stream's own`);
+    return null;
+  }
+
+  async #play(): Promise<void> {
+    try {
+      await this.#video.play();
+    } catch (error) {
+      if (!(error instanceof DOMException) || error.name !== "NotAllowedError" || this.#video.muted) return;
+      // Browsers let a page begin without sound; the viewer turns it on.
+      this.#video.muted = true;
+      this.#find<HTMLElement>(".unmute").hidden = false;
+      this.#video.play().catch(() => {});
+    }
+  }
+
+  #wireControls(): void {
+    const unmute = this.#find<HTMLButtonElement>(".unmute");
+    unmute.addEventListener("click", () => {
+      this.#video.muted = false;
+    });
+    this.#video.addEventListener("volumechange", () => {
+      if (!this.#video.muted) unmute.hidden = true;
+    });
+    this.#find<HTMLSelectElement>(".quality").addEventListener("change", (event) => {
+      const { value } = event.currentTarget as HTMLSelectElement;
+      this.#player?.choose(value === AUTO ? null : value);
+    });
+    // media-chrome would seek to the very edge, where nothing is buffered yet.
+    this.#root.addEventListener(
+      "mediaseektoliverequest",
+      (event) => {
+        event.stopPropagation();
+        this.#player?.jumpToLive();
+        this.#play();
+      },
+      { capture: true },
+    );
+    this.#video.addEventListener("pause", () => {
+      this.#pausedMs = performance.now();
+    });
+    this.#video.addEventListener("play", () => {
+      const pausedMs = this.#pausedMs === null ? 0 : performance.now() - this.#pausedMs;
+      this.#pausedMs = null;
+      if (pausedMs > PAUSE_IS_LEAVING * 1000) this.#player?.jumpToLive();
+    });
+  }
+
+  #render(): void {
+    const view = this.#player?.view;
+    if (!view) return;
+    const message = this.#find<HTMLElement>(".message");
+    message.hidden = view.message === null;
+    message.classList.toggle("error", view.message?.kind === "error");
+    message.setAttribute("role", view.message?.kind === "error" ? "alert" : "status");
+    const text = this.#find("p");
+    if (text.textContent !== (view.message?.text ?? "")) text.textContent = view.message?.text ?? "";
+    this.#renderQualities(view);
+    this.dispatchEvent(new CustomEvent<View>("mesh-change", { detail: view }));
+  }
+
+  #renderQualities(view: View): void {
+    const select = this.#find<HTMLSelectElement>(".quality");
+    const choices: [string, string][] = view.qualities.map(({ rendition, label }) => [rendition, label]);
+    if (view.audioOnly) choices.push([view.audioOnly, "Audio only"]);
+    select.hidden = choices.length < 2;
+    choices.unshift([AUTO, "Auto"]);
+    const key = JSON.stringify(choices);
+    if (select.dataset.key !== key) {
+      select.dataset.key = key;
+      select.replaceChildren(...choices.map(([value, label]) => new Option(label, value)));
+    }
+    select.value = view.choice ?? AUTO;
+  }
+
+  #find<E extends Element = HTMLElement>(selector: string): E;
+  #find(selector: "video"): HTMLVideoElement;
+  #find(selector: "img"): HTMLImageElement;
+  #find(selector: string): Element {
+    const found = this.#root.querySelector(selector);
+    if (!found) throw new Error(`the player's template has no ${selector}`);
+    return found;
+  }
+}
+
+/** Starts what takes longest before there is any element to ask for it. */
+loadPeer().catch(() => {});
+import("./playback.ts").catch(() => {});
+
+if (!customElements.get("mesh-player")) customElements.define("mesh-player", MeshPlayer);

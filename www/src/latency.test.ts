@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FASTEST, LatencyController, SLOWEST } from "./latency.ts";
+
+/** Plays for `seconds`, looked at four times a second; `behind` follows from the rates. */
+function play(controller: LatencyController, behind: number, seconds: number, fromMs = 0) {
+  const rates: number[] = [];
+  for (let ms = 0; ms < seconds * 1000; ms += 250) {
+    const rate = controller.rate({ behind, buffered: behind - 0.3, nowMs: fromMs + ms });
+    behind -= (rate - 1) * 0.25;
+    rates.push(rate);
+  }
+  return { behind, rates };
+}
+
+test("too far behind it plays faster until the target is met, then at normal speed", () => {
+  const { behind, rates } = play(new LatencyController(1), 3, 60);
+  assert.ok(Math.abs(behind - 1) <= 0.12, `ends ${behind} s behind`);
+  assert.equal(rates.at(-1), 1);
+  assert.ok(rates.includes(FASTEST));
+});
+
+test("too near the edge it plays slower", () => {
+  const { behind, rates } = play(new LatencyController(1), 0.5, 60);
+  assert.ok(Math.abs(behind - 1) <= 0.12, `ends ${behind} s behind`);
+  assert.ok(rates.every((rate) => rate <= 1));
+});
+
+test("the rate never leaves 0.95 to 1.1, however far off", () => {
+  for (const behind of [0, 0.1, 5, 30, 1e6]) {
+    for (const rate of play(new LatencyController(1), behind, 5).rates) {
+      assert.ok(rate >= SLOWEST && rate <= FASTEST, `${rate}`);
+    }
+  }
+});
+
+test("the steps in which the edge moves do not disturb a met target", () => {
+  const controller = new LatencyController(1);
+  for (let ms = 0; ms < 60_000; ms += 250) {
+    const sawtooth = ((ms % 200) / 200) * 0.2 - 0.1;
+    assert.equal(controller.rate({ behind: 1 + sawtooth, buffered: 0.7, nowMs: ms }), 1);
+  }
+});
+
+test("it does not hurry into an empty buffer", () => {
+  assert.equal(new LatencyController(1).rate({ behind: 5, buffered: 0.05, nowMs: 0 }), 1);
+});
+
+test("a stall widens the target, at most by 2 s, and minutes without one take it back", () => {
+  const controller = new LatencyController(1);
+  controller.stalled(0);
+  assert.equal(controller.goal(0), 1.25);
+  for (let i = 0; i < 20; i += 1) controller.stalled(i);
+  assert.equal(controller.goal(20), 3);
+  assert.equal(controller.goal(20 + 60_000), 2.75);
+  assert.equal(controller.goal(20 + 8 * 60_000), 1);
+});

@@ -1,0 +1,75 @@
+// Holds the picture at its target distance from the live edge by playing slightly faster or slower. Never seeks.
+
+/** What is seen of the playback at one moment. Seconds. */
+export interface Sight {
+  /** From the picture on screen to the newest announced moment. */
+  behind: number;
+  /** What is buffered ahead of the picture. */
+  buffered: number;
+  /** performance.now(), ms. */
+  nowMs: number;
+}
+
+export const SLOWEST = 0.95;
+export const FASTEST = 1.1;
+/** Errors smaller than this are left alone once the target was met: a change of rate costs an audio stretch. */
+const TOLERANCE = 0.12;
+/** A correction, once begun, goes on until this close. */
+const MET = 0.03;
+/** Rate change per second of error. */
+const GAIN = 0.25;
+/** With less than this buffered there is nothing to hurry towards. */
+const THIN = 0.15;
+/** The edge moves in steps of a part; the average over this many ms shows where the picture stands. */
+const SMOOTH_MS = 800;
+const STALL_ADDS = 0.25;
+const STALL_ADDS_AT_MOST = 2;
+const FORGIVE_AFTER_MS = 60_000;
+
+/** Pure: `rate(sight)` gives the playback rate, `stalled(nowMs)` widens the target for a while. */
+export class LatencyController {
+  /** Wanted distance from the edge before any allowance for stalls, seconds. */
+  target: number;
+  #allowance = 0;
+  #allowanceAtMs = 0;
+  #smooth: number | null = null;
+  #smoothAtMs = 0;
+  #correcting = false;
+
+  constructor(target: number) {
+    this.target = target;
+  }
+
+  /** The distance aimed at now: the target and what recent stalls have added to it. */
+  goal(nowMs: number): number {
+    const minutes = Math.max(0, nowMs - this.#allowanceAtMs) / FORGIVE_AFTER_MS;
+    return this.target + Math.max(0, this.#allowance - STALL_ADDS * Math.floor(minutes));
+  }
+
+  /** A stall says that the target was too bold for this network; a minute without one takes the widening back. */
+  stalled(nowMs: number): void {
+    const current = this.goal(nowMs) - this.target;
+    this.#allowance = Math.min(current + STALL_ADDS, STALL_ADDS_AT_MOST);
+    this.#allowanceAtMs = nowMs;
+    this.restart();
+  }
+
+  /** Forgets the average: after a seek, a stall or a pause the old one says nothing. */
+  restart(): void {
+    this.#smooth = null;
+    this.#correcting = false;
+  }
+
+  rate(sight: Sight): number {
+    const elapsed = sight.nowMs - this.#smoothAtMs;
+    this.#smoothAtMs = sight.nowMs;
+    if (this.#smooth === null) this.#smooth = sight.behind;
+    else this.#smooth += (sight.behind - this.#smooth) * Math.min(1, elapsed / SMOOTH_MS);
+    const error = this.#smooth - this.goal(sight.nowMs);
+    this.#correcting = Math.abs(error) > (this.#correcting ? MET : TOLERANCE);
+    if (!this.#correcting) return 1;
+    if (error > 0 && sight.buffered < THIN) return 1;
+    const rate = Math.min(FASTEST, Math.max(SLOWEST, 1 + error * GAIN));
+    return Math.round(rate * 100) / 100;
+  }
+}

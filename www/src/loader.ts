@@ -1,0 +1,165 @@
+// hls.js' loader seam: its playlists are rendered from what was announced, its media comes from a `PartSource`.
+
+import type {
+  FragmentLoaderContext,
+  HlsConfig,
+  Loader,
+  LoaderCallbacks,
+  LoaderConfiguration,
+  LoaderContext,
+  LoaderStats,
+  PlaylistLoaderContext,
+} from "hls.js";
+import { PartError, type PartSource, type Wanted } from "./parts.ts";
+import type { StreamPeer } from "./peer.ts";
+import { parseTarget, partUrl, waitsFor } from "./url.ts";
+
+/** What both loaders stand on. */
+export interface Source {
+  /** The stream's folder on the gateway, see `liveBase`. */
+  base: string;
+  peer: StreamPeer;
+  parts: PartSource;
+  /** The playhead on hls.js' timeline, seconds. */
+  playhead(): number;
+}
+
+/** A segment has at most this many parts (a 4 s segment of 100 ms parts has 40). */
+const MAX_PARTS = 512;
+/** Parts of one whole segment that are asked for at once; the page has six connections over all its tabs. */
+const AT_ONCE = 2;
+
+type LoaderClass<T extends LoaderContext> = new (config: HlsConfig) => Loader<T>;
+
+/** Playlists without any request: a blocking reload is answered when its announcement comes. */
+export function playlistLoader({ base, peer }: Source): LoaderClass<PlaylistLoaderContext> {
+  return class extends BaseLoader<PlaylistLoaderContext> {
+    protected async answer(context: PlaylistLoaderContext, signal: AbortSignal): Promise<string> {
+      const target = parseTarget(base, context.url);
+      const wanted = waitsFor(context.url);
+      if (wanted) await peer.until(wanted, signal);
+      const playlist = target && peer.playlist(target);
+      if (playlist === undefined) throw new PartError(404, `${context.url} is not announced`);
+      // Its age counts from now, not from when the wait began.
+      this.stats.loading.first = performance.now();
+      return playlist;
+    }
+  };
+}
+
+/** Parts, whole segments and init segments by their URLs. */
+export function partLoader(source: Source): LoaderClass<FragmentLoaderContext> {
+  return class extends BaseLoader<FragmentLoaderContext> {
+    protected async answer(context: FragmentLoaderContext, signal: AbortSignal): Promise<ArrayBuffer> {
+      const wanted = locate(source, context.url);
+      const start = context.part?.start ?? context.frag.start ?? 0;
+      const deadlineMs = Math.max(0, (start - source.playhead()) * 1000);
+      const blocks: Uint8Array<ArrayBuffer>[] = [];
+      for (let i = 0; i < wanted.length; i += AT_ONCE) {
+        const some = wanted.slice(i, i + AT_ONCE);
+        blocks.push(...(await Promise.all(some.map((one) => source.parts.part(one, deadlineMs, signal)))));
+        this.stats.loading.first ||= performance.now();
+      }
+      return join(blocks);
+    }
+  };
+}
+
+/** What a URL needs, in order: one block, or all parts of a whole segment. */
+export function locate({ base, peer }: Pick<Source, "base" | "peer">, url: string): Wanted[] {
+  const target = parseTarget(base, url);
+  const wanted: Wanted[] = [];
+  if (target?.kind === "init") {
+    const found = peer.locateInit(target.rendition, target.number);
+    if (found) wanted.push({ ...found, url, isPart: false });
+  } else if (target?.kind === "part") {
+    const found = peer.locatePart(target.rendition, target.msn, target.part);
+    if (found) wanted.push({ ...found, url, isPart: true });
+  } else if (target?.kind === "segment") {
+    for (let part = 0; part < MAX_PARTS; part += 1) {
+      const found = peer.locatePart(target.rendition, target.msn, part);
+      if (!found) break;
+      wanted.push({ ...found, url: partUrl(base, target.rendition, target.msn, part), isPart: true });
+    }
+  }
+  if (wanted.length === 0) throw new PartError(404, `${url} is not announced`);
+  return wanted;
+}
+
+function join(blocks: Uint8Array<ArrayBuffer>[]): ArrayBuffer {
+  const [only] = blocks;
+  if (only && blocks.length === 1) return only.buffer;
+  const whole = new Uint8Array(blocks.reduce((sum, block) => sum + block.length, 0));
+  let at = 0;
+  for (const block of blocks) {
+    whole.set(block, at);
+    at += block.length;
+  }
+  return whole.buffer;
+}
+
+/** The callbacks, times and abortion that hls.js expects around one answer. No time-outs: waiting is the point. */
+abstract class BaseLoader<T extends LoaderContext> implements Loader<T> {
+  context: T | null = null;
+  stats: LoaderStats = freshStats();
+  #abort = new AbortController();
+  #callbacks: LoaderCallbacks<T> | null = null;
+
+  protected abstract answer(context: T, signal: AbortSignal): Promise<string | ArrayBuffer>;
+
+  load(context: T, _config: LoaderConfiguration, callbacks: LoaderCallbacks<T>): void {
+    this.context = context;
+    this.#callbacks = callbacks;
+    this.stats.loading.start = performance.now();
+    this.answer(context, this.#abort.signal).then(
+      (data) => this.#succeed(context, data),
+      (error: unknown) => this.#fail(context, error),
+    );
+  }
+
+  abort(): void {
+    const { context } = this;
+    if (!context || this.#abort.signal.aborted || this.stats.loading.end) return;
+    this.stats.aborted = true;
+    this.#abort.abort();
+    this.#callbacks?.onAbort?.(this.stats, context, null);
+  }
+
+  destroy(): void {
+    this.#callbacks = null;
+    this.#abort.abort();
+    this.context = null;
+  }
+
+  #succeed(context: T, data: string | ArrayBuffer): void {
+    if (this.#abort.signal.aborted) return;
+    const size = typeof data === "string" ? data.length : data.byteLength;
+    this.stats.loading.end = performance.now();
+    this.stats.loading.first ||= this.stats.loading.end;
+    this.stats.loaded = size;
+    this.stats.total = size;
+    this.stats.chunkCount = 1;
+    this.#callbacks?.onSuccess({ url: context.url, data, code: 200 }, this.stats, context, null);
+  }
+
+  #fail(context: T, error: unknown): void {
+    if (this.#abort.signal.aborted) return;
+    this.stats.loading.end = performance.now();
+    const code = error instanceof PartError ? error.code : 0;
+    this.#callbacks?.onError({ code, text: String(error) }, context, null, this.stats);
+  }
+}
+
+function freshStats(): LoaderStats {
+  return {
+    aborted: false,
+    loaded: 0,
+    retry: 0,
+    total: 0,
+    chunkCount: 0,
+    bwEstimate: 0,
+    loading: { start: 0, first: 0, end: 0 },
+    parsing: { start: 0, end: 0 },
+    buffering: { start: 0, first: 0, end: 0 },
+  };
+}

@@ -1,0 +1,195 @@
+// One run of hls.js over one source: its settings, its errors, and the rate that holds the latency.
+
+import Hls, { type ErrorData, type HlsConfig, type Level } from "hls.js/light";
+import { LatencyController } from "./latency.ts";
+import { partLoader, playlistLoader, type Source } from "./loader.ts";
+import { parseTarget } from "./url.ts";
+
+/** Used when neither the element nor the playlist says otherwise, seconds. */
+const DEFAULT_TARGET = 1;
+/** Farther behind than this (a laptop that slept) the picture jumps; short of it, it catches up by speed. */
+const JUMP_SECONDS = 45;
+/** A decoder that fails more often than this within the window is not going to recover. */
+const MEDIA_ERRORS = 3;
+const MEDIA_ERRORS_WINDOW_MS = 20_000;
+
+export interface PlaybackHandlers {
+  /** The video element has its source: from here on it can be told to play. */
+  attached(): void;
+  /** Another rendition is on screen, or the list of them changed. */
+  levels(): void;
+  /** Playback cannot go on; `codecs` names what the browser lacks, when it is that. */
+  failed(reason: string, codecs: string | null): void;
+  /** The source fell apart (numbers begun anew, a part gone): load it again. */
+  again(): void;
+}
+
+/** One choice in the quality menu. */
+export interface Quality {
+  level: number;
+  rendition: string;
+  label: string;
+}
+
+export class Playback {
+  #hls: Hls;
+  #video: HTMLVideoElement;
+  #base: string;
+  #handlers: PlaybackHandlers;
+  #latency: LatencyController;
+  #mediaErrors: number[] = [];
+
+  /** Whether this browser can play through hls.js at all (Media Source Extensions, also managed ones). */
+  static supported(): boolean {
+    return Hls.isMSESupported();
+  }
+
+  /** `path` is the playlist below the stream's folder; `target` the wanted latency in seconds or null. */
+  constructor(
+    video: HTMLVideoElement,
+    source: Omit<Source, "playhead">,
+    path: string,
+    target: number | null,
+    handlers: PlaybackHandlers,
+  ) {
+    this.#video = video;
+    this.#base = source.base;
+    this.#handlers = handlers;
+    const wanted = target ?? DEFAULT_TARGET;
+    this.#latency = new LatencyController(wanted);
+    this.#hls = new Hls(settings({ ...source, playhead: () => video.currentTime }, wanted));
+    this.#hls.on(Hls.Events.ERROR, (_, data) => this.#error(data));
+    this.#hls.on(Hls.Events.MEDIA_ATTACHED, () => handlers.attached());
+    this.#hls.on(Hls.Events.MANIFEST_PARSED, () => handlers.levels());
+    this.#hls.on(Hls.Events.LEVEL_SWITCHED, () => handlers.levels());
+    this.#hls.on(Hls.Events.LEVELS_UPDATED, () => handlers.levels());
+    video.addEventListener("timeupdate", this.#steer);
+    this.#hls.attachMedia(video);
+    this.#hls.loadSource(source.base + path);
+  }
+
+  /** Ends this run; the video element keeps its last frame until the next source. */
+  close(): void {
+    this.#video.removeEventListener("timeupdate", this.#steer);
+    this.#video.playbackRate = 1;
+    this.#hls.destroy();
+  }
+
+  /** The rendition on screen. */
+  get rendition(): string | null {
+    const level = this.#hls.levels[this.#hls.currentLevel] ?? this.#hls.levels[this.#hls.loadLevel];
+    return level ? this.#renditionOf(level) : null;
+  }
+
+  get qualities(): Quality[] {
+    return this.#hls.levels
+      .map((level, index) => ({
+        level: index,
+        rendition: this.#renditionOf(level) ?? "",
+        label: label(level),
+      }))
+      .sort((a, b) => (this.#hls.levels[b.level]?.bitrate ?? 0) - (this.#hls.levels[a.level]?.bitrate ?? 0));
+  }
+
+  /** The viewer's choice by rendition; null lets the bandwidth decide. */
+  choose(rendition: string | null): void {
+    const found = this.qualities.find((quality) => quality.rendition === rendition);
+    this.#hls.nextLevel = found?.level ?? -1;
+  }
+
+  /** The program date time of what is on screen, ms since the Unix epoch. */
+  programDateMs(): number | null {
+    return this.#hls.playingDate?.getTime() ?? null;
+  }
+
+  /** Seconds behind the newest announced moment, or null before there is a playlist. */
+  behind(): number | null {
+    const details = this.#hls.latestLevelDetails;
+    if (!details) return null;
+    return details.edge + Math.min(details.age, details.targetduration) - this.#video.currentTime;
+  }
+
+  /** To the live edge, at the viewer's wish. */
+  jumpToLive(): void {
+    const position = this.#hls.liveSyncPosition;
+    if (position !== null) this.#video.currentTime = position;
+    this.#latency.restart();
+  }
+
+  stalled(): void {
+    this.#latency.stalled(performance.now());
+  }
+
+  /** Called by the element's own `timeupdate`, about four times a second while it plays. */
+  #steer = (): void => {
+    const video = this.#video;
+    const behind = this.behind();
+    if (behind === null || video.paused || video.seeking) return this.#latency.restart();
+    const last = video.buffered.length - 1;
+    const buffered = last < 0 ? 0 : video.buffered.end(last) - video.currentTime;
+    const rate = this.#latency.rate({ behind, buffered, nowMs: performance.now() });
+    if (video.playbackRate !== rate) video.playbackRate = rate;
+  };
+
+  #renditionOf(level: Level): string | null {
+    const target = parseTarget(this.#base, level.uri);
+    return target?.kind === "playlist" ? target.rendition : null;
+  }
+
+  #error(data: ErrorData): void {
+    const { ErrorDetails, ErrorTypes } = Hls;
+    if (data.details === ErrorDetails.BUFFER_STALLED_ERROR || !data.fatal) return;
+    const codecs = [
+      ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR,
+      ErrorDetails.BUFFER_ADD_CODEC_ERROR,
+      ErrorDetails.BUFFER_INCOMPATIBLE_CODECS_ERROR,
+    ];
+    if (codecs.includes(data.details)) {
+      return this.#handlers.failed(data.error.message, data.mimeType ?? "");
+    }
+    if (data.type === ErrorTypes.MEDIA_ERROR) {
+      const now = performance.now();
+      this.#mediaErrors = this.#mediaErrors.filter((at) => now - at < MEDIA_ERRORS_WINDOW_MS);
+      this.#mediaErrors.push(now);
+      if (this.#mediaErrors.length <= MEDIA_ERRORS) return this.#hls.recoverMediaError();
+      return this.#handlers.failed(data.error.message, null);
+    }
+    this.#handlers.again();
+  }
+}
+
+function label(level: Level): string {
+  if (!level.height) return "Audio only";
+  const rate = level.frameRate > 31 ? String(Math.round(level.frameRate)) : "";
+  return `${level.height}p${rate}`;
+}
+
+function settings(source: Source, target: number): Partial<HlsConfig> {
+  return {
+    pLoader: playlistLoader(source),
+    fLoader: partLoader(source),
+    lowLatencyMode: true,
+    // The worker would need a blob: script, and passing fragmented MP4 through costs the page next to nothing.
+    enableWorker: false,
+    liveSyncDuration: target,
+    liveMaxLatencyDuration: JUMP_SECONDS,
+    // Catching up is `LatencyController`'s.
+    maxLiveSyncPlaybackRate: 1,
+    liveSyncOnStallIncrease: 0,
+    maxBufferLength: 10,
+    backBufferLength: 10,
+    // The first rendition is chosen as if the way were good; one segment later it is known.
+    abrEwmaDefaultEstimate: 4_000_000,
+    startFragPrefetch: true,
+    manifestLoadPolicy: once(),
+    playlistLoadPolicy: once(),
+  };
+}
+
+/** Our playlists come from memory: either they are announced or a second try would not help. */
+function once(): HlsConfig["playlistLoadPolicy"] {
+  const never = Number.POSITIVE_INFINITY;
+  return {
+    default: { maxTimeToFirstByteMs: never, maxLoadTimeMs: never, timeoutRetry: null, errorRetry: null },
+  };
+}

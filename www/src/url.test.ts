@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { liveBase, parseTarget, partUrl, reached, socketUrl, waitsFor } from "./url.ts";
+
+const base = liveBase("http://node.mesh:8080", "testcard");
+
+test("a stream's folder belongs to the gateway, whatever page it is shown on", () => {
+  assert.equal(base, "http://node.mesh:8080/live/testcard/");
+  assert.equal(liveBase("https://n/some/page?x=1", "a b"), "https://n/live/a%20b/");
+  assert.equal(socketUrl("https://n/live/a/announcements"), "wss://n/live/a/announcements");
+  assert.equal(socketUrl("http://n/live/a/announcements"), "ws://n/live/a/announcements");
+});
+
+test("each door of a stream is told from the others", () => {
+  assert.deepEqual(parseTarget(base, `${base}index.m3u8`), { kind: "multivariant" });
+  assert.deepEqual(parseTarget(base, `${base}720p.m3u8?_HLS_msn=4`), { kind: "playlist", rendition: "720p" });
+  assert.deepEqual(parseTarget(base, `${base}720p/41.7.m4s`), {
+    kind: "part",
+    rendition: "720p",
+    msn: 41,
+    part: 7,
+  });
+  assert.deepEqual(parseTarget(base, `${base}720p/41.m4s`), { kind: "segment", rendition: "720p", msn: 41 });
+  assert.deepEqual(parseTarget(base, `${base}audio/init-3.mp4`), {
+    kind: "init",
+    rendition: "audio",
+    number: 3,
+  });
+});
+
+test("what a part's address is made from is what is read from it", () => {
+  const target = parseTarget(base, partUrl(base, "a b", 2 ** 40, 0));
+  assert.deepEqual(target, { kind: "part", rendition: "a b", msn: 2 ** 40, part: 0 });
+});
+
+test("no other address is taken for a door of this stream", () => {
+  for (const url of [
+    "http://elsewhere/live/testcard/720p/41.7.m4s",
+    "http://node.mesh:8080/live/testcard2/720p/41.7.m4s",
+    `${base}720p/41.7.mp4`,
+    `${base}720p/-1.0.m4s`,
+    `${base}720p/1.2.3.m4s`,
+    `${base}720p/99999999999999999.0.m4s`,
+    `${base}a/b/1.2.m4s`,
+    `${base}still.jpg`,
+    base,
+  ]) {
+    assert.equal(parseTarget(base, url), undefined, url);
+  }
+});
+
+test("a blocking reload waits for its part, or for all of its segment", () => {
+  assert.deepEqual(waitsFor(`${base}720p.m3u8?_HLS_msn=7&_HLS_part=3`), { msn: 7, part: 3 });
+  assert.deepEqual(waitsFor(`${base}720p.m3u8?_HLS_msn=7`), { msn: 8, part: 0 });
+  assert.equal(waitsFor(`${base}720p.m3u8`), undefined);
+  assert.equal(waitsFor(`${base}720p.m3u8?_HLS_msn=x&_HLS_part=3`), undefined);
+});
+
+test("a part is there when it or a later one is the newest", () => {
+  assert.ok(reached({ msn: 7, part: 3 }, { msn: 7, part: 3 }));
+  assert.ok(reached({ msn: 8, part: 0 }, { msn: 7, part: 99 }));
+  assert.ok(!reached({ msn: 7, part: 2 }, { msn: 7, part: 3 }));
+  assert.ok(!reached({ msn: 6, part: 9 }, { msn: 7, part: 0 }));
+});

@@ -1,0 +1,65 @@
+// What the URLs of a live stream mean, and how they are made. The twin of the gateway's `http` doors.
+
+/** What a URL below `/live/{stream}/` names. */
+export type Target =
+  | { kind: "multivariant" }
+  | { kind: "playlist"; rendition: string }
+  | { kind: "part"; rendition: string; msn: number; part: number }
+  | { kind: "segment"; rendition: string; msn: number }
+  | { kind: "init"; rendition: string; number: number };
+
+/** A position in the live window: media sequence number and part within that segment. */
+export interface Position {
+  msn: number;
+  part: number;
+}
+
+/** The folder of a stream's doors, with a slash at its end. */
+export function liveBase(gateway: string, stream: string): string {
+  return new URL(`/live/${encodeURIComponent(stream)}/`, gateway).href;
+}
+
+/** The WebSocket address that belongs to an http address. */
+export function socketUrl(url: string): string {
+  return url.replace(/^http/, "ws");
+}
+
+/** The address of one part. */
+export function partUrl(base: string, rendition: string, msn: number, part: number): string {
+  return `${base}${encodeURIComponent(rendition)}/${msn}.${part}.m4s`;
+}
+
+/** What `url` names within the stream at `base`, or undefined when it is none of its doors. */
+export function parseTarget(base: string, url: string): Target | undefined {
+  const path = url.split(/[?#]/, 1)[0] ?? "";
+  if (!path.startsWith(base)) return undefined;
+  const rest = path.slice(base.length);
+  if (rest === "index.m3u8") return { kind: "multivariant" };
+  const playlist = /^([^/]+)\.m3u8$/.exec(rest);
+  if (playlist?.[1]) return { kind: "playlist", rendition: decodeURIComponent(playlist[1]) };
+  const media = /^([^/]+)\/(?:(\d{1,15})(?:\.(\d{1,9}))?\.m4s|init-(\d{1,9})\.mp4)$/.exec(rest);
+  if (!media?.[1]) return undefined;
+  const rendition = decodeURIComponent(media[1]);
+  if (media[4] !== undefined) return { kind: "init", rendition, number: Number(media[4]) };
+  const msn = Number(media[2]);
+  if (media[3] === undefined) return { kind: "segment", rendition, msn };
+  return { kind: "part", rendition, msn, part: Number(media[3]) };
+}
+
+/**
+ * The position a playlist request waits for (RFC 8216bis §6.2.5.2), or undefined when it asks for what there is.
+ * `_HLS_msn` without `_HLS_part` means the whole segment: the first part of the next one says that it is there.
+ */
+export function waitsFor(url: string): Position | undefined {
+  const query = new URL(url).searchParams;
+  const msn = query.get("_HLS_msn");
+  if (msn === null || !/^\d{1,15}$/.test(msn)) return undefined;
+  const part = query.get("_HLS_part");
+  if (part === null || !/^\d{1,9}$/.test(part)) return { msn: Number(msn) + 1, part: 0 };
+  return { msn: Number(msn), part: Number(part) };
+}
+
+/** Whether `latest` is at or behind `wanted`'s place, that is: whether `wanted` is there. */
+export function reached(latest: Position, wanted: Position): boolean {
+  return latest.msn > wanted.msn || (latest.msn === wanted.msn && latest.part >= wanted.part);
+}

@@ -1,0 +1,74 @@
+// The player page, /s/{stream}: what is around the player.
+
+import type { MeshPlayer } from "./element.ts";
+import "./element.ts";
+import { embedSnippet } from "./embed-snippet.ts";
+import type { View } from "./player.ts";
+
+function byId<E extends HTMLElement>(id: string): E {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`the page has no #${id}`);
+  return found as E;
+}
+
+const player = byId<MeshPlayer>("player");
+const stream = decodeURIComponent(/^\/s\/([^/]+)/.exec(location.pathname)?.[1] ?? "");
+
+player.addEventListener("mesh-change", (event) => show((event as CustomEvent<View>).detail));
+player.setAttribute("stream", stream);
+document.title = `${stream} · Meshlive`;
+byId("title").textContent = stream;
+
+function show({ object }: View): void {
+  if (!object) return;
+  const title = object.title || object.alias || stream;
+  setText("title", title);
+  document.title = `${title} · Meshlive`;
+  byId("live").hidden = !object.live;
+  setText("viewers", viewers(object.viewers));
+  const notices = object.notices ?? [];
+  byId("notices").hidden = notices.length === 0;
+  if (byId("notices").dataset.key !== notices.join("\n")) {
+    byId("notices").dataset.key = notices.join("\n");
+    byId("notices").replaceChildren(
+      ...notices.map((notice) => Object.assign(document.createElement("li"), { textContent: notice })),
+    );
+  }
+  byId("name-line").hidden = !object.stream;
+  setText("name", object.stream ?? "");
+  byId<HTMLButtonElement>("embed").disabled = !object.stream;
+}
+
+/** Leaves the text alone when it is the same, so that a screen reader does not read it again. */
+function setText(id: string, text: string): void {
+  if (byId(id).textContent !== text) byId(id).textContent = text;
+}
+
+function viewers(count: number | undefined): string {
+  if (count === undefined) return "";
+  return count === 1 ? "1 viewer" : `${count} viewers`;
+}
+
+byId("embed").addEventListener("click", () => {
+  const name = player.view?.object?.stream;
+  if (!name) return;
+  const { html, caution } = embedSnippet(location.origin, name);
+  byId<HTMLTextAreaElement>("embed-code").value = html;
+  byId("embed-caution").hidden = caution === null;
+  byId("embed-caution").textContent = caution;
+  byId("embed-copied").textContent = "";
+  byId<HTMLDialogElement>("embed-dialog").showModal();
+});
+byId("embed-close").addEventListener("click", () => byId<HTMLDialogElement>("embed-dialog").close());
+byId("embed-copy").addEventListener("click", async () => {
+  const code = byId<HTMLTextAreaElement>("embed-code");
+  code.select();
+  // On plain http there is no clipboard API; the old command still works there.
+  const copied = navigator.clipboard
+    ? await navigator.clipboard.writeText(code.value).then(
+        () => true,
+        () => false,
+      )
+    : document.execCommand("copy");
+  byId("embed-copied").textContent = copied ? "Copied" : "Press Ctrl+C or ⌘C to copy";
+});
