@@ -1,0 +1,414 @@
+//! An open pack: the CAR file that is appended to, its index in memory, and the log of what is surely on the disk.
+//!
+//! The log (`.log`) makes recovery short: each record (see `record`) says "up to this offset the pack is on the
+//! disk, and these are its frames". After a crash only what follows is read and checked against its CIDs.
+
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock},
+    time::Instant,
+};
+
+use super::{
+    frame::{self, Digest, Frame, Parsed},
+    index::{self, Entry},
+    key::PackKey,
+    record,
+};
+
+/// A pack ends here at the latest, so that offsets fit an index.
+const MAX_PACK_BYTES: u64 = 1 << 40;
+
+/// A pack that takes appends.
+pub(crate) struct OpenPack {
+    pub(crate) key: PackKey,
+    /// Without extension.
+    stem: PathBuf,
+    file: File,
+    index: RwLock<BTreeMap<(u64, u64), u32>>,
+    writer: Mutex<Writer>,
+}
+
+struct Writer {
+    /// Where the next frame goes. What the file holds beyond it is the rest of a failed write.
+    end: u64,
+    /// No more appends.
+    sealed: bool,
+    /// Frames that the log does not have yet.
+    unlogged: Vec<Entry>,
+    /// Its folder entry may not be on the disk yet.
+    new: bool,
+    touched: Instant,
+}
+
+/// What became of an append.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Appended {
+    Stored,
+    /// The same block was in this pack before.
+    Present,
+    /// The pack takes no more.
+    Sealed,
+}
+
+impl OpenPack {
+    /// A new pack that holds nothing.
+    pub(crate) fn create(key: PackKey, folder: &Path) -> io::Result<Self> {
+        let stem = folder.join(&*key.stream).join(key.stem());
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(extension(&stem, "car"))?;
+        if let Err(error) = file.write_all_at(frame::HEADER, 0) {
+            let _ = std::fs::remove_file(extension(&stem, "car")); // an empty file recovers just as well
+            return Err(error);
+        }
+        Ok(Self::over(
+            key,
+            stem,
+            file,
+            frame::HEADER.len() as u64,
+            Vec::new(),
+            true,
+        ))
+    }
+
+    /// The pack as a crash or a shutdown left it, cut to its last whole frame.
+    ///
+    /// On a file system that is read-only the pack is served as far as it is whole, and sealed.
+    pub(crate) fn recover(key: PackKey, folder: &Path) -> io::Result<Self> {
+        let stem = folder.join(&*key.stream).join(key.stem());
+        let path = extension(&stem, "car");
+        let (file, writable) = match OpenOptions::new().read(true).write(true).open(&path) {
+            Err(error) if is_read_only(&error) => (File::open(&path)?, false),
+            file => (file?, true),
+        };
+        let length = file.metadata()?.len();
+        let (mut entries, mut end) = read_log(&extension(&stem, "log"), length, writable)?;
+        let logged = entries.len();
+        let mut header = vec![0; frame::HEADER.len()];
+        if length < end || file.read_exact_at(&mut header, 0).is_err() || header != frame::HEADER {
+            entries.clear();
+            end = 0;
+            if writable {
+                file.set_len(0)?;
+                file.write_all_at(frame::HEADER, 0)?;
+                end = frame::HEADER.len() as u64;
+            }
+        } else {
+            end = scan(&file, end, length, |offset, frame| {
+                let whole = frame.is_whole();
+                if whole {
+                    entries.push(entry(frame.digest, offset, frame.length));
+                }
+                whole
+            })?;
+            if writable && end < length {
+                tracing::warn!(pack = %key, cut = length - end, "the pack's torn end was cut off");
+                file.set_len(end)?;
+            }
+        }
+        let unlogged = entries.split_off(logged.min(entries.len()));
+        let pack = Self::over(key, stem, file, end, entries, false);
+        {
+            let mut index = pack.index.write().unwrap_or_else(PoisonError::into_inner);
+            index.extend(
+                unlogged
+                    .iter()
+                    .map(|entry| ((entry.key, entry.offset), entry.length)),
+            );
+            let mut writer = pack.writer();
+            writer.unlogged = unlogged;
+            writer.sealed = !writable;
+        }
+        Ok(pack)
+    }
+
+    fn over(
+        key: PackKey,
+        stem: PathBuf,
+        file: File,
+        end: u64,
+        entries: Vec<Entry>,
+        new: bool,
+    ) -> Self {
+        let index = entries
+            .into_iter()
+            .map(|entry| ((entry.key, entry.offset), entry.length))
+            .collect();
+        let writer = Writer {
+            end,
+            sealed: false,
+            unlogged: Vec::new(),
+            new,
+            touched: Instant::now(),
+        };
+        Self {
+            key,
+            stem,
+            file,
+            index: RwLock::new(index),
+            writer: Mutex::new(writer),
+        }
+    }
+
+    /// Writes a frame with one `write(2)`; readers find it once that has returned. A frame that did not fit is cut off again.
+    pub(crate) fn append(&self, digest: Digest, frame: &[u8]) -> io::Result<Appended> {
+        let mut writer = self.writer();
+        if self
+            .read(digest, |frame| frame.is_whole().then_some(()))?
+            .is_some()
+        {
+            return Ok(Appended::Present);
+        }
+        if writer.sealed || writer.end + frame.len() as u64 > MAX_PACK_BYTES {
+            return Ok(Appended::Sealed);
+        }
+        if let Err(error) = self.file.write_all_at(frame, writer.end) {
+            // Should this fail too, the next frame overwrites the rest, or recovery cuts it off.
+            let _ = self.file.set_len(writer.end);
+            return Err(error);
+        }
+        let entry = entry(digest, writer.end, frame.len());
+        writer.end += frame.len() as u64;
+        writer.unlogged.push(entry);
+        writer.touched = Instant::now();
+        self.index
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((entry.key, entry.offset), entry.length);
+        Ok(Appended::Stored)
+    }
+
+    /// What `take` makes of the first frame with this digest that it takes. The bytes are not checked here.
+    pub(crate) fn read<T>(
+        &self,
+        digest: Digest,
+        take: impl Fn(Frame<'_>) -> Option<T>,
+    ) -> io::Result<Option<T>> {
+        let key = index::key_of(&digest);
+        let places: Vec<_> = self
+            .index
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .range((key, 0)..=(key, u64::MAX))
+            .map(|((_, offset), length)| (*offset, *length))
+            .collect();
+        for (offset, length) in places {
+            if let Some(taken) = read_frame(&self.file, offset, length, digest, &take)? {
+                return Ok(Some(taken));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Has everything appended so far on the disk, and logged as such.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        let (end, entries, new) = {
+            let mut writer = self.writer();
+            (writer.end, std::mem::take(&mut writer.unlogged), writer.new)
+        };
+        if entries.is_empty() && !new {
+            return Ok(());
+        }
+        let result = self.write_down(end, &entries, new);
+        let mut writer = self.writer();
+        match &result {
+            Ok(()) => writer.new = false,
+            Err(_) => {
+                let later = std::mem::replace(&mut writer.unlogged, entries);
+                writer.unlogged.extend(later);
+            }
+        }
+        result
+    }
+
+    fn write_down(&self, end: u64, entries: &[Entry], new: bool) -> io::Result<()> {
+        self.file.sync_data()?;
+        if new {
+            File::open(
+                self.stem
+                    .parent()
+                    .expect("a pack lies in a stream's folder"),
+            )?
+            .sync_all()?;
+        }
+        let mut payload = end.to_le_bytes().to_vec();
+        entries
+            .iter()
+            .for_each(|entry| payload.extend_from_slice(&entry.to_bytes()));
+        let log = extension(&self.stem, "log");
+        let mut log = OpenOptions::new().append(true).create(true).open(log)?;
+        let before = log.metadata()?.len();
+        let result = log.write_all(&record::encode(&payload));
+        if result.is_err() {
+            let _ = log.set_len(before);
+        }
+        result
+    }
+
+    /// No append after this one succeeds.
+    pub(crate) fn seal(&self) {
+        self.writer().sealed = true;
+    }
+
+    /// Seals it and writes its index beside it. Until that has succeeded the pack stays readable as it is.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        self.seal();
+        self.sync()?;
+        let temporary = extension(&self.stem, "tmp");
+        let mut writer = index::Writer::create(&temporary)?;
+        for ((key, offset), length) in self
+            .index
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
+            writer.push(Entry {
+                key: *key,
+                pack: 0,
+                offset: *offset,
+                length: *length,
+            })?;
+        }
+        writer.finish(std::iter::once(&*self.key.to_string()))?;
+        std::fs::rename(&temporary, extension(&self.stem, "idx"))?;
+        File::open(
+            self.stem
+                .parent()
+                .expect("a pack lies in a stream's folder"),
+        )?
+        .sync_all()?;
+        let _ = std::fs::remove_file(extension(&self.stem, "log")); // of no use any more, and harmless
+        Ok(())
+    }
+
+    /// Whether it takes no more appends.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.writer().sealed
+    }
+
+    /// Whether a block with the same key is here.
+    pub(crate) fn may_have(&self, digest: &Digest) -> bool {
+        let key = index::key_of(digest);
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        index.range((key, 0)..=(key, u64::MAX)).next().is_some()
+    }
+
+    /// Bytes in the file.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.writer().end
+    }
+
+    /// When it was last appended to.
+    pub(crate) fn touched(&self) -> Instant {
+        self.writer().touched
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A file beside the pack. Not `with_extension`, since rendition ids may have dots.
+pub(crate) fn extension(stem: &Path, extension: &str) -> PathBuf {
+    let mut path = stem.as_os_str().to_owned();
+    path.push(".");
+    path.push(extension);
+    path.into()
+}
+
+pub(crate) fn is_read_only(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+    )
+}
+
+fn entry(digest: Digest, offset: u64, length: usize) -> Entry {
+    Entry {
+        key: index::key_of(&digest),
+        pack: 0,
+        offset,
+        length: length as u32,
+    }
+}
+
+/// What the log says is on the disk: frames, and up to where, as long as it says no more than the file holds. The
+/// rest of the log is cut off.
+fn read_log(path: &Path, length: u64, writable: bool) -> io::Result<(Vec<Entry>, u64)> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let (mut entries, mut end, mut good) = (Vec::new(), frame::HEADER.len() as u64, 0);
+    for payload in record::scan(&bytes).0 {
+        let Some((mark, frames)) = payload.split_first_chunk() else {
+            break;
+        };
+        let mark = u64::from_le_bytes(*mark);
+        if mark < end || mark > length {
+            break;
+        }
+        end = mark;
+        good += record::OVERHEAD + payload.len();
+        entries.extend(Entry::all(frames));
+    }
+    if writable && good < bytes.len() {
+        OpenOptions::new()
+            .write(true)
+            .open(path)?
+            .set_len(good as u64)?;
+    }
+    Ok((entries, end))
+}
+
+/// What `take` makes of the frame at `offset`, where it is one with this digest.
+pub(crate) fn read_frame<T>(
+    file: &File,
+    offset: u64,
+    length: u32,
+    digest: Digest,
+    take: impl Fn(Frame<'_>) -> Option<T>,
+) -> io::Result<Option<T>> {
+    let mut bytes = vec![0; (length as usize).min(frame::MAX_FRAME_BYTES)];
+    match file.read_exact_at(&mut bytes, offset) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None), // a truncated pack
+        read => read?,
+    }
+    Ok(match frame::parse(&bytes) {
+        Parsed::Frame(frame) if frame.digest == digest => take(frame),
+        _ => None,
+    })
+}
+
+/// Hands over each frame from `from` on until `accept` refuses one or what follows is none; the end of the last one accepted.
+pub(crate) fn scan(
+    file: &File,
+    from: u64,
+    length: u64,
+    mut accept: impl FnMut(u64, Frame<'_>) -> bool,
+) -> io::Result<u64> {
+    let mut buffer = vec![0; 2 * frame::MAX_FRAME_BYTES];
+    let (mut base, mut filled, mut at) = (from, 0, 0);
+    loop {
+        match frame::parse(&buffer[at..filled]) {
+            Parsed::Frame(frame) if accept(base + at as u64, frame) => at += frame.length,
+            Parsed::Frame(_) | Parsed::Garbage => return Ok(base + at as u64),
+            Parsed::Short => {
+                buffer.copy_within(at..filled, 0);
+                (base, filled, at) = (base + at as u64, filled - at, 0);
+                let left = length
+                    .saturating_sub(base + filled as u64)
+                    .min((buffer.len() - filled) as u64) as usize;
+                if left == 0 {
+                    return Ok(base);
+                }
+                file.read_exact_at(&mut buffer[filled..filled + left], base + filled as u64)?;
+                filled += left;
+            }
+        }
+    }
+}
