@@ -8,12 +8,14 @@ mod announcement;
 mod apply;
 mod cbor;
 mod envelope;
+mod follow;
 mod rejected;
 mod whole;
 mod window;
 
 pub use announcement::{Announcement, News, Rendition, Tracks};
 pub use envelope::DOMAIN;
+pub use follow::Follower;
 pub use rejected::Rejected;
 pub use window::{InitEntry, Manifest, PartEntry, RenditionEntry, Segment, Settings, Strand};
 
