@@ -2,7 +2,7 @@
 
 /** What a URL below `/live/{stream}/` names. */
 export type Target =
-  | { kind: "multivariant"; audioOnly: boolean }
+  | { kind: "multivariant" }
   | { kind: "playlist"; rendition: string }
   | { kind: "part"; rendition: string; msn: number; part: number }
   | { kind: "segment"; rendition: string; msn: number }
@@ -31,12 +31,10 @@ export function partUrl(base: string, rendition: string, msn: number, part: numb
 
 /** What `url` names within the stream at `base`, or undefined when it is none of its doors. */
 export function parseTarget(base: string, url: string): Target | undefined {
-  const [path = "", query = ""] = url.split(/[?#]/, 2);
+  const path = url.split(/[?#]/, 1)[0] ?? "";
   if (!path.startsWith(base)) return undefined;
   const rest = path.slice(base.length);
-  if (rest === "index.m3u8") {
-    return { kind: "multivariant", audioOnly: query.split("&").includes("audio=1") };
-  }
+  if (rest === "index.m3u8") return { kind: "multivariant" };
   const playlist = /^([^/]+)\.m3u8$/.exec(rest);
   if (playlist?.[1]) return { kind: "playlist", rendition: decodeURIComponent(playlist[1]) };
   const media = /^([^/]+)\/(?:(\d{1,15})(?:\.(\d{1,9}))?\.m4s|init-(\d{1,9})\.mp4)$/.exec(rest);

@@ -1,17 +1,23 @@
 //! `serve`: settings from the file, then from the flags, then the gateway until it is told to end.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use meshlive_gateway::config::{Config, Nonsense, value::Address};
 
-use super::{Failure, place::Place};
+use super::Failure;
 
 /// Each flag overrides the setting of the same meaning. Values are checked here and not by clap, so that a
 /// wrong one is named like a wrong setting.
 #[derive(Args, Default)]
 pub(super) struct Flags {
-    #[command(flatten)]
-    place: Place,
+    /// Settings (TOML); `config print` shows all of them
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder with keys, journals and pinned parts
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// URL under which viewers reach this gateway, where it is not the address
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
@@ -45,7 +51,13 @@ pub(super) struct Flags {
 impl Flags {
     /// The configuration these flags ask for, checked.
     pub(super) fn settings(&self) -> Result<Config, Failure> {
-        let mut config = self.place.settings()?;
+        let mut config = match &self.config {
+            Some(path) => Config::load(path)?,
+            None => Config::default(),
+        };
+        if let Some(data) = &self.data {
+            config.data.clone_from(data);
+        }
         if let Some(url) = &self.public_url {
             config.public_url.clone_from(url);
         }
