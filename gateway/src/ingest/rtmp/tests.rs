@@ -1,0 +1,126 @@
+//! The server as publishers see it: over real sockets, by real ffmpeg and by bytes of our own.
+
+mod with_ffmpeg;
+
+use std::{
+    collections::HashMap,
+    fs,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{sync::mpsc, time::timeout};
+
+use super::{Publishers, Server, Settings};
+use crate::{ingest::media::SourceEvent, keys::Keys};
+
+/// Nothing in these tests takes longer on a busy machine, unless it is broken.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server on a free port with a key folder of its own.
+struct Gateway {
+    server: Server,
+    keys: Arc<Keys>,
+    streams: Arc<Streams>,
+    folder: PathBuf,
+}
+
+/// One channel an alias, as the gateway has one pipeline an alias.
+#[derive(Default)]
+struct Streams {
+    channels: Mutex<HashMap<String, mpsc::Sender<SourceEvent>>>,
+}
+
+impl Publishers for Streams {
+    fn publish(&self, alias: &str, _: SocketAddr) -> Result<mpsc::Sender<SourceEvent>, String> {
+        let channels = self.channels.lock().unwrap();
+        channels
+            .get(alias)
+            .cloned()
+            .ok_or_else(|| "no room for another stream".into())
+    }
+}
+
+impl Gateway {
+    async fn start(test: &str) -> Gateway {
+        Gateway::with(test, Settings::default()).await
+    }
+
+    async fn with(test: &str, settings: Settings) -> Gateway {
+        let folder =
+            std::env::temp_dir().join(format!("meshlive-rtmp-{test}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        let keys = Arc::new(Keys::open(&folder).unwrap());
+        let streams = Arc::new(Streams::default());
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = Server::bind(address, settings, keys.clone(), streams.clone())
+            .await
+            .unwrap();
+        Gateway {
+            server,
+            keys,
+            streams,
+            folder,
+        }
+    }
+
+    /// Makes a stream: its publish secret, and what its pipeline would get.
+    fn stream(&self, alias: &str, capacity: usize) -> (String, mpsc::Receiver<SourceEvent>) {
+        let (out, events) = mpsc::channel(capacity);
+        self.streams
+            .channels
+            .lock()
+            .unwrap()
+            .insert(alias.into(), out);
+        (self.keys.ensure(alias).unwrap().publish_secret, events)
+    }
+
+    fn url(&self, secret: &str) -> String {
+        format!("rtmp://{}/live/{secret}", self.server.address())
+    }
+
+    /// Waits until no connection is left.
+    async fn idle(&self) {
+        let none = async {
+            while self.server.connections() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, none)
+            .await
+            .expect("every connection ends");
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+async fn next(events: &mut mpsc::Receiver<SourceEvent>) -> SourceEvent {
+    timeout(PATIENCE, events.recv())
+        .await
+        .expect("an event in time")
+        .expect("the channel is open")
+}
+
+/// Everything up to and with the event for which `last` holds.
+async fn until(
+    events: &mut mpsc::Receiver<SourceEvent>,
+    last: impl Fn(&SourceEvent) -> bool,
+) -> Vec<SourceEvent> {
+    let mut seen = Vec::new();
+    loop {
+        seen.push(next(events).await);
+        if seen.last().is_some_and(&last) {
+            return seen;
+        }
+    }
+}
+
+fn gone(event: &SourceEvent) -> bool {
+    matches!(event, SourceEvent::Gone { .. })
+}
