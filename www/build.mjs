@@ -109,7 +109,7 @@ function preloads(metafile, entry) {
   const visit = (path) => {
     if (wanted.has(path) || !outputs[path]) return;
     wanted.add(path);
-    for (const { path: next } of outputs[path].imports) visit(next);
+    for (const { path: next } of outputs[path].imports) if (next.endsWith(".js")) visit(next);
   };
   visit(Object.keys(outputs).find((path) => outputs[path].entryPoint === entry));
   const lines = [...wanted].map((path) => `<link rel="modulepreload" href="/assets/${basename(path)}">`);

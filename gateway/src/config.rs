@@ -12,10 +12,12 @@ pub mod value;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::ingest::Spec;
 use value::Address;
 
 /// No configuration is longer than this; whatever is, is not one.
@@ -35,6 +37,10 @@ pub struct Config {
     pub inputs: Vec<String>,
     /// Where the gateway listens: IP:PORT, port 0 for any free one, "off" for not at all.
     pub listen: Listen,
+    /// From a source to coded samples: when to transcode, with what encoder, the ladder, the test card.
+    pub ingest: crate::ingest::Settings,
+    /// Where published parts stay, how long, and how many.
+    pub store: crate::store::Settings,
     /// What is known beforehand of single streams, by alias: a table [streams.ALIAS] each.
     pub streams: BTreeMap<String, StreamSettings>,
 }
@@ -74,6 +80,8 @@ impl Default for Config {
             public_url: String::new(),
             inputs: vec!["testcard".into()],
             listen: Listen::default(),
+            ingest: crate::ingest::Settings::default(),
+            store: crate::store::Settings::default(),
             streams: BTreeMap::new(),
         }
     }
@@ -141,6 +149,9 @@ pub enum Error {
     /// Well formed, but not meant.
     #[error(transparent)]
     Nonsense(#[from] Nonsense),
+    /// The same, in a room's own words, which name the setting, the value and the remedy.
+    #[error("{0}")]
+    Refused(String),
 }
 
 impl Config {
@@ -183,7 +194,15 @@ impl Config {
     }
 
     /// Whether the settings can be meant, each by itself and all together.
-    pub fn check(&self) -> Result<(), Nonsense> {
+    pub fn check(&self) -> Result<(), Error> {
+        self.check_own()?;
+        for input in &self.inputs {
+            Spec::from_str(input).map_err(|error| Error::Refused(format!("inputs: {error}")))?;
+        }
+        self.ingest.check().map_err(Error::Refused)
+    }
+
+    fn check_own(&self) -> Result<(), Nonsense> {
         if self.data.as_os_str().is_empty() {
             return Err(Nonsense::new(
                 "data",
@@ -206,15 +225,6 @@ impl Config {
                 url,
                 "give a URL such as http://node.mesh/ or leave it empty",
             ));
-        }
-        for input in &self.inputs {
-            if input.is_empty() || input.starts_with('?') {
-                return Err(Nonsense::new(
-                    "inputs",
-                    input,
-                    "give testcard, v4l2:/dev/video0, or a file or URL that FFmpeg reads",
-                ));
-            }
         }
         Ok(())
     }

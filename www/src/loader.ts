@@ -24,8 +24,6 @@ export interface Source {
   playhead(): number;
 }
 
-/** A segment has at most this many parts (a 4 s segment of 100 ms parts has 40). */
-const MAX_PARTS = 512;
 /** Parts of one whole segment that are asked for at once; the page has six connections over all its tabs. */
 const AT_ONCE = 2;
 
@@ -76,11 +74,9 @@ export function locate({ base, peer }: Pick<Source, "base" | "peer">, url: strin
     const found = peer.locatePart(target.rendition, target.msn, target.part);
     if (found) wanted.push({ ...found, url, isPart: true });
   } else if (target?.kind === "segment") {
-    for (let part = 0; part < MAX_PARTS; part += 1) {
-      const found = peer.locatePart(target.rendition, target.msn, part);
-      if (!found) break;
+    peer.locateSegment(target.rendition, target.msn).forEach((found, part) => {
       wanted.push({ ...found, url: partUrl(base, target.rendition, target.msn, part), isPart: true });
-    }
+    });
   }
   if (wanted.length === 0) throw new PartError(404, `${url} is not announced`);
   return wanted;

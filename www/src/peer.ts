@@ -27,9 +27,10 @@ export interface Rendition {
   id: string;
   codecs: string;
   bandwidth: number;
-  width?: number;
-  height?: number;
-  frameRate?: number;
+  /** 0 without video, as height and frame rate. */
+  width: number;
+  height: number;
+  frameRate: number;
   audioOnly: boolean;
 }
 
@@ -57,10 +58,6 @@ export class StreamPeer {
     return news;
   }
 
-  get epoch(): bigint {
-    return this.#peer.epoch;
-  }
-
   get ended(): boolean {
     return this.#peer.ended;
   }
@@ -79,7 +76,9 @@ export class StreamPeer {
 
   /** The playlist as of now, the same bytes as the gateway's. Undefined for a rendition that is not announced. */
   playlist(target: Target): string | undefined {
-    if (target.kind === "multivariant") return this.#peer.playlist(undefined, false);
+    if (target.kind === "multivariant") {
+      return target.audioOnly ? this.#peer.audioPlaylist() : this.#peer.playlist(undefined, false);
+    }
     if (target.kind === "playlist") return this.#peer.playlist(target.rendition, false);
     return undefined;
   }
@@ -96,6 +95,11 @@ export class StreamPeer {
 
   locatePart(rendition: string, msn: number, part: number): Located | undefined {
     return parse(this.#peer.locate(rendition, BigInt(msn), part));
+  }
+
+  /** All announced parts of a segment, in order; none when the window does not hold it. */
+  locateSegment(rendition: string, msn: number): Located[] {
+    return JSON.parse(this.#peer.locateSegment(rendition, BigInt(msn)) ?? "[]") as Located[];
   }
 
   locateInit(rendition: string, number: number): Located | undefined {

@@ -7,6 +7,11 @@ import { parseTarget } from "./url.ts";
 
 /** Used when neither the element nor the playlist says otherwise, seconds. */
 const DEFAULT_TARGET = 1;
+/** What must be buffered from the start position on before the picture begins, seconds. */
+const START_WITH = 0.1;
+/** A start this far off is left to the playback rate; more start seeks than this would only put off the picture. */
+const START_TOLERANCE = 0.3;
+const START_SEEKS = 3;
 /** Farther behind than this (a laptop that slept) the picture jumps; short of it, it catches up by speed. */
 const JUMP_SECONDS = 45;
 /** A decoder that fails more often than this within the window is not going to recover. */
@@ -38,6 +43,7 @@ export class Playback {
   #handlers: PlaybackHandlers;
   #latency: LatencyController;
   #mediaErrors: number[] = [];
+  #startSeeks = 0;
 
   /** Whether this browser can play through hls.js at all (Media Source Extensions, also managed ones). */
   static supported(): boolean {
@@ -63,6 +69,8 @@ export class Playback {
     this.#hls.on(Hls.Events.MANIFEST_PARSED, () => handlers.levels());
     this.#hls.on(Hls.Events.LEVEL_SWITCHED, () => handlers.levels());
     this.#hls.on(Hls.Events.LEVELS_UPDATED, () => handlers.levels());
+    this.#hls.on(Hls.Events.BUFFER_APPENDED, this.#startEarly);
+    video.addEventListener("playing", this.#started, { once: true });
     video.addEventListener("timeupdate", this.#steer);
     this.#hls.attachMedia(video);
     this.#hls.loadSource(source.base + path);
@@ -71,6 +79,7 @@ export class Playback {
   /** Ends this run; the video element keeps its last frame until the next source. */
   close(): void {
     this.#video.removeEventListener("timeupdate", this.#steer);
+    this.#video.removeEventListener("playing", this.#started);
     this.#video.playbackRate = 1;
     this.#hls.destroy();
   }
@@ -119,6 +128,29 @@ export class Playback {
   stalled(): void {
     this.#latency.stalled(performance.now());
   }
+
+  /**
+   * hls.js shows nothing before all announced parts of the first segment are loaded, and then begins where the
+   * live edge was when it set out. Until the first frame is on screen this puts the playhead where the picture
+   * should be by now, as soon as that is buffered.
+   */
+  #startEarly = (): void => {
+    const video = this.#video;
+    const wanted = this.#hls.liveSyncPosition;
+    const last = video.buffered.length - 1;
+    if (last < 0 || wanted === null) return;
+    const isBuffered =
+      wanted >= video.buffered.start(last) && wanted <= video.buffered.end(last) - START_WITH;
+    if (!isBuffered || Math.abs(video.currentTime - wanted) < START_TOLERANCE) return;
+    this.#startSeeks += 1;
+    if (this.#startSeeks === START_SEEKS) this.#started();
+    video.currentTime = wanted;
+  };
+
+  /** The first frame is shown: from here on the playhead is left alone. */
+  #started = (): void => {
+    this.#hls.off(Hls.Events.BUFFER_APPENDED, this.#startEarly);
+  };
 
   /** Called by the element's own `timeupdate`, about four times a second while it plays. */
   #steer = (): void => {
@@ -171,6 +203,8 @@ function settings(source: Source, target: number): Partial<HlsConfig> {
     lowLatencyMode: true,
     // The worker would need a blob: script, and passing fragmented MP4 through costs the page next to nothing.
     enableWorker: false,
+    // The controls take a finite duration for a recording.
+    liveDurationInfinity: true,
     liveSyncDuration: target,
     liveMaxLatencyDuration: JUMP_SECONDS,
     // Catching up is `LatencyController`'s.

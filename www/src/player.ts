@@ -199,7 +199,8 @@ export class Player {
     try {
       this.#peer?.accept(bytes);
     } catch (error) {
-      console.warn(`mesh-player: the gateway sent an announcement that is not accepted: ${error}`);
+      // Not ours, or something before it was lost: a new connection begins with the whole window.
+      console.warn(`mesh-player: an announcement is not accepted: ${error}`);
       this.#feed.restart();
     }
     // hls.js leaves an ended playlist for good; the stream's return is a new source.
@@ -221,7 +222,7 @@ export class Player {
     }
     const parts = new HttpParts((cid, bytes) => peer.verify(cid, bytes), this.#counters);
     const audio = this.#audioOnly();
-    const path = audio && this.#choice === audio.id ? `${encodeURIComponent(audio.id)}.m3u8` : "index.m3u8";
+    const path = audio && this.#choice === audio.id ? "index.m3u8?audio=1" : "index.m3u8";
     this.#playback = new this.#makePlayback(video, { base: this.#base, peer, parts }, path, target, {
       attached: () => this.#wanted && this.#options.play(),
       levels: () => {
@@ -238,7 +239,6 @@ export class Player {
         this.#again = setTimeout(() => this.#reload(), AGAIN_MS);
       },
     });
-    if (audio && this.#choice === audio.id) this.#counters.rendition = audio.id;
   }
 
   #reload(): void {

@@ -12,7 +12,8 @@ test("a stream's folder belongs to the gateway, whatever page it is shown on", (
 });
 
 test("each door of a stream is told from the others", () => {
-  assert.deepEqual(parseTarget(base, `${base}index.m3u8`), { kind: "multivariant" });
+  assert.deepEqual(parseTarget(base, `${base}index.m3u8`), { kind: "multivariant", audioOnly: false });
+  assert.deepEqual(parseTarget(base, `${base}index.m3u8?audio=1`), { kind: "multivariant", audioOnly: true });
   assert.deepEqual(parseTarget(base, `${base}720p.m3u8?_HLS_msn=4`), { kind: "playlist", rendition: "720p" });
   assert.deepEqual(parseTarget(base, `${base}720p/41.7.m4s`), {
     kind: "part",

@@ -2,7 +2,7 @@
 
 /** What a URL below `/live/{stream}/` names. */
 export type Target =
-  | { kind: "multivariant" }
+  | { kind: "multivariant"; audioOnly: boolean }
   | { kind: "playlist"; rendition: string }
   | { kind: "part"; rendition: string; msn: number; part: number }
   | { kind: "segment"; rendition: string; msn: number }
@@ -31,10 +31,12 @@ export function partUrl(base: string, rendition: string, msn: number, part: numb
 
 /** What `url` names within the stream at `base`, or undefined when it is none of its doors. */
 export function parseTarget(base: string, url: string): Target | undefined {
-  const path = url.split(/[?#]/, 1)[0] ?? "";
+  const [path = "", query = ""] = url.split(/[?#]/, 2);
   if (!path.startsWith(base)) return undefined;
   const rest = path.slice(base.length);
-  if (rest === "index.m3u8") return { kind: "multivariant" };
+  if (rest === "index.m3u8") {
+    return { kind: "multivariant", audioOnly: query.split("&").includes("audio=1") };
+  }
   const playlist = /^([^/]+)\.m3u8$/.exec(rest);
   if (playlist?.[1]) return { kind: "playlist", rendition: decodeURIComponent(playlist[1]) };
   const media = /^([^/]+)\/(?:(\d{1,15})(?:\.(\d{1,9}))?\.m4s|init-(\d{1,9})\.mp4)$/.exec(rest);

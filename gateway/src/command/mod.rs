@@ -1,5 +1,8 @@
 //! The command line: what it takes, and what each command does. Exit status 0 is well, 1 failed, 2 asked for nonsense.
 
+mod doctor;
+mod keys;
+mod place;
 mod serve;
 
 use std::ffi::OsString;
@@ -27,6 +30,10 @@ enum Command {
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Who may publish: the name and the publish secret of each stream
+    Keys(keys::KeysCommand),
+    /// What works on this machine and what does not, each with its remedy
+    Doctor(place::Place),
 }
 
 #[derive(Subcommand)]
@@ -66,6 +73,8 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match cli.command {
         None => serve::run(&serve::Flags::default()),
         Some(Command::Serve(flags)) => serve::run(&flags),
+        Some(Command::Keys(command)) => keys::run(&command),
+        Some(Command::Doctor(place)) => doctor::run(&place),
         Some(Command::Config(ConfigCommand::Print)) => print(&config::print::defaults()),
     };
     match done {

@@ -1,23 +1,17 @@
 //! `serve`: settings from the file, then from the flags, then the gateway until it is told to end.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use meshlive_gateway::config::{Config, Nonsense, value::Address};
 
-use super::Failure;
+use super::{Failure, place::Place};
 
 /// Each flag overrides the setting of the same meaning. Values are checked here and not by clap, so that a
 /// wrong one is named like a wrong setting.
 #[derive(Args, Default)]
 pub(super) struct Flags {
-    /// Settings (TOML); `config print` shows all of them
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Folder with keys, journals and pinned parts
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
     /// URL under which viewers reach this gateway, where it is not the address
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
@@ -51,13 +45,7 @@ pub(super) struct Flags {
 impl Flags {
     /// The configuration these flags ask for, checked.
     pub(super) fn settings(&self) -> Result<Config, Failure> {
-        let mut config = match &self.config {
-            Some(path) => Config::load(path)?,
-            None => Config::default(),
-        };
-        if let Some(data) = &self.data {
-            config.data.clone_from(data);
-        }
+        let mut config = self.place.settings()?;
         if let Some(url) = &self.public_url {
             config.public_url.clone_from(url);
         }

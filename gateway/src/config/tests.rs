@@ -58,12 +58,21 @@ fn a_setting_that_makes_no_sense_is_named_with_its_value_and_a_remedy() {
             "public_url = \"node.mesh\"",
             ["public_url", "node.mesh", "http://"],
         ),
-        ("inputs = [\"\"]", ["inputs", "\"\"", "testcard"]),
+        ("inputs = [\"\"]", ["inputs", "0 bytes", "testcard"]),
         ("data = \"\"", ["data", "\"\"", "folder"]),
         (
             "lisen.http = \"127.0.0.1:1\"",
             ["lisen", "127.0.0.1:1", "config print"],
         ),
+        (
+            "inputs = [\"film.mp4?loop=no\"]",
+            ["inputs", "no", "0 or 1"],
+        ),
+        (
+            "ingest.encoder_threads = 99",
+            ["ingest.encoder_threads", "99", "64"],
+        ),
+        ("store.keep = \"long\"", ["keep", "long", "30days"]),
         ("data = 7", ["data", "7", "config print"]),
     ] {
         let message = parse(text).expect_err(text).to_string();

@@ -1,1 +1,165 @@
-//! The doors.
+//! The doors: every URL of the gateway, at one glance in [`router`].
+//!
+//! Files: `serve` (connections and their limits) → `query`, `range`, `encoding`, `error` (what is asked, purely) →
+//! `playlists`, `parts`, `wait`, `live` (LL-HLS; one rendering serves all who wait) → `sockets` (pushes) → `api` →
+//! `ipfs`, `format`, `unixfs`, `car` (path and trustless gateway) → `page`, `still` → `content`, `body`, `blocks` (bytes out).
+
+mod api;
+mod blocks;
+mod body;
+mod content;
+mod encoding;
+mod error;
+mod live;
+mod page;
+mod parts;
+mod playlists;
+pub mod query;
+pub mod range;
+mod serve;
+mod settings;
+mod sockets;
+mod still;
+mod viewers;
+mod wait;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    http::{HeaderName, Method, header},
+    routing::get,
+};
+use tokio::sync::{Semaphore, watch};
+use tower_http::cors::{Any, CorsLayer};
+
+pub use serve::serve;
+pub use settings::Settings;
+
+use crate::{
+    clock::Clock,
+    metrics::Metrics,
+    publish::{Stream, Streams},
+    store::Store,
+};
+use blocks::{Blocks, UNPOISONED};
+use error::Refusal;
+use live::Live;
+
+/// All doors of this gateway.
+pub fn router(state: State) -> Router {
+    // What a player on another site needs, open to scripts from everywhere …
+    let open = Router::new()
+        .route("/live/{stream}/index.m3u8", get(playlists::multivariant))
+        .route("/live/{stream}/announcements", get(sockets::announcements))
+        .route("/live/{stream}/manifest", get(parts::manifest))
+        .route("/live/{stream}/still.jpg", get(still::still))
+        .route("/live/{stream}/{file}", get(playlists::media))
+        .route("/live/{stream}/{rendition}/{file}", get(parts::media))
+        .route("/api/v1/streams", get(api::streams))
+        .route("/api/v1/streams/watch", get(sockets::directory))
+        .route("/api/v1/streams/{stream}", get(api::stream))
+        .route("/embed.js", get(page::embed))
+        .route("/assets/{file}", get(page::asset))
+        .layer(cors());
+    // … and nothing else.
+    Router::new()
+        .route("/", get(page::directory))
+        .route("/s/{stream}", get(page::player))
+        .route("/healthz", get(api::healthz))
+        .route("/readyz", get(api::readyz))
+        .route("/metrics", get(api::metrics))
+        .merge(open)
+        .fallback(page::nothing)
+        .with_state(state)
+}
+
+fn cors() -> CorsLayer {
+    const ROOTS: HeaderName = HeaderName::from_static("x-ipfs-roots");
+    const PATH: HeaderName = HeaderName::from_static("x-ipfs-path");
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::HEAD])
+        .allow_headers([header::RANGE, header::IF_NONE_MATCH])
+        .expose_headers([
+            header::ETAG,
+            header::CONTENT_RANGE,
+            header::CONTENT_LENGTH,
+            ROOTS,
+            PATH,
+        ])
+}
+
+/// What all doors share; a clone is the same.
+#[derive(Clone)]
+pub struct State(Arc<Shared>);
+
+/// The inside of [`State`].
+pub struct Shared {
+    streams: Arc<Streams>,
+    store: Store,
+    clock: Arc<Clock>,
+    metrics: Arc<Metrics>,
+    settings: Settings,
+    blocks: Arc<Blocks>,
+    lives: Mutex<HashMap<String, Arc<Live>>>,
+    sockets: Arc<Semaphore>,
+    closing: watch::Sender<bool>,
+}
+
+impl std::ops::Deref for State {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl State {
+    /// What the doors serve from.
+    pub fn new(
+        streams: Arc<Streams>,
+        store: Store,
+        clock: Arc<Clock>,
+        metrics: Arc<Metrics>,
+        settings: Settings,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            blocks: Blocks::new(store.clone(), settings.memory_bytes),
+            lives: Mutex::default(),
+            sockets: Arc::new(Semaphore::new(settings.websockets)),
+            closing: watch::Sender::new(false),
+            streams,
+            store,
+            clock,
+            metrics,
+            settings,
+        }))
+    }
+
+    /// A stream of this gateway, by name or alias.
+    fn live(&self, name: &str) -> Result<Arc<Live>, Refusal> {
+        self.find(name)
+            .ok_or(Refusal::absent("there is no such stream on this gateway"))
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<Live>> {
+        Some(self.live_of(self.streams.find(name)?))
+    }
+
+    /// At most one for each stream that this gateway has or had.
+    fn live_of(&self, stream: Arc<Stream>) -> Arc<Live> {
+        let mut lives = self.lives.lock().expect(UNPOISONED);
+        let name = stream.name().to_string();
+        let live = lives
+            .entry(name)
+            .or_insert_with(|| Arc::new(Live::new(stream.clone())));
+        if !Arc::ptr_eq(&live.stream, &stream) {
+            *live = Arc::new(Live::new(stream));
+        }
+        live.clone()
+    }
+}

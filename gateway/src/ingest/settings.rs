@@ -1,11 +1,12 @@
 //! What an operator can set about ingest; every key has a default.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spec::CardSpec;
 
 /// Section `[ingest]` of the configuration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Seconds. H.264 whose key frames are further apart is transcoded, because a viewer could neither join nor
@@ -31,7 +32,7 @@ pub struct Settings {
 }
 
 /// One `[[ingest.ladder]]`: a smaller rendition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rung {
     /// `[a-z0-9-]{1,32}`, unique, neither "source" nor "audio".
@@ -43,7 +44,7 @@ pub struct Rung {
 }
 
 /// Section `[ingest.testcard]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TestcardSettings {
     /// Pixels, a multiple of 32, 320 to 3840.

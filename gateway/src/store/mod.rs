@@ -43,7 +43,11 @@ use std::{
 
 use bytes::Bytes;
 use cid::Cid;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
+
+use crate::config::value;
 
 pub use frame::MAX_BLOCK_BYTES;
 pub use journal::{Journal, MAX_JOURNAL_BYTES};
@@ -55,9 +59,12 @@ use pack::{Appended, OpenPack};
 use state::State;
 
 /// How the store keeps its bounds.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// What no live window and no pin holds is given up when it is older than this.
+    #[serde(with = "value::duration")]
+    #[schemars(with = "String")]
     pub keep: Duration,
     /// Above this many bytes the oldest packs that no live window and no pin holds are given up, even if younger than `keep`.
     pub max_bytes: u64,
