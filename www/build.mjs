@@ -1,6 +1,6 @@
 // Builds the page: `node build.mjs` makes dist/, `--tests` makes what `node --test` runs.
 //
-// dist/            index.html, player.html, embed.js: names that stay
+// dist/            index.html, player.html, 404.html, embed.js: names that stay
 // dist/assets/     everything else, named by a hash of its content, so that it may be cached for ever
 // Beside each file that compresses lie its .gz and .br.
 
@@ -26,6 +26,35 @@ function needPeer() {
   );
   process.exit(1);
 }
+
+/**
+ * hls.js from its own sources with only what is used here: its light build has no captions, its whole build half
+ * as much again of encryption, interstitials, alternate audio and advertisement.
+ */
+const hls = {
+  alias: {
+    "hls.js/light": join(here, "node_modules/hls.js/src/hls.ts"),
+    // Named by code that the switches below leave out.
+    "@svta/cml-cmcd": join(here, "node_modules/hls.js/src/empty.js"),
+  },
+  define: Object.fromEntries([
+    ["__VERSION__", '"own"'],
+    ["__IN_WORKER__", "false"],
+    ["__HLS_WORKER_BUNDLE__", "undefined"],
+    ["__USE_SUBTITLES__", "true"],
+    ...[
+      "ALT_AUDIO",
+      "CMCD",
+      "CONTENT_STEERING",
+      "EME_DRM",
+      "IFRAMES",
+      "INTERSTITIALS",
+      "M2TS_ADVANCED_CODECS",
+      "MEDIA_CAPABILITIES",
+      "VARIABLE_SUBSTITUTION",
+    ].map((feature) => [`__USE_${feature}__`, "false"]),
+  ]),
+};
 
 const common = {
   absWorkingDir: here,
@@ -57,6 +86,7 @@ async function buildPage() {
   mkdirSync(assets, { recursive: true });
   const { metafile } = await build({
     ...common,
+    ...hls,
     entryPoints: ["src/watch.ts", "src/directory.ts", "src/element.ts"],
     outdir: assets,
     entryNames: "[name]-[hash]",
@@ -82,7 +112,7 @@ async function buildPage() {
   made["page.css"] = hashed("page.css", css.outputFiles[0].contents);
   made["icon.svg"] = hashed("icon.svg", readFileSync(join(here, "pages/icon.svg")));
   made.preload = preloads(metafile, "src/watch.ts");
-  for (const name of ["index.html", "player.html"]) {
+  for (const name of ["index.html", "player.html", "404.html"]) {
     const text = readFileSync(join(here, "pages", name), "utf8");
     const page = text.replace(/\{\{(.+?)\}\}/g, (_, key) => {
       if (made[key] === undefined) throw new Error(`pages/${name} names ${key}, which was not built`);

@@ -24,6 +24,11 @@ new Feed<{ streams?: StreamObject[] }>(socketUrl(new URL("/api/v1/streams/watch"
 byId("server").textContent = `rtmp://${location.hostname}/live`;
 byId("ffmpeg").textContent = `ffmpeg -re -i file.mp4 -c copy -f flv rtmp://${location.hostname}/live/SECRET`;
 
+/** Whoever returns to this tab looks at the pictures again. */
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") for (const card of cards.values()) refresh(card);
+});
+
 function show(streams: StreamObject[]): void {
   const live = streams.filter((one) => one.live && one.stream).slice(0, MAX_CARDS);
   byId("empty").hidden = live.length > 0;
@@ -46,8 +51,12 @@ function show(streams: StreamObject[]): void {
 
 function make(name: string, { alias }: StreamObject): HTMLLIElement {
   const card = document.createElement("li");
-  card.innerHTML = `<a class="card"><span class="picture"><img alt="" loading="lazy"></span>
+  card.innerHTML = `<a class="card"><span class="picture"><img alt=""></span>
     <span class="text"><strong></strong><span class="facts"><span class="badge">Live</span><span class="viewers"></span></span></span></a>`;
+  card.dataset.stream = name;
+  const image = card.querySelector("img") as HTMLImageElement;
+  image.addEventListener("error", () => image.classList.add("missing"));
+  image.addEventListener("load", () => image.classList.remove("missing"));
   const path = encodeURIComponent(alias || name);
   (card.querySelector("a") as HTMLAnchorElement).href = `/s/${path}`;
   cards.set(name, card);
@@ -57,15 +66,13 @@ function make(name: string, { alias }: StreamObject): HTMLLIElement {
 function fill(card: HTMLLIElement, { stream, alias, title, viewers = 0 }: StreamObject): void {
   setText(card.querySelector("strong") as HTMLElement, title || alias || stream || "");
   setText(card.querySelector(".viewers") as HTMLElement, viewers === 1 ? "1 viewer" : `${viewers} viewers`);
+  refresh(card);
+}
+
+/** The still picture as it is now. Each push and each return to the tab brings one; nothing is asked for in between. */
+function refresh(card: HTMLLIElement): void {
   const image = card.querySelector("img") as HTMLImageElement;
-  image.onerror = () => {
-    image.hidden = true;
-  };
-  image.onload = () => {
-    image.hidden = false;
-  };
-  // Each push brings a newer picture; between pushes nothing is asked for.
-  image.src = `/live/${encodeURIComponent(stream ?? alias)}/still.jpg?${Date.now()}`;
+  image.src = `/live/${encodeURIComponent(card.dataset.stream ?? "")}/still.jpg?${Date.now()}`;
 }
 
 function setText(element: HTMLElement, text: string): void {
