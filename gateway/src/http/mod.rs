@@ -2,14 +2,18 @@
 //!
 //! Files: `serve` (connections and their limits) → `query`, `range`, `encoding`, `error` (what is asked, purely) →
 //! `playlists`, `parts`, `wait`, `live` (LL-HLS; one rendering serves all who wait) → `sockets` (pushes) → `api` →
-//! `ipfs`, `format`, `unixfs`, `car` (path and trustless gateway) → `page`, `still` → `content`, `body`, `blocks` (bytes out).
+//! `ipfs`, `format`, `unixfs`, `listing`, `car` (path and trustless gateway) → `page`, `still` → `content`, `body`, `blocks` (bytes out).
 
 mod api;
 mod blocks;
 mod body;
+mod car;
 mod content;
 mod encoding;
 mod error;
+mod format;
+mod ipfs;
+mod listing;
 mod live;
 mod page;
 mod parts;
@@ -20,6 +24,7 @@ mod serve;
 mod settings;
 mod sockets;
 mod still;
+mod unixfs;
 mod viewers;
 mod wait;
 
@@ -59,6 +64,7 @@ pub fn router(state: State) -> Router {
         .route("/live/{stream}/still.jpg", get(still::still))
         .route("/live/{stream}/{file}", get(playlists::media))
         .route("/live/{stream}/{rendition}/{file}", get(parts::media))
+        .route("/ipfs/{*path}", get(ipfs::content))
         .route("/api/v1/streams", get(api::streams))
         .route("/api/v1/streams/watch", get(sockets::directory))
         .route("/api/v1/streams/{stream}", get(api::stream))

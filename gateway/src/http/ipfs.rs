@@ -1,0 +1,400 @@
+//! `/ipfs`: the path gateway and the trustless gateway (specs.ipfs.tech/http-gateways), from this gateway's store alone:
+//! nothing is ever asked of anyone else, so what is not stored here is not found.
+
+use axum::{
+    extract::{RawQuery, State as FromState},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use cid::Cid;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use super::{
+    State, body, car,
+    content::{Content, IMMUTABLE, Stored, ascii},
+    error::{At, Refusal},
+    format::{self, Format, Refused, Scope},
+    listing, query, range,
+    unixfs::{DAG_PB, Node, RAW, Unreadable},
+};
+use crate::metrics::Kind;
+
+/// Multihash functions that name anything here.
+const SHA2_256: u64 = 0x12;
+/// The empty identity CID `bafkqaaa`, by which clients find out whether this is a gateway.
+const IDENTITY: u64 = 0;
+/// Names in a path; more lead nowhere.
+const MAX_DEPTH: usize = 32;
+/// Blocks of one file: more than four hours of parts.
+const MAX_LEAVES: usize = 100_000;
+/// What stands unescaped in a path of a header or a page.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// `GET /ipfs/{cid}[/path]`
+pub(super) async fn content(
+    FromState(state): FromState<State>,
+    At(path): At<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let query = query.unwrap_or_default();
+    let mut answer = match answer(&state, &path, &query, &headers).await {
+        Ok(answer) => answer,
+        Err(refusal) => refusal.into_response(),
+    };
+    // This shares its origin with the page: it may neither run scripts there nor pass for what it is not.
+    let headers = answer.headers_mut();
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("sandbox"),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    answer
+}
+
+async fn answer(
+    state: &State,
+    path: &str,
+    query: &str,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
+    let text = |name: &HeaderName| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("")
+    };
+    if text(&HeaderName::from_static("service-worker")) == "script" {
+        return Err(Refusal::wrong(
+            "no service worker may be taken from here: it would rule the whole gateway",
+        ));
+    }
+    let format = format::wanted(query, text(&header::ACCEPT)).map_err(|refused| match refused {
+        Refused::Malformed(why) => Refusal::wrong(why),
+        Refused::NotAcceptable(why) => Refusal::new(StatusCode::NOT_ACCEPTABLE, why),
+    })?;
+    let way = match walk(state, path).await {
+        Err(refusal)
+            if refusal.status == StatusCode::NOT_FOUND
+                && text(&header::CACHE_CONTROL).contains("only-if-cached") =>
+        {
+            return Err(Refusal {
+                status: StatusCode::PRECONDITION_FAILED,
+                ..refusal
+            });
+        }
+        way => way?,
+    };
+    let mut answer = match format {
+        Format::Raw => raw(state, headers, &way),
+        Format::Car(scope) => car_of(state, headers, &way, scope),
+        Format::Content => whole(state, headers, &way, path, query).await?,
+    };
+    let roots: Vec<_> = way.cids.iter().map(Cid::to_string).collect();
+    let headers = answer.headers_mut();
+    headers.insert("x-ipfs-roots", ascii(roots.join(",")));
+    headers.insert(
+        "x-ipfs-path",
+        ascii(format!("/ipfs/{}", utf8_percent_encode(path, PATH))),
+    );
+    Ok(answer)
+}
+
+/// Where a path leads: the CIDs on its way, and the block of the last of them.
+struct Way {
+    cids: Vec<Cid>,
+    block: Bytes,
+}
+
+impl Way {
+    fn cid(&self) -> Cid {
+        *self.cids.last().expect("a way begins with the URL's CID")
+    }
+}
+
+async fn walk(state: &State, path: &str) -> Result<Way, Refusal> {
+    let mut names = path.split('/');
+    let first = names.next().unwrap_or("");
+    let cid = Cid::try_from(first).map_err(|_| Refusal::wrong("this is not a CID"))?;
+    // Version 0 names the very same node.
+    let cid = if cid.version() == cid::Version::V0 {
+        Cid::new_v1(DAG_PB, *cid.hash())
+    } else {
+        cid
+    };
+    let mut way = Way {
+        block: fetch(state, cid).await?,
+        cids: vec![cid],
+    };
+    for name in names.filter(|name| !name.is_empty()) {
+        if way.cids.len() > MAX_DEPTH {
+            return Err(Refusal::wrong("this path is too deep"));
+        }
+        let entries = match node(&way.cid(), &way.block)? {
+            Some(Node::Directory(entries)) => entries,
+            _ => {
+                return Err(Refusal::absent(
+                    "this path leads through something that is no directory",
+                ));
+            }
+        };
+        let found = entries.into_iter().find(|(entry, _, _)| entry == name);
+        let (_, cid, _) = found.ok_or(Refusal::absent("no such name in this directory"))?;
+        way.block = fetch(state, cid).await?;
+        way.cids.push(cid);
+    }
+    Ok(way)
+}
+
+/// The stored block of a CID.
+async fn fetch(state: &State, cid: Cid) -> Result<Bytes, Refusal> {
+    if cid.hash().code() == IDENTITY && cid.codec() == RAW && cid.hash().digest().is_empty() {
+        return Ok(Bytes::new());
+    }
+    let known = cid.hash().code() == SHA2_256 && matches!(cid.codec(), RAW | DAG_PB);
+    let block = if known {
+        state.blocks.clone().get(None, cid).await
+    } else {
+        Ok(None)
+    };
+    let block = block.map_err(|error| Refusal::unreadable(&error))?;
+    block.ok_or(Refusal::absent(
+        "this gateway does not store what this CID names",
+    ))
+}
+
+/// The node in a block, if it is one.
+fn node(cid: &Cid, block: &[u8]) -> Result<Option<Node>, Refusal> {
+    if cid.codec() != DAG_PB {
+        return Ok(None);
+    }
+    Node::parse(block)
+        .map(Some)
+        .map_err(|unreadable| match unreadable {
+            Unreadable::Malformed => Refusal::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "this block is no UnixFS node",
+            ),
+            Unreadable::Unsupported => Refusal::new(
+                StatusCode::NOT_IMPLEMENTED,
+                "this form of UnixFS is given as raw blocks and CARs only; add ?format=car",
+            ),
+        })
+}
+
+fn raw(state: &State, headers: &HeaderMap, way: &Way) -> Response {
+    let cid = way.cid();
+    let content = Content {
+        kind: if cid.codec() == RAW {
+            Kind::Part
+        } else {
+            Kind::Other
+        },
+        etag: format!("\"{cid}.raw\""),
+        media_type: HeaderValue::from_static("application/vnd.ipld.raw"),
+        cache: IMMUTABLE,
+        bytes: Stored::Memory(way.block.clone()),
+    };
+    let mut answer = content.answer(state, headers);
+    let disposition = ascii(format!("attachment; filename=\"{cid}.bin\""));
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_DISPOSITION, disposition);
+    vary(&mut answer);
+    answer
+}
+
+fn car_of(state: &State, request: &HeaderMap, way: &Way, scope: Scope) -> Response {
+    let cid = way.cid();
+    // Weak: another version of this gateway may order the same blocks in another way.
+    let etag = format!("W/\"{cid}.car.{scope:?}\"").replace(' ', "");
+    let known = request
+        .get(header::IF_NONE_MATCH)
+        .and_then(|tags| tags.to_str().ok());
+    let mut answer = if known.is_some_and(|tags| range::none_match_names(tags, &etag)) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let walk = car::Walk::new(
+            state.blocks.clone(),
+            &way.cids[..way.cids.len() - 1],
+            cid,
+            scope,
+        );
+        Response::new(body::read(&state.metrics, Kind::Part, walk, None))
+    };
+    let headers = answer.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(car::MEDIA_TYPE),
+    );
+    headers.insert(
+        header::CONTENT_DISPOSITION,
+        ascii(format!("attachment; filename=\"{cid}.car\"")),
+    );
+    headers.insert(header::ETAG, ascii(etag));
+    headers.insert(header::CACHE_CONTROL, IMMUTABLE);
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
+    vary(&mut answer);
+    answer
+}
+
+/// Files as files, directories as pages.
+async fn whole(
+    state: &State,
+    headers: &HeaderMap,
+    way: &Way,
+    path: &str,
+    query: &str,
+) -> Result<Response, Refusal> {
+    let cid = way.cid();
+    let (bytes, start) = match node(&cid, &way.block)? {
+        None => (Stored::Memory(way.block.clone()), way.block.clone()),
+        Some(Node::Directory(_)) if !path.ends_with('/') => {
+            let place = format!("/ipfs/{}/", utf8_percent_encode(path, PATH));
+            let place = if query.is_empty() {
+                place
+            } else {
+                format!("{place}?{query}")
+            };
+            let place = HeaderValue::try_from(place)
+                .map_err(|_| Refusal::wrong("this query is not ASCII"))?;
+            return Ok((StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, place)]).into_response());
+        }
+        Some(Node::Directory(entries)) => {
+            return Ok(listing::page(state, headers, &cid, path, &entries));
+        }
+        Some(Node::File(_)) => {
+            let leaves = leaves(state, cid).await?;
+            let start = match leaves.first() {
+                Some((first, _)) => fetch(state, *first).await?,
+                None => Bytes::new(),
+            };
+            (
+                Stored::Blocks {
+                    live: None,
+                    blocks: leaves,
+                },
+                start,
+            )
+        }
+    };
+    let given = query::value(query, "filename")
+        .map(|name| percent_decode_str(name).decode_utf8_lossy().into_owned());
+    let in_path = path
+        .trim_end_matches('/')
+        .split_once('/')
+        .and_then(|(_, rest)| rest.rsplit('/').next());
+    let media_type = media_type(given.as_deref().or(in_path).unwrap_or(""), &start);
+    let content = Content {
+        kind: Kind::Part,
+        etag: format!("\"{cid}\""),
+        media_type: HeaderValue::from_static(media_type),
+        cache: IMMUTABLE,
+        bytes,
+    };
+    let mut answer = content.answer(state, headers);
+    if let Some(name) = given {
+        let how = if query::value(query, "download") == Some("true") {
+            "attachment"
+        } else {
+            "inline"
+        };
+        let name = utf8_percent_encode(&name, NON_ALPHANUMERIC);
+        answer.headers_mut().insert(
+            header::CONTENT_DISPOSITION,
+            ascii(format!("{how}; filename*=UTF-8''{name}")),
+        );
+    }
+    vary(&mut answer);
+    Ok(answer)
+}
+
+/// The raw blocks of a file, in order, each with its size; those of nested nodes as well.
+async fn leaves(state: &State, file: Cid) -> Result<Vec<(Cid, u64)>, Refusal> {
+    let mut leaves = Vec::new();
+    let mut next = vec![(file, 0)];
+    let mut nodes = 0;
+    while let Some((cid, size)) = next.pop() {
+        if cid.codec() == RAW {
+            leaves.push((cid, size));
+        } else {
+            nodes += 1;
+            let block = fetch(state, cid).await?;
+            let Some(Node::File(children)) = node(&cid, &block)? else {
+                return Err(Refusal::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "this file has something else inside",
+                ));
+            };
+            next.extend(children.into_iter().rev());
+        }
+        if leaves.len() + next.len() + nodes > MAX_LEAVES {
+            return Err(Refusal::new(
+                StatusCode::NOT_IMPLEMENTED,
+                "this file has too many blocks; add ?format=car",
+            ));
+        }
+    }
+    Ok(leaves)
+}
+
+fn vary(answer: &mut Response) {
+    answer
+        .headers_mut()
+        .insert(header::VARY, HeaderValue::from_static("accept"));
+}
+
+/// By the name's end, else by how the content begins. Nothing that a browser would run.
+fn media_type(name: &str, start: &[u8]) -> &'static str {
+    let by_name = match name
+        .rsplit_once('.')
+        .map(|(_, end)| end.to_ascii_lowercase())
+        .as_deref()
+    {
+        Some("m3u8") => "application/vnd.apple.mpegurl",
+        Some("m4s" | "mp4" | "m4v") => "video/mp4",
+        Some("m4a") => "audio/mp4",
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("png") => "image/png",
+        Some("json") => "application/json",
+        Some("txt" | "md") => "text/plain; charset=utf-8",
+        Some("html" | "htm") => "text/html; charset=utf-8",
+        _ => "",
+    };
+    match start.get(4..8) {
+        _ if !by_name.is_empty() => by_name,
+        Some(b"ftyp" | b"styp" | b"moof" | b"sidx") => "video/mp4",
+        _ if start.starts_with(b"#EXTM3U") => "application/vnd.apple.mpegurl",
+        _ if start.starts_with(b"\xff\xd8\xff") => "image/jpeg",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_types_by_name_then_by_content() {
+        assert_eq!(media_type("a.M3U8", b""), "application/vnd.apple.mpegurl");
+        assert_eq!(media_type("", b"\0\0\0\x18moof...."), "video/mp4");
+        assert_eq!(
+            media_type("", b"#EXTM3U\n"),
+            "application/vnd.apple.mpegurl"
+        );
+        assert_eq!(
+            media_type("", b"<html><script>"),
+            "application/octet-stream"
+        );
+        assert_eq!(media_type("noend", b""), "application/octet-stream");
+    }
+}
