@@ -108,6 +108,8 @@ struct View<'a> {
     id: &'a str,
     /// From the first segment that has parts of the rendition to its newest.
     segments: Vec<&'a Segment>,
+    /// Of each, microseconds from its end to the playlist's end.
+    behind: Vec<u64>,
     /// Discontinuities before the first of them.
     discontinuities: u64,
 }
@@ -123,17 +125,22 @@ impl<'a> View<'a> {
             .take(first)
             .filter(|segment| segment.discontinuity)
             .count() as u64;
-        Some(Self {
+        let mut view = Self {
             manifest,
             index,
             id: &entry.rendition.id,
+            behind: vec![0; last + 1 - first],
             segments: manifest
                 .segments()
                 .skip(first)
                 .take(last + 1 - first)
                 .collect(),
             discontinuities: manifest.discontinuity_sequence() + before,
-        })
+        };
+        for at in (1..view.segments.len()).rev() {
+            view.behind[at - 1] = view.behind[at] + view.duration(view.segments[at]);
+        }
+        Some(view)
     }
 
     fn part_target(&self) -> u64 {
@@ -164,21 +171,14 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Microseconds from the end of the segment at `at` to the playlist's end.
-    fn behind(&self, at: usize) -> u64 {
-        self.segments[at + 1..]
-            .iter()
-            .map(|segment| self.duration(segment))
-            .sum()
-    }
-
     /// How many of the oldest segments lie beyond the skip boundary.
     fn skippable(&self) -> usize {
         let Some(until) = self.skip_until() else {
             return 0;
         };
-        (0..self.segments.len())
-            .take_while(|at| self.behind(*at) >= until)
+        self.behind
+            .iter()
+            .take_while(|behind| **behind >= until)
             .count()
     }
 
@@ -235,7 +235,7 @@ impl<'a> View<'a> {
             out,
             format_args!("#EXT-X-PROGRAM-DATE-TIME:{}\n", DateTime(segment.start)),
         );
-        if self.behind(at) < PARTS_FOR_TARGETS * self.target_micros() {
+        if self.behind[at] < PARTS_FOR_TARGETS * self.target_micros() {
             for (part, entry) in strand.parts.iter().enumerate() {
                 self.part(out, msn, part, entry);
             }

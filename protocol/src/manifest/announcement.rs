@@ -152,7 +152,7 @@ impl Rendition {
 
 impl Announcement {
     /// The payload: `[reserved, epoch, sequence, clock, [news…]]`.
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         out.array(5)
             .null()
@@ -166,7 +166,7 @@ impl Announcement {
         out.into_bytes()
     }
 
-    pub(super) fn decode(payload: &[u8]) -> Result<Self, Rejected> {
+    pub(crate) fn decode(payload: &[u8]) -> Result<Self, Rejected> {
         let mut from = Reader::new(payload);
         from.tuple(5)?;
         from.null()?;

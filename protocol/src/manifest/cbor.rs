@@ -103,13 +103,9 @@ impl<'a> Reader<'a> {
     }
 
     /// A number of at most `max`; `what` names it in the error.
-    pub(super) fn number<N: TryFrom<u64>>(
-        &mut self,
-        what: &'static str,
-        max: N,
-    ) -> Result<N, Rejected>
+    pub(super) fn number<N>(&mut self, what: &'static str, max: N) -> Result<N, Rejected>
     where
-        N: Copy + Into<u64>,
+        N: Copy + TryFrom<u64> + Into<u64>,
     {
         let value = self.head(UNSIGNED)?;
         match N::try_from(value) {

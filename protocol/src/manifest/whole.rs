@@ -11,7 +11,7 @@ use crate::part::{MAX_PART_BYTES, MAX_PART_MICROS};
 impl Manifest {
     /// The payload: `[reserved, epoch, sequence, clock, window, target, hold back, ended, first msn,
     /// discontinuities, [rendition…], [segment…]]`.
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         out.array(12)
             .null()
@@ -64,7 +64,7 @@ impl Manifest {
         out.into_bytes()
     }
 
-    pub(super) fn decode(payload: &[u8]) -> Result<Self, Rejected> {
+    pub(crate) fn decode(payload: &[u8]) -> Result<Self, Rejected> {
         let mut from = Reader::new(payload);
         from.tuple(12)?;
         from.null()?;
@@ -82,7 +82,7 @@ impl Manifest {
             return Err(Rejected::rule("target duration", 0u8, "it is 0"));
         }
         let ended = from.boolean()?;
-        manifest.next_msn = from.number("first msn", MAX_NUMBER - MAX_SEGMENTS as u64)?;
+        manifest.next_msn = from.number("first msn", MAX_NUMBER)?;
         let discontinuities = from.number("discontinuities", MAX_NUMBER)?;
         let withdrawn = manifest.read_renditions(&mut from)?;
         for _ in 0..from.array("segments", MAX_SEGMENTS)? {

@@ -1,0 +1,13 @@
+//! The protocol seen from outside: its bytes, its rules, its limits. One binary, so that it links once.
+
+#![allow(clippy::unwrap_used)] // a test that unwraps is a test that asserts
+
+mod common;
+
+mod corpus;
+mod golden;
+mod interop;
+mod limits;
+mod playlists;
+mod properties;
+mod rules;
