@@ -1,0 +1,152 @@
+// Chromium, and pages in it that fail the test on any console error or uncaught exception.
+
+import assert from "node:assert/strict";
+import { accessSync, constants, mkdirSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { chromium } from "playwright-core";
+import { out } from "./gateway.mjs";
+
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--autoplay-policy=no-user-gesture-required",
+  // Four tabs play at once; none of them may count as hidden.
+  "--disable-backgrounding-occluded-windows",
+  "--disable-renderer-backgrounding",
+  "--disable-background-timer-throttling",
+  // Whatever asks for another host than this one fails, and is seen.
+  "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+];
+
+function chromiumPath() {
+  const names = ["chromium", "chromium-browser", "google-chrome"];
+  const folders = (process.env.PATH ?? "").split(delimiter);
+  for (const path of names.flatMap((name) => folders.map((folder) => join(folder, name)))) {
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {}
+  }
+  throw new Error("no Chromium is installed: run deploy/setup --tests");
+}
+
+export function launch() {
+  return chromium.launch({ executablePath: chromiumPath(), args: FLAGS });
+}
+
+/**
+ * A page at `url` in a context of its own. `page.finish()` closes it and fails on what the console said;
+ * `allow` is what this test provokes itself.
+ */
+export async function open(browser, url, { allow = [], context: options = {}, init } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const page = await context.newPage();
+  const errors = [];
+  const hosts = new Set();
+  page.on("console", (message) => {
+    if (message.type() === "error") errors.push(`${message.text()} (${message.location().url})`);
+  });
+  page.on("pageerror", (error) => errors.push(`uncaught: ${error.stack ?? error}`));
+  page.on("crash", () => errors.push("the page crashed"));
+  page.on("request", (request) => hosts.add(new URL(request.url()).host));
+  await page.addInitScript(inPage);
+  if (init) await page.addInitScript(init);
+  await page.goto(url);
+  page.hosts = hosts;
+  page.finish = async () => {
+    await context.close();
+    assert.deepEqual(
+      errors.filter((text) => !allow.some((pattern) => pattern.test(text))),
+      [],
+      "the console of the page",
+    );
+  };
+  return page;
+}
+
+export const stats = (page) => page.evaluate(() => document.querySelector("mesh-player").stats);
+
+/** Waits until the page plays, and gives its stats. */
+export async function playing(page, timeoutMs = 30_000) {
+  try {
+    await page.waitForFunction(
+      () => {
+        const now = document.querySelector("mesh-player")?.stats;
+        return now?.state === "playing" && now.firstFrameMs !== null;
+      },
+      null,
+      { timeout: timeoutMs, polling: 100 },
+    );
+  } catch {
+    const seen = await page.evaluate(() => ({
+      stats: document.querySelector("mesh-player")?.stats,
+      view: document.querySelector("mesh-player")?.view?.message,
+    }));
+    throw new Error(`the page does not play within ${timeoutMs} ms: ${JSON.stringify(seen)}`);
+  }
+  return stats(page);
+}
+
+/** Reads the clock strip of every frame shown for some seconds: `[{strip, nowMs, latencyMs, state}]`. */
+export const watch = (page, seconds) => page.evaluate((s) => window.meshliveTest.watch(s), seconds);
+
+export async function screenshot(page, name) {
+  mkdirSync(out, { recursive: true });
+  await page.screenshot({ path: join(out, `${name}.png`) });
+}
+
+/** Runs in the page, before any of its own scripts. */
+function inPage() {
+  const realNow = Date.now.bind(Date);
+  const canvas = document.createElement("canvas");
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+
+  /** The strip's milliseconds, null where it cannot be read. gateway/src/ingest/testcard/strip.rs says how. */
+  function readStrip(video) {
+    const { videoWidth: width, videoHeight: height } = video;
+    if (!width) return null;
+    canvas.width = width;
+    canvas.height = Math.ceil(height / 12);
+    context.drawImage(video, 0, 0);
+    const bits = [];
+    for (let row = 0; row < 2; row += 1) {
+      const line = context.getImageData(0, Math.floor(((row + 0.5) * height) / 24), width, 1).data;
+      for (let column = 0; column < 32; column += 1) {
+        const at = 4 * Math.floor(((column + 0.5) * width) / 32);
+        bits.push(line[at] + line[at + 1] + line[at + 2] > 3 * 128 ? 1 : 0);
+      }
+    }
+    const number = (from, to) => bits.slice(from, to).reduce((sum, bit) => sum * 2 + bit, 0);
+    if (number(0, 4) !== 0b1010 || number(60, 64) !== 0b0101) return null;
+    let check = 0x5a;
+    for (let at = 4; at < 52; at += 8) check = (check + number(at, at + 8)) & 0xff;
+    return check === number(52, 60) ? number(4, 52) : null;
+  }
+
+  window.meshliveTest = {
+    readStrip,
+    realNow,
+    watch(seconds) {
+      const player = document.querySelector("mesh-player");
+      const frames = [];
+      const end = performance.now() + seconds * 1000;
+      return new Promise((resolve) => {
+        const each = () => {
+          const { latencyMs, state, rendition } = player.stats;
+          const frame = { strip: readStrip(player.video), nowMs: realNow(), latencyMs, state, rendition };
+          frames.push({ ...frame, width: player.video.videoWidth, time: player.video.currentTime });
+          if (performance.now() < end) player.video.requestVideoFrameCallback(each);
+        };
+        player.video.requestVideoFrameCallback(each);
+        setTimeout(() => resolve(frames), seconds * 1000 + 500);
+      });
+    },
+  };
+}
+
+export const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
