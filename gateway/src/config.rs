@@ -39,8 +39,14 @@ pub struct Config {
     pub listen: Listen,
     /// From a source to coded samples: when to transcode, with what encoder, the ladder, the test card.
     pub ingest: crate::ingest::Settings,
+    /// Publishers over RTMP: how many, how large, how patient.
+    pub rtmp: crate::ingest::rtmp::Settings,
+    /// How streams are cut into parts and segments.
+    pub package: crate::package::Settings,
     /// Where published parts stay, how long, and how many.
     pub store: crate::store::Settings,
+    /// Limits of the HTTP doors.
+    pub http: crate::http::Settings,
     /// What is known beforehand of single streams, by alias: a table [streams.ALIAS] each.
     pub streams: BTreeMap<String, StreamSettings>,
 }
@@ -81,7 +87,10 @@ impl Default for Config {
             inputs: vec!["testcard".into()],
             listen: Listen::default(),
             ingest: crate::ingest::Settings::default(),
+            rtmp: crate::ingest::rtmp::Settings::default(),
+            package: crate::package::Settings::default(),
             store: crate::store::Settings::default(),
+            http: crate::http::Settings::default(),
             streams: BTreeMap::new(),
         }
     }
@@ -199,7 +208,19 @@ impl Config {
         for input in &self.inputs {
             Spec::from_str(input).map_err(|error| Error::Refused(format!("inputs: {error}")))?;
         }
-        self.ingest.check().map_err(Error::Refused)
+        self.ingest.check().map_err(Error::Refused)?;
+        self.rtmp.check()?;
+        self.package.check()?;
+        self.http.check()?;
+        let longest = self.package.longest_key_frame_gap.as_secs_f64();
+        if self.ingest.max_key_frame_gap > longest {
+            return Err(Error::Nonsense(Nonsense::new(
+                "ingest.max_key_frame_gap",
+                self.ingest.max_key_frame_gap,
+                format!("give at most package.longest_key_frame_gap ({longest} s)"),
+            )));
+        }
+        Ok(())
     }
 
     fn check_own(&self) -> Result<(), Nonsense> {

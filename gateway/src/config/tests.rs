@@ -73,6 +73,11 @@ fn a_setting_that_makes_no_sense_is_named_with_its_value_and_a_remedy() {
             ["ingest.encoder_threads", "99", "64"],
         ),
         ("store.keep = \"long\"", ["keep", "long", "30days"]),
+        ("http.connections = 0", ["http.connections", "0", "1000000"]),
+        (
+            "ingest.max_key_frame_gap = 4.5",
+            ["ingest.max_key_frame_gap", "4.5", "package"],
+        ),
         ("data = 7", ["data", "7", "config print"]),
     ] {
         let message = parse(text).expect_err(text).to_string();
