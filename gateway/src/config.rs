@@ -43,6 +43,8 @@ pub struct Config {
     pub rtmp: crate::ingest::rtmp::Settings,
     /// How streams are cut into parts and segments.
     pub package: crate::package::Settings,
+    /// What viewers are offered of a live stream.
+    pub publish: crate::publish::Settings,
     /// Where published parts stay, how long, and how many.
     pub store: crate::store::Settings,
     /// Limits of the HTTP doors.
@@ -89,6 +91,7 @@ impl Default for Config {
             ingest: crate::ingest::Settings::default(),
             rtmp: crate::ingest::rtmp::Settings::default(),
             package: crate::package::Settings::default(),
+            publish: crate::publish::Settings::default(),
             store: crate::store::Settings::default(),
             http: crate::http::Settings::default(),
             streams: BTreeMap::new(),
@@ -211,6 +214,7 @@ impl Config {
         self.ingest.check().map_err(Error::Refused)?;
         self.rtmp.check()?;
         self.package.check()?;
+        self.publish.check()?;
         self.http.check()?;
         let longest = self.package.longest_key_frame_gap.as_secs_f64();
         if self.ingest.max_key_frame_gap > longest {

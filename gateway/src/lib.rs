@@ -1,12 +1,184 @@
 //! The gateway, in the order in which bytes pass through it:
-//! ingest → package → publish → store → http.
+//! [`ingest`] (a source to coded samples) → [`package`] (samples to parts) → [`publish`] (CID, signature, the live
+//! window) → [`store`] (pinned on disk before it is announced) → [`http`] (page, playlists, parts, API).
+//!
+//! [`Gateway::start`] assembles the rooms in that order from back to front, so that nothing arrives before there is
+//! someone to take it; [`Gateway::shutdown`] takes them apart from front to back.
 
 pub mod clock;
 pub mod config;
 pub mod http;
 pub mod ingest;
+mod inputs;
 pub mod keys;
 pub mod metrics;
 pub mod package;
 pub mod publish;
 pub mod store;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+use clock::Clock;
+use config::Config;
+use inputs::Inputs;
+use keys::Keys;
+use metrics::Metrics;
+use publish::Streams;
+use store::Store;
+
+/// How often the size of the store is told to the metrics.
+const STATS_EVERY: Duration = Duration::from_secs(5);
+
+/// Why the gateway cannot start; names the thing, the value and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its keys.
+    #[error(transparent)]
+    Keys(#[from] keys::Error),
+    /// Its store.
+    #[error("{0}; give another folder with --data, or make this one writable")]
+    Store(std::io::Error),
+    /// A listener.
+    #[error("cannot listen on {address} ({what}): {error}; give another address with --{what}")]
+    Listen {
+        /// The flag that sets it.
+        what: &'static str,
+        /// As asked for.
+        address: SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A stream.
+    #[error(transparent)]
+    Stream(#[from] publish::Error),
+    /// A thread.
+    #[error("the system gives no thread: {0}; end other programs or raise the limit (ulimit -u)")]
+    Thread(std::io::Error),
+    /// An input.
+    #[error("{0}")]
+    Input(String),
+}
+
+/// A running gateway.
+pub struct Gateway {
+    inputs: Arc<Inputs>,
+    streams: Arc<Streams>,
+    http: SocketAddr,
+    public_url: String,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Gateway {
+    /// Starts everything that `config` asks for; when it returns, viewers are served.
+    ///
+    /// # Errors
+    /// When keys, store, a listener or an input cannot be had; nothing is left running then.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let clock = Clock::start();
+        let metrics = Arc::new(Metrics::new());
+        let store = Store::open(&config.data.join("store"), config.store.clone())
+            .map_err(StartError::Store)?;
+        let keys = Arc::new(Keys::open(&config.data)?);
+        let address = config
+            .listen
+            .http
+            .0
+            .expect("the configuration was checked: http is never off");
+        let listen = |error| StartError::Listen {
+            what: "http",
+            address,
+            error,
+        };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let http = listener.local_addr().map_err(listen)?;
+
+        let streams = Arc::new(Streams::new(
+            config.publish.clone(),
+            config.package.longest_key_frame_gap,
+            keys.clone(),
+            store.clone(),
+            clock.clone(),
+            metrics.clone(),
+        ));
+        let (stop, stopping) = watch::channel(false);
+        let doors = http::State::new(
+            streams.clone(),
+            store.clone(),
+            clock.clone(),
+            metrics.clone(),
+            config.http.clone(),
+        );
+        let served = http::serve(listener, doors, told(stopping.clone()));
+        let mut tasks = vec![tokio::spawn(served)];
+        tasks.push(tokio::spawn(measure(store, metrics, told(stopping))));
+
+        let public_url = match config.public_url.trim_end_matches('/') {
+            "" => format!("http://{http}"),
+            url => url.to_owned(),
+        };
+        let inputs = Inputs::start(&config, &keys, &streams, &clock).await;
+        let mut this = Self {
+            inputs: Arc::default(),
+            streams,
+            http,
+            public_url,
+            stop,
+            tasks,
+        };
+        match inputs {
+            Ok(inputs) => this.inputs = inputs,
+            Err(error) => {
+                this.shutdown().await;
+                return Err(error);
+            }
+        }
+        Ok(this)
+    }
+
+    /// The line that says where everything is: `ready`, the page's URL, and `key=address` of each other listener.
+    pub fn ready(&self) -> String {
+        let mut line = format!("ready {}/", self.public_url);
+        for (name, address) in self.inputs.addresses() {
+            line.push_str(&format!(" {name}={address}"));
+        }
+        line
+    }
+
+    /// Where HTTP listens.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// The streams of this gateway.
+    pub fn streams(&self) -> &Arc<Streams> {
+        &self.streams
+    }
+
+    /// Ends everything, from front to back; returns when all that was announced is on the disk.
+    pub async fn shutdown(self) {
+        self.inputs.shutdown().await;
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            let _ = task.await; // a panic in there has been reported
+        }
+    }
+}
+
+async fn told(mut stopping: watch::Receiver<bool>) {
+    // An error means that the gateway is gone: the same.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+async fn measure(store: Store, metrics: Arc<Metrics>, until: impl Future<Output = ()>) {
+    let mut until = std::pin::pin!(until);
+    loop {
+        metrics.store_bytes(store.stats().bytes);
+        tokio::select! {
+            () = tokio::time::sleep(STATS_EVERY) => {}
+            () = &mut until => return,
+        }
+    }
+}

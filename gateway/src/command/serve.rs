@@ -1,7 +1,10 @@
 //! `serve`: settings from the file, then from the flags, then the gateway until it is told to end.
 
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
+use meshlive_gateway::Gateway;
 use meshlive_gateway::config::{Config, Nonsense, value::Address};
 
 use super::{Failure, place::Place};
@@ -75,6 +78,32 @@ impl Flags {
 
 /// Serves until SIGTERM or SIGINT.
 pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
-    let _config = flags.settings()?;
-    Err(Failure::Failed("the gateway cannot start yet".into()))
+    let config = flags.settings()?;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failed(&error))?;
+    runtime.block_on(async {
+        let mut terminated = signal(SignalKind::terminate()).map_err(|error| failed(&error))?;
+        let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| failed(&error))?;
+        let gateway = tokio::select! {
+            gateway = Gateway::start(config) => gateway.map_err(|error| failed(&error))?,
+            _ = terminated.recv() => return Ok(()),
+            _ = interrupted.recv() => return Ok(()),
+        };
+        super::print(&format!("{}\n", gateway.ready()))?;
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        tracing::info!("ending");
+        gateway.shutdown().await;
+        Ok(())
+    })
 }

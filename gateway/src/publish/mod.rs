@@ -1,80 +1,110 @@
 //! From packaged parts to what the world sees: CID, store, signature, the live window, and who is told.
 //!
-//! This file is the contract between `publish` and `http`; its inside is `publish`'s.
+//! `streams` knows every stream, `stream` is one of them as its readers see it, `publisher` is its only writer,
+//! `resume` takes up what an earlier run had announced, `snapshot` is what is told. What is announced was written
+//! before: parts to the store, the announcement to the stream's journal.
 
-use std::sync::Arc;
+mod publisher;
+mod recent;
+mod resume;
+mod snapshot;
+mod stream;
+mod streams;
 
-use bytes::Bytes;
-use meshlive_protocol::{manifest::Manifest, name::StreamName};
-use tokio::sync::watch;
+use std::{io, time::Duration};
 
-/// Every stream this gateway has, live or not.
-pub struct Streams {}
+use meshlive_protocol::manifest;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-impl Streams {
-    /// All streams, in order of their alias.
-    pub fn list(&self) -> Vec<Arc<Stream>> {
-        todo!()
-    }
-    /// By stream name (`k51…`) or alias.
-    pub fn find(&self, name_or_alias: &str) -> Option<Arc<Stream>> {
-        let _ = name_or_alias;
-        todo!()
-    }
-    /// Changes whenever a stream appears, begins, ends or changes its title, notices or renditions.
-    pub fn changed(&self) -> watch::Receiver<u64> {
-        todo!()
+pub use publisher::Publisher;
+pub use snapshot::Snapshot;
+pub use stream::Stream;
+pub use streams::Streams;
+
+use crate::config::{Nonsense, value};
+
+/// What viewers are offered of a live stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How far back the live playlists reach. 10 s to 5 min.
+    #[serde(with = "value::duration")]
+    #[schemars(with = "String")]
+    pub window: Duration,
+    /// How far behind the newest part a player stays (PART-HOLD-BACK): less is closer to now, more stands worse
+    /// networks. 600 ms to 10 s; playlists say three parts where that is longer.
+    #[serde(with = "value::duration")]
+    #[schemars(with = "String")]
+    pub hold_back: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(60),
+            hold_back: Duration::from_secs(1),
+        }
     }
 }
 
-/// One stream: its identity and its live window.
-pub struct Stream {}
+impl Settings {
+    /// Whether the values make sense.
+    ///
+    /// # Errors
+    /// Names the setting and its bounds.
+    pub fn check(&self) -> Result<(), Nonsense> {
+        for (name, value, from, to, remedy) in [
+            (
+                "publish.window",
+                self.window,
+                10_000,
+                300_000,
+                "give 10s to 5min",
+            ),
+            (
+                "publish.hold_back",
+                self.hold_back,
+                600,
+                10_000,
+                "give 600ms to 10s",
+            ),
+        ] {
+            if !(from..=to).contains(&value.as_millis()) {
+                return Err(Nonsense::new(name, format!("{value:?}"), remedy));
+            }
+        }
+        Ok(())
+    }
 
-impl Stream {
-    pub fn name(&self) -> &StreamName {
-        todo!()
-    }
-    pub fn alias(&self) -> &str {
-        todo!()
-    }
-    pub fn title(&self) -> String {
-        todo!()
-    }
-    /// Whether media is coming in at the moment.
-    pub fn is_live(&self) -> bool {
-        todo!()
-    }
-    /// What viewers should know ("transcoding because …"), newest last, at most 8.
-    pub fn notices(&self) -> Vec<String> {
-        todo!()
-    }
-    /// The newest state; cheap.
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        todo!()
-    }
-    /// Told after each announcement, and when the stream begins or ends.
-    pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
-        todo!()
-    }
-    /// The bytes of a part, init segment or anything else of this stream, from memory or the store.
-    pub fn block(&self, cid: &cid::Cid) -> std::io::Result<Option<Bytes>> {
-        let _ = cid;
-        todo!()
+    /// What the manifest says of it. No segment is longer than `longest_key_frame_gap`, and one that must wait for a
+    /// key frame is up to two of these: that is the target duration.
+    fn manifest(&self, longest_segment: Duration) -> manifest::Settings {
+        let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        manifest::Settings {
+            window: micros(self.window),
+            target_duration: u32::try_from(longest_segment.as_millis().div_ceil(1000))
+                .unwrap_or(u32::MAX),
+            hold_back: micros(self.hold_back),
+        }
     }
 }
 
-/// The live window after one announcement. Immutable and shared: one rendering serves all who wait.
-pub struct Snapshot {
-    pub manifest: Manifest,
-    /// The signed announcement that led here (None before the first of this run).
-    pub announcement: Option<Bytes>,
-    /// Whether media is coming in at the moment.
-    pub live: bool,
-}
-
-impl Snapshot {
-    /// The whole window as one signed envelope; made on first use, then shared.
-    pub fn signed_manifest(&self) -> Bytes {
-        todo!()
-    }
+/// Why a stream cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its name and keys.
+    #[error(transparent)]
+    Keys(#[from] crate::keys::Error),
+    /// Its journal.
+    #[error("journal of stream {alias}: {error}; see that the data folder can be written")]
+    Journal {
+        /// The stream's.
+        alias: String,
+        /// What the file system said.
+        error: io::Error,
+    },
+    /// It is already open.
+    #[error("stream {0} has two inputs; give each its own ?name=")]
+    Taken(String),
 }

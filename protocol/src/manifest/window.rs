@@ -1,6 +1,6 @@
 //! The live window: what a manifest holds and how it is asked (README §5).
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
 use cid::Cid;
 
@@ -24,6 +24,16 @@ impl Default for Settings {
             window: 60_000_000,
             target_duration: 6,
             hold_back: 1_000_000,
+        }
+    }
+}
+
+impl Settings {
+    fn within_limits(self) -> Self {
+        Self {
+            window: self.window.min(MAX_WINDOW_MICROS),
+            target_duration: self.target_duration.clamp(1, MAX_TARGET_SECONDS),
+            hold_back: self.hold_back.min(MAX_WINDOW_MICROS),
         }
     }
 }
@@ -157,11 +167,7 @@ impl Manifest {
             epoch: 0,
             sequence: 0,
             clock: 0,
-            settings: Settings {
-                window: settings.window.min(MAX_WINDOW_MICROS),
-                target_duration: settings.target_duration.clamp(1, MAX_TARGET_SECONDS),
-                hold_back: settings.hold_back.min(MAX_WINDOW_MICROS),
-            },
+            settings: settings.within_limits(),
             ended: false,
             next_msn: 0,
             discontinuities: 0,
@@ -180,12 +186,10 @@ impl Manifest {
         self.clock = clock;
     }
 
-    /// Keeps `keep` in the window from now on. The publisher's alone: set it before the first announcement, for a
-    /// viewer learns of it by the next manifest only.
-    pub fn trim(&mut self, keep: Duration) {
-        self.settings.window = u64::try_from(keep.as_micros())
-            .unwrap_or(u64::MAX)
-            .min(MAX_WINDOW_MICROS);
+    /// The publisher's alone, before an epoch's first announcement: viewers learn of it by the manifest. Settings
+    /// beyond their limits are cut to them.
+    pub fn configure(&mut self, settings: Settings) {
+        self.settings = settings.within_limits();
         self.drop_old();
     }
 

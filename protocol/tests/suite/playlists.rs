@@ -140,9 +140,11 @@ fn discontinuities_are_counted_when_they_leave() {
     ));
     // The tag stays as long as its segment, and is counted once that has left.
     publisher.publish((0..3).map(|rendition| closed(rendition, 101, 1)).collect());
-    publisher
-        .manifest
-        .trim(std::time::Duration::from_micros(200_000));
+    let narrow = Settings {
+        window: 200_000,
+        ..*publisher.manifest.settings()
+    };
+    publisher.manifest.configure(narrow);
     let text = media(&publisher, "source");
     assert!(text.contains(
         "#EXT-X-MEDIA-SEQUENCE:101\n#EXT-X-DISCONTINUITY-SEQUENCE:0\n#EXT-X-DISCONTINUITY\n"

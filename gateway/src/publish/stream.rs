@@ -1,0 +1,196 @@
+//! One stream as its readers see it: its identity and its live window.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use bytes::Bytes;
+use cid::Cid;
+use meshlive_protocol::{key::SigningKey, manifest::Manifest, name::StreamName};
+use tokio::sync::watch;
+
+use super::{Snapshot, recent::Recent};
+use crate::store::Store;
+
+/// Notices that are kept, the newest.
+const MAX_NOTICES: usize = 8;
+/// Characters of a title or a notice; what is longer is cut.
+const MAX_TEXT: usize = 300;
+
+/// A stream; its `Publisher` writes it.
+pub struct Stream {
+    name: StreamName,
+    alias: String,
+    /// The operator's title goes before the publisher's.
+    fixed_title: Option<String>,
+    texts: RwLock<Texts>,
+    recent: RwLock<Recent>,
+    store: Store,
+    pub(super) key: Arc<SigningKey>,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Texts {
+    title: String,
+    notices: VecDeque<String>,
+}
+
+impl Stream {
+    pub(super) fn new(
+        alias: &str,
+        fixed_title: Option<String>,
+        key: Arc<SigningKey>,
+        store: Store,
+        manifest: Manifest,
+        changes: watch::Sender<u64>,
+    ) -> Self {
+        let first = Snapshot::new(key.clone(), manifest, None, false);
+        Self {
+            name: key.name(),
+            alias: alias.to_owned(),
+            fixed_title,
+            texts: RwLock::default(),
+            recent: RwLock::default(),
+            store,
+            key,
+            snapshot: watch::Sender::new(Arc::new(first)),
+            changes,
+        }
+    }
+
+    /// Its IPNS name.
+    pub fn name(&self) -> &StreamName {
+        &self.name
+    }
+
+    /// The operator's short name for it.
+    pub fn alias(&self) -> &str {
+        &self.alias
+    }
+
+    /// The operator's title, else the publisher's, else the alias.
+    pub fn title(&self) -> String {
+        if let Some(title) = &self.fixed_title {
+            return title.clone();
+        }
+        let texts = self.texts.read().unwrap_or_else(PoisonError::into_inner);
+        if texts.title.is_empty() {
+            self.alias.clone()
+        } else {
+            texts.title.clone()
+        }
+    }
+
+    /// Whether media is coming in at the moment.
+    pub fn is_live(&self) -> bool {
+        self.snapshot.borrow().live
+    }
+
+    /// What viewers should know ("transcoding because …"), newest last, at most 8.
+    pub fn notices(&self) -> Vec<String> {
+        let texts = self.texts.read().unwrap_or_else(PoisonError::into_inner);
+        texts.notices.iter().cloned().collect()
+    }
+
+    /// The newest state; cheap.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// Told after each announcement, and when the stream begins or ends.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.subscribe()
+    }
+
+    /// The bytes of a part, init segment or anything else of this stream, from memory or the store.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn block(&self, cid: &Cid) -> io::Result<Option<Bytes>> {
+        if let Some(block) = self.recent_block(cid) {
+            return Ok(Some(block));
+        }
+        self.store.get(cid)
+    }
+
+    /// The bytes of a block if they are among the newest; never waits for a disk.
+    pub fn recent_block(&self, cid: &Cid) -> Option<Bytes> {
+        let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
+        recent.get(cid)
+    }
+
+    pub(super) fn keep(&self, cid: Cid, block: Bytes) {
+        let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
+        recent.insert(cid, block);
+    }
+
+    pub(super) fn set_title(&self, title: &str) {
+        let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
+        let title = readable(title);
+        if texts.title != title {
+            texts.title = title;
+            drop(texts);
+            self.changed();
+        }
+    }
+
+    /// Logs a notice and shows it to viewers.
+    pub(super) fn notice(&self, message: &str) {
+        tracing::warn!(stream = self.alias, "{message}");
+        let message = readable(message);
+        let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
+        texts.notices.retain(|known| *known != message);
+        texts.notices.push_back(message);
+        if texts.notices.len() > MAX_NOTICES {
+            texts.notices.pop_front();
+        }
+        drop(texts);
+        self.changed();
+    }
+
+    /// What concerned the publisher who has gone.
+    pub(super) fn forget_notices(&self) {
+        let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
+        texts.notices.clear();
+    }
+
+    /// Tells everyone the new state.
+    pub(super) fn tell(&self, snapshot: Snapshot) {
+        let before = self.snapshot.borrow().clone();
+        let changed = before.live != snapshot.live
+            || before.manifest.renditions() != snapshot.manifest.renditions();
+        self.snapshot.send_replace(Arc::new(snapshot));
+        if changed {
+            self.changed();
+        }
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+}
+
+/// A publisher's text as it may be shown: no control characters, no endless length.
+fn readable(text: &str) -> String {
+    text.chars()
+        .filter(|character| !character.is_control())
+        .take(MAX_TEXT)
+        .collect::<String>()
+        .trim()
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::readable;
+
+    #[test]
+    fn a_title_loses_what_cannot_be_shown() {
+        assert_eq!(readable(" Mesh\u{0}\n day \u{1b}[31m"), "Mesh day [31m");
+        assert_eq!(readable(&"é".repeat(10_000)).chars().count(), 300);
+    }
+}

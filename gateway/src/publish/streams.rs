@@ -1,0 +1,122 @@
+//! Every stream this gateway has, live or not.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use meshlive_protocol::key::SigningKey;
+use tokio::sync::watch;
+
+use super::{Error, Publisher, Settings, Stream, resume};
+use crate::{clock::Clock, keys::Keys, metrics::Metrics, store::Store};
+
+/// The registry of streams.
+pub struct Streams {
+    settings: Settings,
+    /// No segment is longer than this.
+    longest_segment: Duration,
+    keys: Arc<Keys>,
+    store: Store,
+    clock: Arc<Clock>,
+    metrics: Arc<Metrics>,
+    by_alias: RwLock<BTreeMap<String, Arc<Stream>>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Streams {
+    /// None yet; `longest_segment` becomes the target duration of all playlists.
+    pub fn new(
+        settings: Settings,
+        longest_segment: Duration,
+        keys: Arc<Keys>,
+        store: Store,
+        clock: Arc<Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            settings,
+            longest_segment,
+            keys,
+            store,
+            clock,
+            metrics,
+            by_alias: RwLock::default(),
+            changes: watch::Sender::new(0),
+        }
+    }
+
+    /// Opens the stream of this alias, with new keys where it has none, and takes up what an earlier run announced.
+    /// `title` goes before the publisher's. The publisher is its only writer.
+    ///
+    /// # Errors
+    /// When it is open already, and what keys and journal say.
+    pub fn open(&self, alias: &str, title: Option<String>) -> Result<Publisher, Error> {
+        let mut streams = self
+            .by_alias
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if streams.contains_key(alias) {
+            return Err(Error::Taken(alias.to_owned()));
+        }
+        let key = self.keys.ensure(alias)?.signing_key;
+        let protobuf = key
+            .to_protobuf_encoding()
+            .expect("Ed25519 keys are always encodable");
+        let key = SigningKey::from_protobuf(&protobuf).expect("keys makes Ed25519 keys only");
+        let key = Arc::new(key);
+        let name = key.name();
+        let failed = |error| Error::Journal {
+            alias: alias.to_owned(),
+            error,
+        };
+        let mut journal = self.store.journal(&name).map_err(failed)?;
+        let settings = self.settings.manifest(self.longest_segment);
+        let manifest = resume::window(&name, &journal.take_records(), settings);
+        let stream = Arc::new(Stream::new(
+            alias,
+            title,
+            key,
+            self.store.clone(),
+            manifest.clone(),
+            self.changes.clone(),
+        ));
+        let publisher = Publisher::begin(
+            stream.clone(),
+            self.store.clone(),
+            journal,
+            manifest,
+            self.clock.clone(),
+            self.metrics.clone(),
+        );
+        streams.insert(alias.to_owned(), stream);
+        drop(streams);
+        self.changes.send_modify(|count| *count += 1);
+        Ok(publisher)
+    }
+
+    /// All streams, in order of their alias.
+    pub fn list(&self) -> Vec<Arc<Stream>> {
+        let streams = self.by_alias.read().unwrap_or_else(PoisonError::into_inner);
+        streams.values().cloned().collect()
+    }
+
+    /// By stream name (`k51…`) or alias.
+    pub fn find(&self, name_or_alias: &str) -> Option<Arc<Stream>> {
+        let streams = self.by_alias.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stream) = streams.get(name_or_alias) {
+            return Some(stream.clone());
+        }
+        let name = name_or_alias.parse().ok()?;
+        streams
+            .values()
+            .find(|stream| *stream.name() == name)
+            .cloned()
+    }
+
+    /// Changes whenever a stream appears, begins, ends or changes its title, notices or renditions.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
