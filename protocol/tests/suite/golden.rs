@@ -146,3 +146,36 @@ fn playlists() {
         &playlist::media(&long, "source", Skip::Yes).unwrap(),
     );
 }
+
+/// README §8: the first word of each line of the last block of code is the envelope.
+#[test]
+fn the_example_in_the_readme() {
+    let readme = include_str!("../../README.md");
+    let block = readme.rsplit("```").nth(1).unwrap();
+    let written: String = block
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    let news = vec![crate::common::part_of(0, 101, 3)];
+    let (epoch, sequence, clock) = (1_795_338_000, 15, 1_795_338_003_000_000);
+    let announcement = manifest::Announcement {
+        epoch,
+        sequence,
+        clock,
+        news,
+    };
+    assert_eq!(
+        hex(&manifest::sign_announcement(&key(), &announcement)),
+        written
+    );
+    for told in [
+        key().name().to_string(),
+        crate::common::block(0, 101, 3).to_string(),
+    ] {
+        assert!(readme.contains(&told), "the README should tell {told}");
+    }
+    assert!(dag::verify(
+        &crate::common::block(0, 101, 3),
+        b"part 0 101 3"
+    ));
+}
