@@ -27,12 +27,23 @@ function needPeer() {
   process.exit(1);
 }
 
+const common = {
+  absWorkingDir: here,
+  bundle: true,
+  format: "esm",
+  target: ["es2022", "safari15.4"],
+  loader: { ".css": "text", ".wasm": "file" },
+  alias: { "peer.wasm": join(here, "generated/meshlive_wasm_peer_bg.wasm") },
+  logLevel: "warning",
+};
+
 /**
  * hls.js from its own sources with only what is used here: its light build has no captions, its whole build half
  * as much again of encryption, interstitials, alternate audio and advertisement.
  */
 const hls = {
   alias: {
+    ...common.alias,
     "hls.js/light": join(here, "node_modules/hls.js/src/hls.ts"),
     // Named by code that the switches below leave out.
     "@svta/cml-cmcd": join(here, "node_modules/hls.js/src/empty.js"),
@@ -54,15 +65,6 @@ const hls = {
       "VARIABLE_SUBSTITUTION",
     ].map((feature) => [`__USE_${feature}__`, "false"]),
   ]),
-};
-
-const common = {
-  absWorkingDir: here,
-  bundle: true,
-  format: "esm",
-  target: ["es2022", "safari15.4"],
-  loader: { ".css": "text", ".wasm": "file" },
-  logLevel: "warning",
 };
 
 async function buildTests() {

@@ -12,7 +12,7 @@ const AUTO = "auto";
 const template = document.createElement("template");
 template.innerHTML = `
 <style>${css}</style>
-<media-controller part="controller" defaultstreamtype="live" liveedgeoffset="4" noautoseektolive keyboardforwardseekoffset="5">
+<media-controller part="controller" defaultstreamtype="live" liveedgeoffset="4" noautoseektolive hotkeys="noarrowleft noarrowright">
   <video slot="media" playsinline crossorigin="anonymous"></video>
   <img slot="poster" alt="" hidden>
   <media-loading-indicator slot="centered-chrome" noautohide></media-loading-indicator>

@@ -1,5 +1,5 @@
 // Files that the bundler turns into an address or a text.
-declare module "*.wasm" {
+declare module "peer.wasm" {
   const url: string;
   export default url;
 }

@@ -1,7 +1,7 @@
 // The typed edge to the WebAssembly peer: what is verified, and waiting for what is not there yet.
 
+import wasmFile from "peer.wasm";
 import init, { Peer } from "../generated/meshlive_wasm_peer.js";
-import wasmFile from "../generated/meshlive_wasm_peer_bg.wasm";
 import { type Position, reached, type Target } from "./url.ts";
 
 let loading: Promise<unknown> | undefined;
@@ -81,6 +81,14 @@ export class StreamPeer {
     }
     if (target.kind === "playlist") return this.#peer.playlist(target.rendition, false);
     return undefined;
+  }
+
+  /** How far behind the live edge the stream wants to be played, seconds (RFC 8216bis §4.4.3.8, PART-HOLD-BACK). */
+  holdBack(): number | null {
+    const [first] = this.renditions();
+    const playlist = first && this.#peer.playlist(first.id, false);
+    const seconds = /PART-HOLD-BACK=(\d+(?:\.\d+)?)/.exec(playlist ?? "")?.[1];
+    return seconds === undefined ? null : Number(seconds);
   }
 
   /** Resolves when `wanted` is announced, or can no longer be: the stream ended or began anew. */

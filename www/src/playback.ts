@@ -5,8 +5,6 @@ import { LatencyController } from "./latency.ts";
 import { partLoader, playlistLoader, type Source } from "./loader.ts";
 import { parseTarget } from "./url.ts";
 
-/** Used when neither the element nor the playlist says otherwise, seconds. */
-const DEFAULT_TARGET = 1;
 /** What must be buffered from the start position on before the picture begins, seconds. */
 const START_WITH = 0.1;
 /** A start this far off is left to the playback rate; more start seeks than this would only put off the picture. */
@@ -50,20 +48,19 @@ export class Playback {
     return Hls.isMSESupported();
   }
 
-  /** `path` is the playlist below the stream's folder; `target` the wanted latency in seconds or null. */
+  /** `path` is the playlist below the stream's folder; `target` the wanted latency in seconds. */
   constructor(
     video: HTMLVideoElement,
     source: Omit<Source, "playhead">,
     path: string,
-    target: number | null,
+    target: number,
     handlers: PlaybackHandlers,
   ) {
     this.#video = video;
     this.#base = source.base;
     this.#handlers = handlers;
-    const wanted = target ?? DEFAULT_TARGET;
-    this.#latency = new LatencyController(wanted);
-    this.#hls = new Hls(settings({ ...source, playhead: () => video.currentTime }, wanted));
+    this.#latency = new LatencyController(target);
+    this.#hls = new Hls(settings({ ...source, playhead: () => video.currentTime }, target));
     this.#hls.on(Hls.Events.ERROR, (_, data) => this.#error(data));
     this.#hls.on(Hls.Events.MEDIA_ATTACHED, () => handlers.attached());
     this.#hls.on(Hls.Events.MANIFEST_PARSED, () => handlers.levels());

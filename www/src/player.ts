@@ -6,6 +6,7 @@ import { type Failure, type Message, message } from "./message.ts";
 import { HttpParts } from "./parts.ts";
 import { loadPeer, type Rendition, StreamPeer } from "./peer.ts";
 import type { Playback, Quality } from "./playback.ts";
+import { type ScreenHandlers, watchScreen } from "./screen.ts";
 import { type Happening, handle } from "./state.ts";
 import type { Counters, Stats } from "./stats.ts";
 import { liveBase, socketUrl } from "./url.ts";
@@ -38,6 +39,8 @@ export interface View {
 
 /** Envelopes that came before the peer was compiled; more would mean that it never will be. */
 const MAX_EARLY = 256;
+/** Latency in seconds when neither the element nor the playlist says otherwise. */
+const DEFAULT_TARGET = 1;
 /** A source that fell apart is loaded again this much later. */
 const AGAIN_MS = 500;
 
@@ -55,6 +58,8 @@ export class Player {
   #native = false;
   #object: StreamObject | null = null;
   #connected: boolean | null = null;
+  /** A gateway that was started again has a new clock; the old offset holds until its first answer. */
+  #newGateway = false;
   #failure: Failure | null = null;
   #seen = false;
   /** Whether it should be playing whenever there is something to play. */
@@ -68,14 +73,18 @@ export class Player {
     this.#counters = counters;
     this.#wanted = options.autoplay;
     this.#base = liveBase(options.gateway, options.stream);
-    this.#watchVideo();
+    watchScreen(options.video, this.#screen(), this.#closed.signal);
     this.#happen("load");
     this.#feed = new Feed<StreamObject>(socketUrl(`${this.#base}announcements`), {
       object: (object) => this.#told(object),
       envelope: (bytes) => this.#envelope(bytes),
-      exchange: (exchange) => this.#clock.add(exchange),
+      exchange: (exchange) => {
+        if (this.#newGateway) this.#clock.reset();
+        this.#newGateway = false;
+        this.#clock.add(exchange);
+      },
       connected: (up) => {
-        if (up) this.#clock.reset();
+        this.#newGateway = true;
         this.#connected = up;
         this.#update();
       },
@@ -195,7 +204,7 @@ export class Player {
   }
 
   #accept(bytes: Uint8Array): void {
-    const ended = this.#peer?.ended;
+    const { ended, latest } = this.#where();
     try {
       this.#peer?.accept(bytes);
     } catch (error) {
@@ -203,8 +212,13 @@ export class Player {
       console.warn(`mesh-player: an announcement is not accepted: ${error}`);
       this.#feed.restart();
     }
-    // hls.js leaves an ended playlist for good; the stream's return is a new source.
-    if (ended && !this.#peer?.ended) this.#reload();
+    const now = this.#where();
+    // hls.js leaves an ended playlist for good, and one whose numbers begin anew is another to it.
+    if ((ended && !now.ended) || now.latest < latest) this.#reload();
+  }
+
+  #where(): { ended: boolean; latest: number } {
+    return { ended: this.#peer?.ended ?? false, latest: this.#peer?.latest()?.msn ?? -1 };
   }
 
   /** Begins to play as soon as there is something to play and something to play it with. */
@@ -222,8 +236,9 @@ export class Player {
     }
     const parts = new HttpParts((cid, bytes) => peer.verify(cid, bytes), this.#counters);
     const audio = this.#audioOnly();
+    const wanted = target ?? peer.holdBack() ?? DEFAULT_TARGET;
     const path = audio && this.#choice === audio.id ? "index.m3u8?audio=1" : "index.m3u8";
-    this.#playback = new this.#makePlayback(video, { base: this.#base, peer, parts }, path, target, {
+    this.#playback = new this.#makePlayback(video, { base: this.#base, peer, parts }, path, wanted, {
       attached: () => this.#wanted && this.#options.play(),
       levels: () => {
         this.#counters.rendition = this.#playback?.rendition ?? this.#counters.rendition;
@@ -253,47 +268,32 @@ export class Player {
     return all.some((rendition) => !rendition.audioOnly) ? all.find((one) => one.audioOnly) : undefined;
   }
 
+  #screen(): ScreenHandlers {
+    return {
+      shown: () => {
+        this.#counters.frame(performance.now());
+        this.#seen = true;
+        this.#update();
+      },
+      wanted: (play) => {
+        this.#wanted = play;
+      },
+      happen: (happening) => this.#happen(happening),
+      starved: () => {
+        // A publisher that stopped is the stream's end, not this viewer's stall.
+        if (this.#object?.live === false) return this.#happen("end");
+        if (this.#counters.status.state === "playing") this.#playback?.stalled();
+        this.#happen("starve");
+      },
+    };
+  }
+
   #nativeDateMs(): number | null {
     if (!this.#native) return null;
     const { video } = this.#options;
     // Safari's own: the date of the media timeline's zero.
     const start = (video as { getStartDate?: () => Date }).getStartDate?.().getTime();
     return start === undefined || Number.isNaN(start) ? null : start + video.currentTime * 1000;
-  }
-
-  #watchVideo(): void {
-    const { video } = this.#options;
-    const { signal } = this.#closed;
-    const on = (name: string, act: () => void) => video.addEventListener(name, act, { signal });
-    const shown = () => {
-      this.#counters.frame(performance.now());
-      this.#seen = true;
-      this.#update();
-    };
-    const perFrame = "requestVideoFrameCallback" in video;
-    if (perFrame) video.requestVideoFrameCallback(shown);
-    on("play", () => {
-      this.#wanted = true;
-    });
-    on("playing", () => this.#happen("play"));
-    on("timeupdate", () => {
-      // Sound alone has no frames; its first moment counts.
-      if (!this.#seen && video.currentTime > 0 && (!perFrame || video.videoWidth === 0)) shown();
-      if (!video.paused && !video.seeking && video.readyState > 2) this.#happen("play");
-    });
-    on("waiting", () => {
-      if (video.paused || video.seeking) return;
-      if (this.#object?.live === false) return this.#happen("end");
-      if (this.#counters.status.state === "playing") this.#playback?.stalled();
-      this.#happen("starve");
-    });
-    on("pause", () => {
-      // A change of source pauses too, and is not the viewer's wish.
-      if (video.ended || video.readyState === 0) return;
-      this.#wanted = false;
-      this.#happen("rest");
-    });
-    on("ended", () => this.#happen("end"));
   }
 
   #fail(failure: Failure): void {

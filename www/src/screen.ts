@@ -1,0 +1,44 @@
+// What happens on the video element, in the player's words.
+
+import type { Happening } from "./state.ts";
+
+export interface ScreenHandlers {
+  /** The first frame (or, without video, the first sound) is there. */
+  shown(): void;
+  /** The viewer wants it to play, or to rest. */
+  wanted(play: boolean): void;
+  /** What the state follows from. */
+  happen(happening: Happening): void;
+  /** Nothing is left to show although it should play. */
+  starved(): void;
+}
+
+/** Listens until `signal` aborts. */
+export function watchScreen(video: HTMLVideoElement, handlers: ScreenHandlers, signal: AbortSignal): void {
+  const on = (name: string, act: () => void) => video.addEventListener(name, act, { signal });
+  const perFrame = "requestVideoFrameCallback" in video;
+  let seen = false;
+  const shown = () => {
+    if (seen || signal.aborted) return;
+    seen = true;
+    handlers.shown();
+  };
+  if (perFrame) video.requestVideoFrameCallback(shown);
+  on("play", () => handlers.wanted(true));
+  on("playing", () => handlers.happen("play"));
+  on("timeupdate", () => {
+    // Sound alone has no frames; its first moment counts.
+    if (!seen && video.currentTime > 0 && (!perFrame || video.videoWidth === 0)) shown();
+    if (!video.paused && !video.seeking && video.readyState > 2) handlers.happen("play");
+  });
+  on("waiting", () => {
+    if (!video.paused && !video.seeking) handlers.starved();
+  });
+  on("pause", () => {
+    // A change of source pauses too, and is not the viewer's wish.
+    if (video.ended || video.readyState === 0) return;
+    handlers.wanted(false);
+    handlers.happen("rest");
+  });
+  on("ended", () => handlers.happen("end"));
+}
