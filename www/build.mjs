@@ -68,6 +68,7 @@ const hls = {
 };
 
 async function buildTests() {
+  needPeer();
   const out = join(here, "tests-built");
   rmSync(out, { recursive: true, force: true });
   const names = readdirSync(join(here, "src")).filter((name) => name.endsWith(".test.ts"));

@@ -95,15 +95,15 @@ export class MeshPlayer extends HTMLElement {
   #open(): void {
     const stream = this.getAttribute("stream")?.trim();
     if (!stream || this.#player) return;
+    this.#video.muted = this.hasAttribute("muted");
+    if (this.hasAttribute("autoplay")) return this.#begin(stream);
+    // Without autoplay nothing but the still picture is loaded until someone presses play.
     const poster = this.#find("img");
     poster.src = new URL(`/live/${encodeURIComponent(stream)}/still.jpg`, this.#gateway()).href;
     poster.onload = () => {
       poster.hidden = false;
     };
-    this.#video.muted = this.hasAttribute("muted");
-    if (this.hasAttribute("autoplay")) this.#begin(stream);
-    // Without autoplay nothing but the still picture is loaded until someone presses play.
-    else this.#video.addEventListener("play", () => this.#begin(stream), { once: true });
+    this.#video.addEventListener("play", () => this.#begin(stream), { once: true });
   }
 
   #begin(stream: string): void {

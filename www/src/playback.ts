@@ -97,10 +97,13 @@ export class Playback {
       .sort((a, b) => (this.#hls.levels[b.level]?.bitrate ?? 0) - (this.#hls.levels[a.level]?.bitrate ?? 0));
   }
 
-  /** The viewer's choice by rendition; null lets the bandwidth decide. */
+  /**
+   * The viewer's choice by rendition; null lets the bandwidth decide. From the next segment on: what is buffered
+   * plays out, so that a choice costs no stall.
+   */
   choose(rendition: string | null): void {
     const found = this.qualities.find((quality) => quality.rendition === rendition);
-    this.#hls.nextLevel = found?.level ?? -1;
+    this.#hls.loadLevel = found?.level ?? -1;
   }
 
   /** The program date time of what is on screen, ms since the Unix epoch. */

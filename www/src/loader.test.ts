@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import type { FragmentLoaderContext, LoaderResponse, PlaylistLoaderContext } from "hls.js";
+import { bytes, loadPeerFromDisk, NAME, part, text } from "./golden.ts";
+import { locate, partLoader, playlistLoader, type Source } from "./loader.ts";
+import { PartError, type PartSource, type Wanted } from "./parts.ts";
+import { StreamPeer } from "./peer.ts";
+import { liveBase } from "./url.ts";
+
+before(loadPeerFromDisk);
+
+const base = liveBase("http://node", "card");
+
+/** Gives the golden bytes and keeps what it was asked. */
+class Disk implements PartSource {
+  asked: { wanted: Wanted; deadlineMs: number }[] = [];
+  async part(wanted: Wanted, deadlineMs: number): Promise<Uint8Array<ArrayBuffer>> {
+    this.asked.push({ wanted, deadlineMs });
+    const [, msn, index] = /(\d+)\.(\d+)\.m4s$/.exec(wanted.url) ?? [];
+    return new Uint8Array(part(0, Number(msn), Number(index)));
+  }
+}
+
+function source(playhead = 0): Source & { parts: Disk } {
+  const peer = new StreamPeer(NAME);
+  peer.accept(bytes("manifest"));
+  return { base, peer, parts: new Disk(), playhead: () => playhead };
+}
+
+/** What a loader calls back with, as hls.js would hear it. */
+function answer(loader: ReturnType<typeof make>, context: object): Promise<LoaderResponse> {
+  return new Promise((resolve, reject) => {
+    const callbacks = {
+      onSuccess: (response: LoaderResponse) => resolve(response),
+      onError: ({ code }: { code: number }) => reject(new Error(String(code))),
+      onTimeout: () => reject(new Error("timeout")),
+      onAbort: () => reject(new Error("aborted")),
+    };
+    loader.load(context as PlaylistLoaderContext & FragmentLoaderContext, {} as never, callbacks as never);
+  });
+}
+
+function make(kind: typeof playlistLoader | typeof partLoader, from: Source) {
+  return new (kind(from))({} as never);
+}
+
+test("a playlist comes from what was announced", async () => {
+  const response = await answer(make(playlistLoader, source()), { url: `${base}source.m3u8` });
+  assert.equal(response.data, text("source.m3u8"));
+});
+
+test("a playlist of no rendition is an error at once", async () => {
+  await assert.rejects(answer(make(playlistLoader, source()), { url: `${base}nonsense.m3u8` }), /404/);
+});
+
+test("a blocking reload that is aborted ends its wait and says so", async () => {
+  const loader = make(playlistLoader, source());
+  const waiting = answer(loader, { url: `${base}source.m3u8?_HLS_msn=101&_HLS_part=4` });
+  loader.abort();
+  await assert.rejects(waiting, /aborted/);
+  assert.ok(loader.stats.aborted);
+});
+
+test("a part is asked for by its CID, with the time until the playhead is there", async () => {
+  const from = source(5);
+  const context = { url: `${base}source/101.3.m4s`, part: { start: 7.5 }, frag: { start: 6 } };
+  const { data } = await answer(make(partLoader, from), context);
+  assert.deepEqual(new Uint8Array(data as ArrayBuffer), part(0, 101, 3));
+  assert.equal(from.parts.asked.length, 1);
+  assert.equal(from.parts.asked[0]?.deadlineMs, 2500);
+  assert.equal(from.parts.asked[0]?.wanted.cid, from.peer.locatePart("source", 101, 3)?.cid);
+});
+
+test("a whole segment is its parts, in order", async () => {
+  const from = source();
+  const { data } = await answer(make(partLoader, from), {
+    url: `${base}source/100.m4s`,
+    part: null,
+    frag: {},
+  });
+  const whole = Array.from({ length: 10 }, (_, i) => new TextDecoder().decode(part(0, 100, i))).join("");
+  assert.equal(new TextDecoder().decode(data as ArrayBuffer), whole);
+});
+
+test("init segments are located, and do not count as parts", () => {
+  const [wanted] = locate(source(), `${base}source/init-0.mp4`);
+  assert.equal(wanted?.isPart, false);
+  assert.equal(wanted?.size, 700);
+});
+
+test("what was not announced is not asked for", () => {
+  for (const path of [
+    "source/101.4.m4s",
+    "source/99.m4s",
+    "source/init-7.mp4",
+    "x/101.3.m4s",
+    "index.m3u8",
+  ]) {
+    assert.throws(() => locate(source(), base + path), PartError, path);
+  }
+});
