@@ -19,6 +19,8 @@ const MEDIA_ERRORS_WINDOW_MS = 20_000;
 export interface PlaybackHandlers {
   /** The video element has its source: from here on it can be told to play. */
   attached(): void;
+  /** The renditions are known: from here on one can be chosen. */
+  parsed(): void;
   /** Another rendition is on screen, or the list of them changed. */
   levels(): void;
   /** Playback cannot go on; `codecs` names what the browser lacks, when it is that. */
@@ -63,7 +65,10 @@ export class Playback {
     this.#hls = new Hls(settings({ ...source, playhead: () => video.currentTime }, target));
     this.#hls.on(Hls.Events.ERROR, (_, data) => this.#error(data));
     this.#hls.on(Hls.Events.MEDIA_ATTACHED, () => handlers.attached());
-    this.#hls.on(Hls.Events.MANIFEST_PARSED, () => handlers.levels());
+    this.#hls.on(Hls.Events.MANIFEST_PARSED, () => {
+      handlers.parsed();
+      handlers.levels();
+    });
     this.#hls.on(Hls.Events.LEVEL_SWITCHED, () => handlers.levels());
     this.#hls.on(Hls.Events.LEVELS_UPDATED, () => handlers.levels());
     this.#hls.on(Hls.Events.BUFFER_APPENDED, this.#startEarly);
@@ -102,8 +107,8 @@ export class Playback {
    * plays out, so that a choice costs no stall.
    */
   choose(rendition: string | null): void {
-    const found = this.qualities.find((quality) => quality.rendition === rendition);
-    this.#hls.loadLevel = found?.level ?? -1;
+    const level = this.qualities.find((quality) => quality.rendition === rendition)?.level ?? -1;
+    if (level >= 0 || !this.#hls.autoLevelEnabled) this.#hls.loadLevel = level;
   }
 
   /** The program date time of what is on screen, ms since the Unix epoch. */
