@@ -3,7 +3,7 @@
 use cid::Cid;
 
 use super::{
-    MAX_CODECS_BYTES, MAX_ID_BYTES, MAX_NEWS, MAX_NUMBER, Rejected,
+    MAX_NEWS, MAX_NUMBER, Rejected, Rendition,
     cbor::{Reader, Writer},
 };
 use crate::part::MAX_PART_BYTES;
@@ -81,73 +81,6 @@ pub enum News {
         /// Index.
         rendition: u8,
     },
-}
-
-/// Which tracks a rendition has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tracks {
-    /// Video and audio, muxed.
-    Both,
-    /// Video alone.
-    Video,
-    /// Audio alone.
-    Audio,
-}
-
-/// What a player must know to choose a rendition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rendition {
-    /// `[a-z0-9-]`, 1 to [`MAX_ID_BYTES`] bytes, unique in the stream.
-    pub id: String,
-    /// Its tracks.
-    pub tracks: Tracks,
-    /// RFC 6381, as in `CODECS`: printable ASCII without quotes, 1 to [`MAX_CODECS_BYTES`] bytes.
-    pub codecs: String,
-    /// Peak bits per second, not 0.
-    pub bandwidth: u32,
-    /// Pixels; 0 without video.
-    pub width: u32,
-    /// Pixels; 0 without video.
-    pub height: u32,
-    /// Frames per thousand seconds (29.97 is 29970); 0 without video or if unknown.
-    pub frame_rate: u32,
-    /// PART-TARGET: the longest part, microseconds, not 0.
-    pub part_target: u32,
-}
-
-impl Rendition {
-    /// Whether it has no video.
-    pub fn audio_only(&self) -> bool {
-        self.tracks == Tracks::Audio
-    }
-
-    pub(super) fn encode(&self, out: &mut Writer) {
-        out.text(&self.id)
-            .number(self.tracks as u8)
-            .text(&self.codecs)
-            .number(self.bandwidth);
-        out.number(self.width)
-            .number(self.height)
-            .number(self.frame_rate)
-            .number(self.part_target);
-    }
-
-    pub(super) fn decode(from: &mut Reader) -> Result<Self, Rejected> {
-        Ok(Self {
-            id: from.text("rendition id bytes", MAX_ID_BYTES)?.to_owned(),
-            tracks: match from.number("tracks", 2u8)? {
-                0 => Tracks::Both,
-                1 => Tracks::Video,
-                _ => Tracks::Audio,
-            },
-            codecs: from.text("codecs bytes", MAX_CODECS_BYTES)?.to_owned(),
-            bandwidth: from.number("bandwidth", u32::MAX)?,
-            width: from.number("width", u32::MAX)?,
-            height: from.number("height", u32::MAX)?,
-            frame_rate: from.number("frame rate", u32::MAX)?,
-            part_target: from.number("part target", u32::MAX)?,
-        })
-    }
 }
 
 impl Announcement {

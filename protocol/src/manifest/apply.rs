@@ -5,14 +5,10 @@ use std::sync::Arc;
 use cid::Cid;
 
 use super::{
-    Announcement, InitEntry, MAX_CODECS_BYTES, MAX_ID_BYTES, MAX_INITS, MAX_NEWS, MAX_NUMBER,
-    MAX_PARTS_PER_SEGMENT, MAX_RENDITIONS, Manifest, News, PartEntry, Rejected, Rendition,
-    RenditionEntry, Segment, Strand, Tracks,
+    Announcement, InitEntry, MAX_NEWS, MAX_NUMBER, MAX_PARTS_PER_SEGMENT, Manifest, News,
+    PartEntry, Rejected, Segment, Strand,
 };
-use crate::{
-    dag,
-    part::{MAX_PART_BYTES, MAX_PART_MICROS},
-};
+use crate::{dag, part::MAX_PART_BYTES};
 
 impl Manifest {
     /// Takes in the next announcement, or says why not and stays as it is.
@@ -92,77 +88,6 @@ impl Manifest {
             }
             News::Withdrawn { rendition } => self.withdraw(*rendition),
         }
-    }
-
-    pub(super) fn add_rendition(&mut self, rendition: Rendition) -> Result<(), Rejected> {
-        let index = self
-            .rendition_index(&rendition.id)
-            .unwrap_or(self.renditions.len());
-        let broken = |why| Err(Rejected::rule("rendition", index as u64, why));
-        if index == MAX_RENDITIONS {
-            return broken("a stream has no more than 16");
-        }
-        if !is_id(&rendition.id) {
-            return broken("its id is not 1 to 32 of a-z, 0-9 and -");
-        }
-        if !is_codecs(&rendition.codecs) {
-            return broken("its codecs are not 1 to 128 printable characters without quotes");
-        }
-        if rendition.bandwidth == 0 {
-            return broken("its bandwidth is 0");
-        }
-        if !(1..=MAX_PART_MICROS).contains(&rendition.part_target) {
-            return broken("its part target is 0 or above 10 s");
-        }
-        let picture = rendition.width != 0 && rendition.height != 0;
-        let none = rendition.width == 0 && rendition.height == 0 && rendition.frame_rate == 0;
-        if if rendition.tracks == Tracks::Audio {
-            !none
-        } else {
-            !picture
-        } {
-            return broken("its size in pixels does not fit its tracks");
-        }
-        let renditions = Arc::make_mut(&mut self.renditions);
-        match renditions.get_mut(index) {
-            Some(entry) => {
-                // Parts of the old length are still in the window, and no part may be longer than PART-TARGET.
-                let part_target = rendition.part_target.max(entry.rendition.part_target);
-                entry.rendition = Rendition {
-                    part_target,
-                    ..rendition
-                };
-                entry.withdrawn = false;
-            }
-            None => renditions.push(RenditionEntry {
-                rendition,
-                withdrawn: false,
-                inits: Vec::new(),
-            }),
-        }
-        Ok(())
-    }
-
-    pub(super) fn add_init(&mut self, rendition: u8, init: InitEntry) -> Result<(), Rejected> {
-        let entry = self.entry(rendition)?;
-        let broken = |why| Err(Rejected::rule("init segment", init.number, why));
-        if entry
-            .inits
-            .last()
-            .is_some_and(|last| last.number >= init.number)
-        {
-            return broken("numbers must go up");
-        }
-        if entry.inits.len() == MAX_INITS {
-            return broken("a window knows no more than 32 of one rendition");
-        }
-        if !is_block(&init.cid, init.size) {
-            return broken("it is not a raw block of 1 byte to 1 MiB");
-        }
-        Arc::make_mut(&mut self.renditions)[usize::from(rendition)]
-            .inits
-            .push(init);
-        Ok(())
     }
 
     pub(super) fn begin_segment(
@@ -306,27 +231,6 @@ impl Manifest {
         Arc::make_mut(&mut self.segments[at]).strands[index].root = Some(file);
         Ok(())
     }
-
-    pub(super) fn withdraw(&mut self, rendition: u8) -> Result<(), Rejected> {
-        if self.entry(rendition)?.withdrawn {
-            return Err(Rejected::rule(
-                "rendition",
-                rendition,
-                "it is withdrawn already",
-            ));
-        }
-        Arc::make_mut(&mut self.renditions)[usize::from(rendition)].withdrawn = true;
-        Ok(())
-    }
-
-    fn entry(&self, rendition: u8) -> Result<&RenditionEntry, Rejected> {
-        let entry = self.renditions.get(usize::from(rendition));
-        entry.ok_or(Rejected::rule(
-            "rendition",
-            rendition,
-            "it was not announced",
-        ))
-    }
 }
 
 pub(super) fn bounded(what: &'static str, value: u64, max: u64) -> Result<(), Rejected> {
@@ -337,23 +241,8 @@ pub(super) fn bounded(what: &'static str, value: u64, max: u64) -> Result<(), Re
     }
 }
 
-/// Whether a text may be a rendition's id: it stands in URLs and playlists as it is.
-fn is_id(id: &str) -> bool {
-    (1..=MAX_ID_BYTES).contains(&id.len())
-        && id
-            .bytes()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-}
-
-/// Whether a text may stand between the quotes of an attribute (RFC 8216bis §4.2).
-fn is_codecs(codecs: &str) -> bool {
-    (1..=MAX_CODECS_BYTES).contains(&codecs.len())
-        && codecs
-            .bytes()
-            .all(|byte| matches!(byte, b' '..=b'~') && byte != b'"')
-}
-
-fn is_block(cid: &Cid, size: u32) -> bool {
+/// Whether a part or init segment is one raw block that IPFS carries.
+pub(super) fn is_block(cid: &Cid, size: u32) -> bool {
     let raw = cid.version() == cid::Version::V1
         && cid.codec() == dag::RAW
         && cid.hash().code() == dag::SHA2_256;

@@ -10,14 +10,18 @@ mod cbor;
 mod envelope;
 mod follow;
 mod rejected;
+mod rendition;
+mod segment;
 mod whole;
 mod window;
 
-pub use announcement::{Announcement, News, Rendition, Tracks};
+pub use announcement::{Announcement, News};
 pub use envelope::DOMAIN;
 pub use follow::Follower;
 pub use rejected::Rejected;
-pub use window::{InitEntry, Manifest, PartEntry, RenditionEntry, Segment, Settings, Strand};
+pub use rendition::{InitEntry, Rendition, RenditionEntry, Tracks};
+pub use segment::{PartEntry, Segment, Strand};
+pub use window::{Manifest, Settings};
 
 use crate::{key::SigningKey, name::StreamName};
 

@@ -2,9 +2,10 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use cid::Cid;
-
-use super::{MAX_INITS, MAX_PARTS, MAX_SEGMENTS, MAX_TARGET_SECONDS, MAX_WINDOW_MICROS, Rendition};
+use super::{
+    InitEntry, MAX_INITS, MAX_PARTS, MAX_SEGMENTS, MAX_TARGET_SECONDS, MAX_WINDOW_MICROS,
+    PartEntry, RenditionEntry, Segment, Strand,
+};
 
 /// What the publisher decides once for a stream; the same for all who render its playlists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,110 +55,6 @@ pub struct Manifest {
     pub(super) segments: VecDeque<Arc<Segment>>,
     /// Parts in `segments`, of all renditions.
     pub(super) parts: usize,
-}
-
-/// A rendition in the window.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RenditionEntry {
-    /// What a player must know of it.
-    pub rendition: Rendition,
-    /// Whether it has ended while others go on.
-    pub withdrawn: bool,
-    /// Its init segments, numbers going up.
-    pub inits: Vec<InitEntry>,
-}
-
-/// An init segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InitEntry {
-    /// As in `init-{number}.mp4`.
-    pub number: u32,
-    /// Of its bytes.
-    pub cid: Cid,
-    /// Bytes.
-    pub size: u32,
-}
-
-/// A segment of all renditions.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Segment {
-    /// Media sequence number.
-    pub msn: u64,
-    /// Program date time of its first frame, microseconds since the Unix epoch.
-    pub start: u64,
-    /// Whether it does not join what came before.
-    pub discontinuity: bool,
-    /// Number of the init segments it needs.
-    pub init: u32,
-    pub(super) strands: Vec<Strand>,
-}
-
-/// One rendition's share of a segment.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Strand {
-    /// In order; the index is the part's number.
-    pub parts: Vec<PartEntry>,
-    /// The segment file, once the segment is complete.
-    pub root: Option<Cid>,
-}
-
-/// A part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PartEntry {
-    /// Of its bytes.
-    pub cid: Cid,
-    /// Bytes.
-    pub size: u32,
-    /// Microseconds.
-    pub duration: u32,
-    /// Whether decoding can start from its first frame.
-    pub independent: bool,
-}
-
-impl RenditionEntry {
-    /// The init segments that segments from `number` on can need.
-    fn inits_from(&self, number: u32) -> impl Iterator<Item = &InitEntry> {
-        self.inits.iter().filter(move |init| init.number >= number)
-    }
-}
-
-/// What a rendition without parts has of a segment.
-static NOTHING: Strand = Strand {
-    parts: Vec::new(),
-    root: None,
-};
-
-impl Segment {
-    /// What the rendition of this index has of it.
-    pub fn strand(&self, rendition: usize) -> &Strand {
-        self.strands.get(rendition).unwrap_or(&NOTHING)
-    }
-
-    /// The parts that the rendition of this index has of it, in order.
-    pub fn parts(&self, rendition: usize) -> &[PartEntry] {
-        &self.strand(rendition).parts
-    }
-
-    /// Microseconds: that of the longest rendition.
-    pub fn duration(&self) -> u64 {
-        self.strands.iter().map(Strand::duration).max().unwrap_or(0)
-    }
-
-    pub(super) fn part_count(&self) -> usize {
-        self.strands.iter().map(|strand| strand.parts.len()).sum()
-    }
-}
-
-impl Strand {
-    /// Microseconds.
-    pub fn duration(&self) -> u64 {
-        self.parts.iter().map(|part| u64::from(part.duration)).sum()
-    }
-
-    /// Bytes.
-    pub fn size(&self) -> u64 {
-        self.parts.iter().map(|part| u64::from(part.size)).sum()
-    }
 }
 
 impl Manifest {

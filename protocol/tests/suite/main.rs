@@ -5,9 +5,12 @@
 mod common;
 
 mod corpus;
+mod follow;
 mod golden;
+mod hostile;
 mod interop;
 mod limits;
 mod playlists;
 mod properties;
+mod renditions;
 mod rules;

@@ -2,20 +2,18 @@
 
 use meshlive_protocol::{
     dag,
-    manifest::{self, Announcement, Follower, Manifest, News, Opened, Rejected, Settings, Tracks},
+    manifest::{Announcement, News, Rejected, Settings},
 };
 
-use crate::common::{
-    self, EPOCH, NINE, Publisher, closed, init, key, part_of, rendition, segment, stream,
-};
+use crate::common::{EPOCH, NINE, Publisher, closed, init, part_of, segment, stream};
 
 /// Three renditions, segment 100 closed, segment 101 with four parts.
-fn some() -> Publisher {
+pub(crate) fn some() -> Publisher {
     stream(14)
 }
 
 #[track_caller]
-fn refuses(publisher: &Publisher, news: News, why: &str) {
+pub(crate) fn refuses(publisher: &Publisher, news: News, why: &str) {
     let before = publisher.manifest.clone();
     let mut manifest = before.clone();
     // A good news goes before, so that half an announcement would show.
@@ -246,93 +244,6 @@ fn a_segment_is_closed_with_exactly_its_parts() {
 }
 
 #[test]
-fn renditions_are_well_formed() {
-    let publisher = some();
-    let with = |change: &dyn Fn(&mut manifest::Rendition)| {
-        let mut rendition = rendition("new", Tracks::Both);
-        change(&mut rendition);
-        News::Rendition(rendition)
-    };
-    for id in ["", "A", "a.b", "a/b", "..", "ä", "a b", &"a".repeat(33)] {
-        refuses(
-            &publisher,
-            with(&|rendition| rendition.id = id.into()),
-            "its id is not",
-        );
-    }
-    for codecs in ["", "a\"b", "a\nb", "é", &"a".repeat(129)] {
-        refuses(
-            &publisher,
-            with(&|rendition| rendition.codecs = codecs.into()),
-            "its codecs are not",
-        );
-    }
-    refuses(
-        &publisher,
-        with(&|rendition| rendition.bandwidth = 0),
-        "its bandwidth is 0",
-    );
-    refuses(
-        &publisher,
-        with(&|rendition| rendition.part_target = 0),
-        "its part target is",
-    );
-    refuses(
-        &publisher,
-        with(&|rendition| rendition.part_target = 10_000_001),
-        "its part target is",
-    );
-    refuses(
-        &publisher,
-        with(&|rendition| rendition.width = 0),
-        "does not fit its tracks",
-    );
-    refuses(
-        &publisher,
-        with(&|rendition| rendition.tracks = Tracks::Audio),
-        "does not fit its tracks",
-    );
-    let longest =
-        with(&|rendition| (rendition.id, rendition.codecs) = ("a".repeat(32), "b".repeat(128)));
-    assert!(
-        publisher
-            .manifest
-            .clone()
-            .apply(&publisher.next(vec![longest]))
-            .is_ok()
-    );
-}
-
-#[test]
-fn a_rendition_may_change_be_withdrawn_and_return() {
-    let mut publisher = some();
-    let mut changed = rendition("low", Tracks::Both);
-    (changed.bandwidth, changed.part_target) = (500_000, 150_000);
-    publisher.publish(vec![
-        News::Rendition(changed),
-        News::Withdrawn { rendition: 1 },
-    ]);
-    let entry = &publisher.manifest.renditions()[1];
-    assert!(entry.withdrawn);
-    assert_eq!(entry.rendition.bandwidth, 500_000);
-    assert_eq!(
-        entry.rendition.part_target, 202_000,
-        "parts of the old length are still there"
-    );
-    refuses(&publisher, part_of(1, 101, 4), "its rendition is withdrawn");
-    refuses(
-        &publisher,
-        News::Withdrawn { rendition: 1 },
-        "it is withdrawn already",
-    );
-    publisher.publish(vec![
-        News::Rendition(rendition("low", Tracks::Both)),
-        part_of(1, 101, 4),
-    ]);
-    assert_eq!(publisher.manifest.renditions().len(), 3);
-}
-
-#[test]
 fn behind_the_end_only_a_discontinuity_goes_on() {
     let mut publisher = some();
     publisher.publish(
@@ -420,67 +331,4 @@ fn the_window_drops_its_oldest_segments_in_all_who_hold_it() {
         ..*manifest.settings()
     });
     assert_eq!(trimmed.segments().len(), 5);
-}
-
-#[test]
-fn a_follower_closes_gaps_by_manifests_and_a_new_epoch_too() {
-    let mut publisher = some();
-    let announce = |publisher: &Publisher| {
-        manifest::sign_announcement(
-            &key(),
-            publisher.announcements.last().expect("one was published"),
-        )
-    };
-    let whole = |publisher: &Publisher| manifest::sign_manifest(&key(), &publisher.manifest);
-    let mut follower = Follower::new(key().name());
-    assert!(follower.accept(&announce(&publisher)).is_err());
-    assert!(follower.needs_manifest());
-    let first = whole(&publisher);
-    assert_eq!(follower.accept(&first), Ok(true));
-    assert_eq!(follower.accept(&first), Ok(false));
-    assert_eq!(follower.accept(&announce(&publisher)), Ok(false));
-    assert!(!follower.needs_manifest());
-
-    publisher.publish(vec![part_of(0, 101, 4)]);
-    publisher.publish(vec![part_of(0, 101, 5)]);
-    assert!(matches!(
-        follower.accept(&announce(&publisher)),
-        Err(Rejected::Gap { .. })
-    ));
-    assert!(follower.needs_manifest());
-    assert_eq!(follower.accept(&first), Ok(false));
-    assert!(follower.needs_manifest());
-    assert_eq!(follower.accept(&whole(&publisher)), Ok(true));
-    assert_eq!(follower.manifest(), Some(&publisher.manifest));
-
-    // The gateway was started anew from a journal that lacks the last part, which is now another one.
-    let old = whole(&publisher);
-    let Ok(Opened::Manifest(mut manifest)) = manifest::open(&key().name(), &first) else {
-        panic!("a manifest")
-    };
-    manifest.begin_epoch(EPOCH + 1, NINE);
-    let mut restarted = Publisher {
-        manifest,
-        announcements: Vec::new(),
-    };
-    restarted.publish(vec![closed(0, 101, 4)]);
-    assert!(matches!(
-        follower.accept(&announce(&restarted)),
-        Err(Rejected::Gap { .. })
-    ));
-    assert_eq!(follower.accept(&whole(&restarted)), Ok(true));
-    assert_eq!(follower.accept(&old), Ok(false), "the higher epoch wins");
-    assert_eq!(follower.manifest(), Some(&restarted.manifest));
-    assert_eq!(common::payload(&old), common::payload(&whole(&publisher)));
-}
-
-#[test]
-fn another_streams_envelopes_are_refused() {
-    let other = meshlive_protocol::key::SigningKey::from_secret([8; 32]);
-    let envelope = manifest::sign_manifest(&other, &Manifest::new(Settings::default()));
-    assert_eq!(
-        manifest::open(&key().name(), &envelope),
-        Err(Rejected::AnotherKey)
-    );
-    assert!(manifest::open(&other.name(), &envelope).is_ok());
 }

@@ -1,0 +1,105 @@
+//! The live window as LL-HLS (draft-pantos-hls-rfc8216bis §4; README §7).
+//!
+//! Everything comes from the [`Manifest`], so gateway and viewer write the same bytes. URIs are relative to
+//! `/live/{stream}/`, where both kinds of playlist are.
+
+mod time;
+mod view;
+
+use std::fmt::{self, Write};
+
+use crate::manifest::Manifest;
+use view::View;
+
+/// What a player must understand: EXT-X-SKIP (RFC 8216bis §8).
+const VERSION: u8 = 9;
+/// Which renditions a multivariant playlist holds.
+///
+/// Players drop audio-only variants that stand beside video ones, so "audio only" is a playlist of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Selection {
+    /// All with video; where there are none, all.
+    #[default]
+    Main,
+    /// All without video.
+    AudioOnly,
+}
+
+/// Whether the player has the older segments already (`_HLS_skip=YES`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Skip {
+    /// The whole playlist.
+    #[default]
+    No,
+    /// A delta update (§6.2.5.1), where it would leave out anything.
+    Yes,
+}
+
+/// The multivariant playlist, best first. It has no variants before the first rendition is announced.
+pub fn multivariant(manifest: &Manifest, selection: Selection) -> String {
+    let mut live: Vec<_> = manifest
+        .renditions()
+        .iter()
+        .filter(|entry| !entry.withdrawn)
+        .collect();
+    let video = live.iter().any(|entry| !entry.rendition.audio_only());
+    live.retain(|entry| match selection {
+        Selection::Main => !(video && entry.rendition.audio_only()),
+        Selection::AudioOnly => entry.rendition.audio_only(),
+    });
+    // Players begin with the first; equals stay in the order of their announcement.
+    live.sort_by_key(|entry| std::cmp::Reverse(entry.rendition.bandwidth));
+    let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS\n");
+    for entry in live {
+        let rendition = &entry.rendition;
+        line(
+            &mut out,
+            format_args!("#EXT-X-STREAM-INF:BANDWIDTH={},", rendition.bandwidth),
+        );
+        line(&mut out, format_args!("CODECS=\"{}\"", rendition.codecs));
+        if rendition.width > 0 {
+            line(
+                &mut out,
+                format_args!(",RESOLUTION={}x{}", rendition.width, rendition.height),
+            );
+        }
+        if rendition.frame_rate > 0 {
+            let (whole, thousandths) = (rendition.frame_rate / 1000, rendition.frame_rate % 1000);
+            line(
+                &mut out,
+                format_args!(",FRAME-RATE={whole}.{thousandths:03}"),
+            );
+        }
+        line(&mut out, format_args!("\n{}.m3u8\n", rendition.id));
+    }
+    out
+}
+
+/// The media playlist of a rendition; `None` if there is no such rendition, or nothing of it yet.
+pub fn media(manifest: &Manifest, rendition_id: &str, skip: Skip) -> Option<String> {
+    let index = manifest.rendition_index(rendition_id)?;
+    let view = View::new(manifest, index)?;
+    let skipped = if skip == Skip::Yes {
+        view.skippable()
+    } else {
+        0
+    };
+    let mut out = String::with_capacity(200 * view.segments.len() + 2000);
+    view.head(&mut out);
+    if skipped > 0 {
+        line(
+            &mut out,
+            format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}\n"),
+        );
+    }
+    for at in skipped..view.segments.len() {
+        view.segment(&mut out, at);
+    }
+    view.tail(&mut out);
+    Some(out)
+}
+
+fn line(out: &mut String, text: fmt::Arguments) {
+    out.write_fmt(text)
+        .expect("a String takes all that is written to it");
+}
