@@ -84,10 +84,19 @@ impl Manifest {
     }
 
     /// The publisher's alone, before an epoch's first announcement: viewers learn of it by the manifest. Settings
-    /// beyond their limits are cut to them.
+    /// beyond their limits are cut to them; the target duration stays long enough for every segment that is kept.
     pub fn configure(&mut self, settings: Settings) {
         self.settings = settings.within_limits();
         self.drop_old();
+        let longest = self
+            .segments
+            .iter()
+            .map(|segment| segment.duration())
+            .max()
+            .unwrap_or(0);
+        let rounded =
+            u32::try_from((longest + 500_000) / 1_000_000).expect("a segment lasts 60.5 s at most");
+        self.settings.target_duration = self.settings.target_duration.max(rounded);
     }
 
     /// Highest epoch seen.

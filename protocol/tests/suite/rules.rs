@@ -2,10 +2,10 @@
 
 use meshlive_protocol::{
     dag,
-    manifest::{Announcement, News, Rejected, Settings},
+    manifest::{self, Announcement, News, Rejected, Settings},
 };
 
-use crate::common::{EPOCH, NINE, Publisher, closed, init, part_of, segment, stream};
+use crate::common::{EPOCH, NINE, Publisher, closed, init, key, part_of, segment, stream};
 
 /// Three renditions, segment 100 closed, segment 101 with four parts.
 pub(crate) fn some() -> Publisher {
@@ -331,4 +331,25 @@ fn the_window_drops_its_oldest_segments_in_all_who_hold_it() {
         ..*manifest.settings()
     });
     assert_eq!(trimmed.segments().len(), 5);
+}
+
+#[test]
+fn a_shorter_target_duration_waits_until_longer_segments_have_left() {
+    let mut publisher = stream(25);
+    let short = Settings {
+        target_duration: 1,
+        ..Settings::default()
+    };
+    publisher.manifest.configure(short);
+    assert_eq!(publisher.manifest.settings().target_duration, 2);
+    let envelope = manifest::sign_manifest(&key(), &publisher.manifest);
+    assert!(manifest::open(&key().name(), &envelope).is_ok());
+    publisher
+        .manifest
+        .configure(Settings { window: 0, ..short });
+    assert_eq!(
+        publisher.manifest.settings().target_duration,
+        1,
+        "1 s is left"
+    );
 }
