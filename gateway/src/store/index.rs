@@ -78,7 +78,7 @@ pub(crate) struct Writer {
     file: BufWriter<File>,
     page: Vec<u8>,
     fences: Vec<u8>,
-    last: Option<Entry>,
+    last: Option<u64>,
 }
 
 impl Writer {
@@ -92,10 +92,13 @@ impl Writer {
         })
     }
 
-    /// The next entry, not before the last one.
+    /// The next entry, its key not before the last one's.
     pub(crate) fn push(&mut self, entry: Entry) -> io::Result<()> {
-        debug_assert!(self.last <= Some(entry), "entries come sorted");
-        self.last = Some(entry);
+        debug_assert!(
+            self.last <= Some(entry.key),
+            "entries come sorted by their keys"
+        );
+        self.last = Some(entry.key);
         if self.page.is_empty() {
             self.fences.extend_from_slice(&entry.key.to_le_bytes());
         }
@@ -194,7 +197,6 @@ impl Index {
     }
 
     /// How many pages it has.
-    #[cfg(test)]
     pub(crate) fn pages(&self) -> usize {
         self.fences.len()
     }

@@ -51,7 +51,6 @@ impl PackKey {
     }
 
     /// Reads back what [`fmt::Display`] writes.
-    #[cfg(test)]
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (stream, file) = text.split_once('/')?;
         Self::from_file(stream, file)

@@ -6,11 +6,13 @@
 //!                     /<hour>-<rendition>-<volume>.car   a pack: CARv1 (`frame`), appended to (`pack`)
 //!                                         …    .log   while it is open: what of it is surely on the disk (`pack`)
 //!                                         …    .idx   once it is closed: its digests, sorted (`index`)
+//!            /merged/<number>.idx             the same over many packs, so that a search reads few (`merge`)
+//!            /pins                            who holds which hour (`pins`)
 //! ```
 //!
 //! The walk of a block: [`Store::append`] writes its frame with one `write(2)` to the pack of its stream, rendition and
-//! hour; the thread of `worker` has it on the disk soon after ([`Store::sync_soon`]), closes packs whose hour is over,
-//! and gives up the oldest (`retention`). [`Store::get`] finds it and checks it against its CID.
+//! hour; the threads of `worker` have it on the disk soon after ([`Store::sync_soon`]), close packs whose hour is over,
+//! and give up the oldest (`retention`). [`Store::get`] finds it and checks it against its CID.
 //!
 //! Deletion is by pack, an unlink. A disk that is full or read-only stops nothing: the oldest packs go, and what still
 //! does not fit is kept in `memory` for a while.
@@ -21,11 +23,16 @@
 mod files;
 mod frame;
 mod index;
+mod inner;
 mod journal;
 mod key;
+mod load;
 mod memory;
+mod merge;
 mod pack;
+mod pins;
 mod record;
+mod recover;
 mod retention;
 mod state;
 #[cfg(test)]
@@ -33,16 +40,20 @@ mod tests;
 mod worker;
 
 use std::{
-    fmt::Display,
+    collections::HashSet,
     fs::{File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock, atomic::AtomicU64, atomic::Ordering::Relaxed},
+    sync::{
+        Arc, Mutex, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use bytes::Bytes;
 use cid::Cid;
+use meshlive_protocol::name::StreamName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
@@ -53,10 +64,13 @@ pub use frame::MAX_BLOCK_BYTES;
 pub use journal::{Journal, MAX_JOURNAL_BYTES};
 
 use files::Files;
+use inner::lock;
 use key::PackKey;
 use memory::Memory;
-use pack::{Appended, OpenPack};
+use pack::OpenPack;
+use pins::Pins;
 use state::State;
+use worker::Worker;
 
 /// How the store keeps its bounds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -139,7 +153,9 @@ pub struct Stats {
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
-    worker: Arc<worker::Worker>,
+    /// Dropped first to last: nothing is closed or merged any more when the last sync happens.
+    tidy: Arc<Worker>,
+    sync: Arc<Worker>,
 }
 
 /// What the handles, the journals and the thread share.
@@ -149,6 +165,11 @@ struct Inner {
     state: RwLock<State>,
     /// Held while a pack is made, so that two threads do not make the same.
     creating: Mutex<()>,
+    pins: Mutex<Pins>,
+    /// Indexes to be made anew.
+    damaged: Mutex<HashSet<PathBuf>>,
+    /// Packs were closed or given up since indexes were last merged.
+    changed: AtomicBool,
     files: Files,
     memory: Mutex<Memory>,
     notices: broadcast::Sender<Notice>,
@@ -170,12 +191,16 @@ impl Store {
                 format!("store folder {}: {error}", folder.display()),
             )
         };
-        let lock = lock(folder).map_err(name)?;
-        let state = State::load(folder).map_err(name)?;
+        let lock = lock_folder(folder).map_err(name)?;
+        let state = load::load(folder).map_err(name)?;
+        let pins = Pins::load(folder).map_err(name)?;
         let inner = Arc::new(Inner {
             folder: folder.to_owned(),
             state: RwLock::new(state),
             creating: Mutex::default(),
+            pins: Mutex::new(pins),
+            damaged: Mutex::default(),
+            changed: AtomicBool::new(true),
             files: Files::new(settings.open_files),
             memory: Mutex::new(Memory::new(settings.memory_bytes)),
             notices: broadcast::channel(64).0,
@@ -185,7 +210,8 @@ impl Store {
             _lock: lock,
         });
         Ok(Self {
-            worker: Arc::new(worker::Worker::start(inner.clone())?),
+            tidy: Arc::new(Worker::start("store-tidy", inner.clone(), worker::tidy)?),
+            sync: Arc::new(Worker::start("store-sync", inner.clone(), worker::sync)?),
             inner,
         })
     }
@@ -200,7 +226,7 @@ impl Store {
     /// or times that cannot name a file. What the disk says is no error but [`Outcome::NotStored`].
     pub fn append(
         &self,
-        stream: &impl Display,
+        stream: &StreamName,
         rendition: &str,
         start: u64,
         cid: &Cid,
@@ -220,11 +246,7 @@ impl Store {
         let outcome = self.inner.append(&key, digest, &frame);
         if outcome == Outcome::NotStored {
             self.inner.not_stored.fetch_add(1, Relaxed);
-            self.inner
-                .memory
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(digest, block);
+            lock(&self.inner.memory).insert(digest, block);
         }
         Ok(outcome)
     }
@@ -237,12 +259,7 @@ impl Store {
         let Some(digest) = frame::digest_of(cid) else {
             return Ok(None);
         };
-        let kept = self
-            .inner
-            .memory
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&digest);
+        let kept = lock(&self.inner.memory).get(&digest);
         if kept.is_some() {
             return Ok(kept);
         }
@@ -251,28 +268,74 @@ impl Store {
 
     /// Has all that was appended so far, blocks and journals, on the disk soon. Call it for each closed segment.
     pub fn sync_soon(&self) {
-        self.worker.wake();
+        self.sync.wake();
     }
 
-    /// Has all that was appended so far on the disk, and packs whose time is over closed, when it returns.
+    /// Has all that was appended so far on the disk when it returns.
     pub fn flush(&self) {
-        self.worker.flush();
+        self.sync.flush();
+    }
+
+    /// Closes every open pack now.
+    #[cfg(test)]
+    fn close_all(&self) {
+        let open: Vec<_> = self.inner.read_state().open.values().cloned().collect();
+        for pack in open {
+            self.inner.close(&pack).expect("the disk takes an index");
+        }
+    }
+
+    /// Closes packs whose time is over, repairs what was found damaged and gives up what is too old or too much; done when it returns.
+    pub fn tidy(&self) {
+        self.tidy.flush();
     }
 
     /// The stream's live window begins here (µs since the Unix epoch): nothing from there on is ever given up. Call it at the start for
     /// the window recovered, and whenever the window moves.
-    pub fn needed_since(&self, stream: &impl Display, from: u64) {
+    pub fn needed_since(&self, stream: &StreamName, from: u64) {
         self.inner
             .write_state()
             .windows
             .needed_since(&stream.to_string().into(), from);
     }
 
+    /// Holds what there is and will be of the stream's rendition in the hour of `start` (µs since the Unix epoch), until the last
+    /// owner lets go with [`Store::unpin`]. Kept over restarts; on the disk when it returns.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an owner of more than 64 bytes or with control characters and for names that cannot name a file,
+    /// `QuotaExceeded` for too many pins, and whatever the file system says.
+    pub fn pin(
+        &self,
+        owner: &str,
+        stream: &StreamName,
+        rendition: &str,
+        start: u64,
+    ) -> io::Result<()> {
+        let hour = PackKey::new(&stream.to_string(), rendition, start)?;
+        lock(&self.inner.pins).set(true, owner, hour)
+    }
+
+    /// Lets go what [`Store::pin`] holds for the owner.
+    ///
+    /// # Errors
+    /// As [`Store::pin`].
+    pub fn unpin(
+        &self,
+        owner: &str,
+        stream: &StreamName,
+        rendition: &str,
+        start: u64,
+    ) -> io::Result<()> {
+        let hour = PackKey::new(&stream.to_string(), rendition, start)?;
+        lock(&self.inner.pins).set(false, owner, hour)
+    }
+
     /// The stream's journal.
     ///
     /// # Errors
     /// `ResourceBusy` while it is open elsewhere, and whatever the file system says.
-    pub fn journal(&self, stream: &impl Display) -> io::Result<Journal> {
+    pub fn journal(&self, stream: &StreamName) -> io::Result<Journal> {
         let stream = stream.to_string();
         key::check_stream(&stream)?;
         let folder = self.inner.folder.join(&stream);
@@ -296,7 +359,7 @@ impl Store {
 }
 
 /// Locks the folder for this process, or finds it read-only, where no lock is needed.
-fn lock(folder: &Path) -> io::Result<Option<File>> {
+fn lock_folder(folder: &Path) -> io::Result<Option<File>> {
     let made = std::fs::create_dir_all(folder).and_then(|()| {
         OpenOptions::new()
             .write(true)

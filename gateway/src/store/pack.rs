@@ -68,84 +68,35 @@ impl OpenPack {
             let _ = std::fs::remove_file(extension(&stem, "car")); // an empty file recovers just as well
             return Err(error);
         }
-        Ok(Self::over(
+        let end = frame::HEADER.len() as u64;
+        Ok(Self::recovered(
             key,
             stem,
             file,
-            frame::HEADER.len() as u64,
+            end,
             Vec::new(),
-            true,
+            Vec::new(),
+            false,
         ))
     }
 
-    /// The pack as a crash or a shutdown left it, cut to its last whole frame.
-    ///
-    /// On a file system that is read-only the pack is served as far as it is whole, and sealed.
-    pub(crate) fn recover(key: PackKey, folder: &Path) -> io::Result<Self> {
-        let stem = folder.join(&*key.stream).join(key.stem());
-        let path = extension(&stem, "car");
-        let (file, writable) = match OpenOptions::new().read(true).write(true).open(&path) {
-            Err(error) if is_read_only(&error) => (File::open(&path)?, false),
-            file => (file?, true),
-        };
-        let length = file.metadata()?.len();
-        let (mut entries, mut end) = read_log(&extension(&stem, "log"), length, writable)?;
-        let logged = entries.len();
-        let mut header = vec![0; frame::HEADER.len()];
-        if length < end || file.read_exact_at(&mut header, 0).is_err() || header != frame::HEADER {
-            entries.clear();
-            end = 0;
-            if writable {
-                file.set_len(0)?;
-                file.write_all_at(frame::HEADER, 0)?;
-                end = frame::HEADER.len() as u64;
-            }
-        } else {
-            end = scan(&file, end, length, |offset, frame| {
-                let whole = frame.is_whole();
-                if whole {
-                    entries.push(entry(frame.digest, offset, frame.length));
-                }
-                whole
-            })?;
-            if writable && end < length {
-                tracing::warn!(pack = %key, cut = length - end, "the pack's torn end was cut off");
-                file.set_len(end)?;
-            }
-        }
-        let unlogged = entries.split_off(logged.min(entries.len()));
-        let pack = Self::over(key, stem, file, end, entries, false);
-        {
-            let mut index = pack.index.write().unwrap_or_else(PoisonError::into_inner);
-            index.extend(
-                unlogged
-                    .iter()
-                    .map(|entry| ((entry.key, entry.offset), entry.length)),
-            );
-            let mut writer = pack.writer();
-            writer.unlogged = unlogged;
-            writer.sealed = !writable;
-        }
-        Ok(pack)
-    }
-
-    fn over(
+    /// What `recover` found.
+    pub(crate) fn recovered(
         key: PackKey,
         stem: PathBuf,
         file: File,
         end: u64,
-        entries: Vec<Entry>,
-        new: bool,
+        logged: Vec<Entry>,
+        unlogged: Vec<Entry>,
+        sealed: bool,
     ) -> Self {
-        let index = entries
-            .into_iter()
-            .map(|entry| ((entry.key, entry.offset), entry.length))
-            .collect();
+        let place = |entry: &Entry| ((entry.key, entry.offset), entry.length);
+        let index = logged.iter().chain(&unlogged).map(place).collect();
         let writer = Writer {
             end,
-            sealed: false,
-            unlogged: Vec::new(),
-            new,
+            sealed,
+            unlogged,
+            new: true,
             touched: Instant::now(),
         };
         Self {
@@ -323,46 +274,14 @@ pub(crate) fn extension(stem: &Path, extension: &str) -> PathBuf {
     path.into()
 }
 
-pub(crate) fn is_read_only(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
-    )
-}
-
-fn entry(digest: Digest, offset: u64, length: usize) -> Entry {
+/// Where a frame stands, in an index of this pack alone.
+pub(crate) fn entry(digest: Digest, offset: u64, length: usize) -> Entry {
     Entry {
         key: index::key_of(&digest),
         pack: 0,
         offset,
         length: length as u32,
     }
-}
-
-/// What the log says is on the disk: frames, and up to where, as long as it says no more than the file holds. The
-/// rest of the log is cut off.
-fn read_log(path: &Path, length: u64, writable: bool) -> io::Result<(Vec<Entry>, u64)> {
-    let bytes = std::fs::read(path).unwrap_or_default();
-    let (mut entries, mut end, mut good) = (Vec::new(), frame::HEADER.len() as u64, 0);
-    for payload in record::scan(&bytes).0 {
-        let Some((mark, frames)) = payload.split_first_chunk() else {
-            break;
-        };
-        let mark = u64::from_le_bytes(*mark);
-        if mark < end || mark > length {
-            break;
-        }
-        end = mark;
-        good += record::OVERHEAD + payload.len();
-        entries.extend(Entry::all(frames));
-    }
-    if writable && good < bytes.len() {
-        OpenOptions::new()
-            .write(true)
-            .open(path)?
-            .set_len(good as u64)?;
-    }
-    Ok((entries, end))
 }
 
 /// What `take` makes of the frame at `offset`, where it is one with this digest.
@@ -382,33 +301,4 @@ pub(crate) fn read_frame<T>(
         Parsed::Frame(frame) if frame.digest == digest => take(frame),
         _ => None,
     })
-}
-
-/// Hands over each frame from `from` on until `accept` refuses one or what follows is none; the end of the last one accepted.
-pub(crate) fn scan(
-    file: &File,
-    from: u64,
-    length: u64,
-    mut accept: impl FnMut(u64, Frame<'_>) -> bool,
-) -> io::Result<u64> {
-    let mut buffer = vec![0; 2 * frame::MAX_FRAME_BYTES];
-    let (mut base, mut filled, mut at) = (from, 0, 0);
-    loop {
-        match frame::parse(&buffer[at..filled]) {
-            Parsed::Frame(frame) if accept(base + at as u64, frame) => at += frame.length,
-            Parsed::Frame(_) | Parsed::Garbage => return Ok(base + at as u64),
-            Parsed::Short => {
-                buffer.copy_within(at..filled, 0);
-                (base, filled, at) = (base + at as u64, filled - at, 0);
-                let left = length
-                    .saturating_sub(base + filled as u64)
-                    .min((buffer.len() - filled) as u64) as usize;
-                if left == 0 {
-                    return Ok(base);
-                }
-                file.read_exact_at(&mut buffer[filled..filled + left], base + filled as u64)?;
-                filled += left;
-            }
-        }
-    }
 }

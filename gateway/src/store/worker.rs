@@ -1,32 +1,46 @@
-//! The store's thread: what takes time happens here, off the live path. It syncs, closes packs whose hour is over, and
-//! gives up what is too old or too much.
+//! The store's two threads: what takes time happens here, off the live path. One has appended bytes on the disk; the other
+//! closes packs whose hour is over, merges and repairs indexes, and gives up what is too old or too much.
 
 use std::{
-    io,
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    fs, io,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use super::{Inner, OpenPack};
+use super::{Inner, OpenPack, merge};
 
-/// How often it looks around without being asked.
+/// How often they look around without being asked.
 const PERIOD: Duration = Duration::from_secs(5);
 /// A pack is closed when a later hour of its stream is stored and it itself was not appended to for so long…
 const CLOSE_AFTER: Duration = Duration::from_secs(30);
 /// …or when it was not appended to for so long.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// The handle; dropping it syncs everything and ends the thread.
+/// A thread that works in rounds; dropping the handle has a last one and ends it.
 pub(crate) struct Worker {
     orders: Arc<Orders>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Set when a long round should end early.
+#[derive(Default)]
+pub(crate) struct Stop(AtomicBool);
+
+impl Stop {
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Relaxed)
+    }
 }
 
 #[derive(Default)]
 struct Orders {
     asked: Mutex<Asked>,
     changed: Condvar,
+    stop: Stop,
 }
 
 /// Rounds are numbered; a round that begins after a question answers it.
@@ -38,11 +52,15 @@ struct Asked {
 }
 
 impl Worker {
-    pub(crate) fn start(inner: Arc<Inner>) -> io::Result<Self> {
+    pub(crate) fn start(
+        name: &str,
+        inner: Arc<Inner>,
+        round: fn(&Inner, &Stop),
+    ) -> io::Result<Self> {
         let orders = Arc::new(Orders::default());
-        let thread = thread::Builder::new().name("store".into()).spawn({
+        let thread = thread::Builder::new().name(name.into()).spawn({
             let orders = orders.clone();
-            move || run(&inner, &orders)
+            move || orders.run(|stop| round(&inner, stop))
         })?;
         Ok(Self {
             orders,
@@ -50,7 +68,7 @@ impl Worker {
         })
     }
 
-    /// Has a round soon.
+    /// Has a round soon; its number.
     pub(crate) fn wake(&self) -> u64 {
         let mut asked = self
             .orders
@@ -70,17 +88,17 @@ impl Worker {
             .asked
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        drop(
-            self.orders
-                .changed
-                .wait_while(asked, |asked| asked.done < wanted)
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        let done = self
+            .orders
+            .changed
+            .wait_while(asked, |asked| asked.done < wanted && !asked.stop);
+        drop(done.unwrap_or_else(PoisonError::into_inner));
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        self.orders.stop.0.store(true, Relaxed);
         self.orders
             .asked
             .lock()
@@ -93,31 +111,30 @@ impl Drop for Worker {
     }
 }
 
-fn run(inner: &Inner, orders: &Orders) {
-    loop {
-        let asked = orders.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let (asked, _) = orders
-            .changed
-            .wait_timeout_while(asked, PERIOD, |asked| {
-                asked.wanted == asked.done && !asked.stop
-            })
-            .unwrap_or_else(PoisonError::into_inner);
-        let (wanted, stop) = (asked.wanted, asked.stop);
-        drop(asked);
-        round(inner);
-        orders
-            .asked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .done = wanted;
-        orders.changed.notify_all();
-        if stop {
-            return;
+impl Orders {
+    fn run(&self, round: impl Fn(&Stop)) {
+        loop {
+            let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            let idle = |asked: &mut Asked| asked.wanted == asked.done && !asked.stop;
+            let woken = self.changed.wait_timeout_while(asked, PERIOD, idle);
+            let (asked, _) = woken.unwrap_or_else(PoisonError::into_inner);
+            let (wanted, stop) = (asked.wanted, asked.stop);
+            drop(asked);
+            round(&self.stop);
+            self.asked
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .done = wanted;
+            self.changed.notify_all();
+            if stop {
+                return;
+            }
         }
     }
 }
 
-fn round(inner: &Inner) {
+/// Has all appended bytes on the disk.
+pub(crate) fn sync(inner: &Inner, _: &Stop) {
     let (packs, journals) = {
         let state = inner.read_state();
         (
@@ -126,25 +143,41 @@ fn round(inner: &Inner) {
         )
     };
     // Blocks before journals: what a journal names is then there.
-    for pack in &packs {
-        report(inner, &pack.key, pack.sync());
+    for pack in packs {
+        report(inner, &format!("pack {}", pack.key), pack.sync());
     }
     for journal in journals {
-        if let Err(error) = journal.sync() {
-            inner.trouble(Some(format!("journal: {error}")));
-        }
+        report(inner, "journal", journal.sync());
     }
-    for pack in packs.iter().filter(|pack| is_over(pack, &packs)) {
+}
+
+/// Closes, repairs, gives up and merges.
+pub(crate) fn tidy(inner: &Inner, stop: &Stop) {
+    let open: Vec<_> = inner.read_state().open.values().cloned().collect();
+    for pack in open.iter().filter(|pack| is_over(pack, &open)) {
+        report(inner, &format!("pack {}", pack.key), inner.close(pack));
+    }
+    for path in inner.take_damaged() {
         report(
             inner,
-            &pack.key,
-            pack.close().and_then(|()| inner.closed(pack)),
+            &format!("index {}", path.display()),
+            inner.repair(&path),
         );
     }
     let keep = u64::try_from(inner.settings.keep.as_micros()).unwrap_or(u64::MAX);
     while inner.drop_oldest(Some(keep)).is_some() {}
     while inner.read_state().bytes() > inner.settings.max_bytes && inner.drop_oldest(None).is_some()
     {
+    }
+    while !stop.is_set() && inner.take_changed() {
+        match merge::merge(inner, stop) {
+            Ok(true) => inner.changed(),
+            Ok(false) => {}
+            Err(error) => {
+                let _ = fs::remove_file(merge::folder(&inner.folder).join("new.tmp"));
+                tracing::warn!(%error, "indexes could not be merged: searches read more of them");
+            }
+        }
     }
 }
 
@@ -156,8 +189,8 @@ fn is_over(pack: &OpenPack, packs: &[Arc<OpenPack>]) -> bool {
     pack.is_sealed() || idle >= IDLE || (idle >= CLOSE_AFTER && packs.iter().any(later))
 }
 
-fn report(inner: &Inner, pack: &super::PackKey, result: io::Result<()>) {
+fn report(inner: &Inner, what: &str, result: io::Result<()>) {
     if let Err(error) = result {
-        inner.trouble(Some(format!("pack {pack}: {error}")));
+        inner.trouble(Some(format!("{what}: {error}")));
     }
 }

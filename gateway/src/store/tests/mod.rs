@@ -1,33 +1,48 @@
 //! The store as a whole: what was stored is there after whatever happens.
 
+mod crash;
+mod full;
+
+use std::sync::LazyLock;
+
 use cid::multihash::Multihash;
+use meshlive_protocol::key::SigningKey;
 use sha2::{Digest as _, Sha256};
 
 use super::{key::HOUR, *};
 
-pub(super) const STREAM: &str = "k51stream";
+/// Some stream.
+pub(in crate::store) static STREAM: LazyLock<StreamName> =
+    LazyLock::new(|| SigningKey::from_secret([7; 32]).name());
 
-pub(super) fn cid_of(block: &[u8]) -> Cid {
+pub(in crate::store) fn cid_of(block: &[u8]) -> Cid {
     Cid::new_v1(0x55, Multihash::wrap(0x12, &Sha256::digest(block)).unwrap())
 }
 
-pub(super) fn block(n: u64, bytes: usize) -> Vec<u8> {
+pub(in crate::store) fn block(n: u64, bytes: usize) -> Vec<u8> {
     let mut block = vec![n as u8; bytes.max(8)];
     block[..8].copy_from_slice(&n.to_le_bytes());
     block
 }
 
-pub(super) fn open(folder: &Path) -> Store {
-    Store::open(folder, Settings::default()).unwrap()
+pub(in crate::store) fn open(folder: &Path) -> Store {
+    Store::open(
+        folder,
+        Settings {
+            keep: Duration::MAX,
+            ..Settings::default()
+        },
+    )
+    .unwrap()
 }
 
-pub(super) fn put(store: &Store, rendition: &str, start: u64, block: &[u8]) -> Outcome {
+pub(in crate::store) fn put(store: &Store, rendition: &str, start: u64, block: &[u8]) -> Outcome {
     store
         .append(&STREAM, rendition, start, &cid_of(block), block)
         .unwrap()
 }
 
-pub(super) fn has(store: &Store, block: &[u8]) -> bool {
+pub(in crate::store) fn has(store: &Store, block: &[u8]) -> bool {
     store
         .get(&cid_of(block))
         .unwrap()
@@ -82,22 +97,18 @@ fn one_gateway_per_folder() {
 fn what_no_pack_holds_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let kind = |stream: &str, rendition: &str, start, cid: &Cid, block: &[u8]| {
+    let kind = |rendition: &str, start, cid: &Cid, block: &[u8]| {
         store
-            .append(&stream, rendition, start, cid, block)
+            .append(&STREAM, rendition, start, cid, block)
             .map_err(|error| error.kind())
     };
     let invalid = Err(io::ErrorKind::InvalidInput);
     let cid = cid_of(b"x");
-    assert_eq!(kind("../k51", "v", 0, &cid, b"x"), invalid);
-    assert_eq!(kind("k51", "../v", 0, &cid, b"x"), invalid);
-    assert_eq!(kind("k51", "v", u64::MAX, &cid, b"x"), invalid);
-    assert_eq!(
-        kind("k51", "v", 0, &cid, &vec![0; MAX_BLOCK_BYTES + 1]),
-        invalid
-    );
+    assert_eq!(kind("../v", 0, &cid, b"x"), invalid);
+    assert_eq!(kind("v", u64::MAX, &cid, b"x"), invalid);
+    assert_eq!(kind("v", 0, &cid, &vec![0; MAX_BLOCK_BYTES + 1]), invalid);
     let identity = Cid::new_v1(0x55, Multihash::wrap(0, b"x").unwrap());
-    assert_eq!(kind("k51", "v", 0, &identity, b"x"), invalid);
+    assert_eq!(kind("v", 0, &identity, b"x"), invalid);
     assert_eq!(store.get(&identity).unwrap(), None);
 }
 
