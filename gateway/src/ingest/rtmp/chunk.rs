@@ -6,12 +6,14 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::violation::ChunkError;
+
 /// Chunk size of both sides until they say otherwise (§5.4.1).
 const INITIAL_CHUNK_SIZE: usize = 128;
 /// Chunk size of what we send: all our messages fit into one.
 pub(super) const OUR_CHUNK_SIZE: usize = 4096;
 /// Publishers use two to six.
-const MAX_CHUNK_STREAMS: usize = 32;
+pub(super) const MAX_CHUNK_STREAMS: usize = 32;
 /// Limit of everything that is neither audio nor video: commands and metadata.
 const MAX_COMMAND_BYTES: usize = 64 << 10;
 /// What smaller messages may have unfinished beside a largest one.
@@ -48,48 +50,6 @@ pub(super) struct Message {
     /// Milliseconds; wraps after 49.7 days.
     pub(super) timestamp: u32,
     pub(super) payload: Bytes,
-}
-
-/// Why the bytes cannot be read as messages.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChunkError {
-    /// A short header refers to a header that never came.
-    #[error(
-        "chunk stream {id} begins with a header of type {format}, which refers to an earlier one"
-    )]
-    NoHeader {
-        /// Which chunk stream.
-        id: u32,
-        /// 2 or 3.
-        format: u8,
-    },
-    /// A message begins before the last one on the same chunk stream has ended.
-    #[error("a message begins on chunk stream {id} with {missing} bytes of the last one missing")]
-    Unfinished {
-        /// Which chunk stream.
-        id: u32,
-        /// What is missing.
-        missing: usize,
-    },
-    /// A message is longer than we take.
-    #[error("a message of type {kind} announces {length} bytes, the limit is {limit}")]
-    Long {
-        /// The message type.
-        kind: u8,
-        /// Announced.
-        length: usize,
-        /// Allowed.
-        limit: usize,
-    },
-    /// Too many chunk streams.
-    #[error("more than {MAX_CHUNK_STREAMS} chunk streams in one connection")]
-    Streams,
-    /// Too many unfinished messages.
-    #[error("unfinished messages hold more than {0} bytes")]
-    Buffered(usize),
-    /// A chunk size of 0 or above 2^31-1.
-    #[error("chunk size {0} is not possible: 1 to 2147483647")]
-    ChunkSize(u32),
 }
 
 /// Reassembles messages.

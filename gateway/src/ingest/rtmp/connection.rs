@@ -17,11 +17,11 @@ use tokio::{
 };
 
 use super::{
-    flv::TagError,
+    end::End,
     live::Claim,
-    queue::{Queue, Stuck},
+    queue::Queue,
     server::Shared,
-    session::{Event, Session, Violation},
+    session::{Event, Session},
     source::Source,
 };
 use crate::ingest::media::SourceEvent;
@@ -35,33 +35,6 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 4 << 20;
 /// The same answer to a wrong secret and to a stream that does not exist.
 const UNKNOWN: &str = "this stream key is not known here: copy it anew from the gateway's operator";
-
-/// Why a connection has ended.
-#[derive(Debug, thiserror::Error)]
-enum End {
-    #[error("the publisher ended the stream")]
-    Finished,
-    #[error("the connection was closed")]
-    Closed,
-    #[error("the connection broke: {0}")]
-    Broken(#[from] io::Error),
-    #[error("nothing was published within {0:?}")]
-    Slow(Duration),
-    #[error("nothing came for {0:?}")]
-    Silent(Duration),
-    #[error("another publisher with the same stream key took over")]
-    Evicted,
-    #[error("the gateway stops")]
-    Stopping,
-    #[error("refused: {0}")]
-    Refused(String),
-    #[error(transparent)]
-    Violation(#[from] Violation),
-    #[error(transparent)]
-    Tag(#[from] TagError),
-    #[error(transparent)]
-    Stuck(#[from] Stuck),
-}
 
 struct Connection {
     socket: TcpStream,

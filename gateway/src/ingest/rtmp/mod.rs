@@ -6,18 +6,24 @@
 //! `live` decides who may publish when two want to.
 
 mod amf0;
+mod answer;
+mod bits;
 mod chunk;
 mod connection;
 pub mod dimensions;
+mod end;
 pub mod flv;
 mod handshake;
 mod live;
+pub mod metadata;
 mod queue;
 pub mod server;
 pub mod session;
 pub mod source;
 #[cfg(test)]
 mod tests;
+mod track;
+pub mod violation;
 
 use std::{net::SocketAddr, time::Duration};
 

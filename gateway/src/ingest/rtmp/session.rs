@@ -6,10 +6,12 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    amf0::{self, AmfError, Value},
-    chunk::{self, ChunkError, Message, OUR_CHUNK_SIZE, Reader, kind},
-    flv::Metadata,
+    amf0::{self, Value},
+    answer::{answer, control, information, status},
+    chunk::{Message, OUR_CHUNK_SIZE, Reader, kind},
     handshake::Handshake,
+    metadata::Metadata,
+    violation::Violation,
 };
 
 /// The one application: `rtmp://host/live/SECRET`.
@@ -18,10 +20,6 @@ const APP: &str = "live";
 const MESSAGE_STREAM: u32 = 1;
 /// Bytes after which each side acknowledges, unless the peer asks for another number.
 const WINDOW: u32 = 2_500_000;
-/// The chunk stream of the protocol itself (§5.4).
-const CONTROL: u8 = 2;
-/// The chunk stream of our answers.
-const COMMANDS: u8 = 3;
 /// An argument of the peer's is repeated in a message up to here.
 const SHOWN_CHARACTERS: usize = 40;
 
@@ -51,42 +49,6 @@ pub enum Event {
     },
     /// It has ended its stream properly.
     Ended,
-}
-
-/// Why a connection is closed: what the peer did. Where RTMP has an answer for it, it has been written.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
-    /// The first byte is not RTMP's.
-    #[error("not RTMP: the first byte is {0:#04x}, RTMP begins with 0x03")]
-    NotRtmp(u8),
-    /// The chunk stream cannot be read.
-    #[error(transparent)]
-    Chunk(#[from] ChunkError),
-    /// A command or metadata cannot be read.
-    #[error("a command or metadata cannot be read: {0}")]
-    Amf(#[from] AmfError),
-    /// A protocol message has the wrong length.
-    #[error("a protocol message of type {kind} has {length} bytes")]
-    Control {
-        /// Message type.
-        kind: u8,
-        /// Its payload's length.
-        length: usize,
-    },
-    /// Something other than `connect` came first, or a command has no name.
-    #[error("{0} came where RTMP does not allow it")]
-    OutOfOrder(String),
-    /// Another application than `live`.
-    #[error(
-        "application {0:?} is not known here: publish to rtmp://HOST/live with the publish secret as stream key"
-    )]
-    Application(String),
-    /// A player.
-    #[error("asked to play: this gateway sends video over HTTP only, open its page")]
-    Play,
-    /// A message type that no publisher in use sends.
-    #[error("aggregate messages are not carried: publish audio and video messages")]
-    Aggregate,
 }
 
 #[derive(Debug)]
@@ -148,7 +110,7 @@ impl Session {
         if self.received.wrapping_sub(self.acknowledged) >= self.window {
             self.acknowledged = self.received;
             let count = self.received.to_be_bytes();
-            chunk::write(send, CONTROL, kind::ACKNOWLEDGEMENT, 0, &count);
+            control(send, kind::ACKNOWLEDGEMENT, &count);
         }
         result
     }
@@ -157,7 +119,7 @@ impl Session {
     pub fn accept(&mut self, send: &mut Vec<u8>) {
         if let Phase::Asked(stream) = self.phase {
             let begin = [&[0, 0], &stream.to_be_bytes()[..]].concat();
-            chunk::write(send, CONTROL, kind::USER_CONTROL, 0, &begin);
+            control(send, kind::USER_CONTROL, &begin);
             status(
                 send,
                 stream,
@@ -252,7 +214,7 @@ impl Session {
             kind::USER_CONTROL => match payload {
                 [0, 6, time @ ..] if time.len() == 4 => {
                     let pong = [&[0, 7], time].concat();
-                    chunk::write(send, CONTROL, kind::USER_CONTROL, 0, &pong);
+                    control(send, kind::USER_CONTROL, &pong);
                 }
                 [_, _, ..] => {}
                 _ => return Err(Violation::Control { kind, length }),
@@ -342,7 +304,7 @@ impl Session {
         send: &mut Vec<u8>,
     ) -> Result<(), Violation> {
         let chunk_size = (OUR_CHUNK_SIZE as u32).to_be_bytes();
-        chunk::write(send, CONTROL, kind::SET_CHUNK_SIZE, 0, &chunk_size);
+        control(send, kind::SET_CHUNK_SIZE, &chunk_size);
         let path = app.split('?').next().unwrap_or_default().trim_matches('/');
         if path.split('/').next() != Some(APP) {
             let violation = Violation::Application(shorten(app));
@@ -354,9 +316,9 @@ impl Session {
             answer(send, "_error", transaction, Value::Null, reason);
             return Err(violation);
         }
-        chunk::write(send, CONTROL, kind::WINDOW_SIZE, 0, &WINDOW.to_be_bytes());
+        control(send, kind::WINDOW_SIZE, &WINDOW.to_be_bytes());
         let bandwidth = [&WINDOW.to_be_bytes()[..], &[2]].concat(); // 2: dynamic (§5.4.5)
-        chunk::write(send, CONTROL, kind::PEER_BANDWIDTH, 0, &bandwidth);
+        control(send, kind::PEER_BANDWIDTH, &bandwidth);
         let server = Value::object([
             ("fmsVer", Value::text("FMS/3,0,1,123")), // publishers read features into it; this promises none
             ("capabilities", Value::Number(31.0)),
@@ -366,35 +328,6 @@ impl Session {
         self.phase = Phase::Connected(path.to_owned());
         Ok(())
     }
-}
-
-fn answer(send: &mut Vec<u8>, name: &str, transaction: f64, properties: Value, information: Value) {
-    let values = [
-        Value::text(name),
-        Value::Number(transaction),
-        properties,
-        information,
-    ];
-    chunk::write(send, COMMANDS, kind::COMMAND, 0, &amf0::write(&values));
-}
-
-fn status(send: &mut Vec<u8>, stream: u32, level: &str, code: &str, description: &str) {
-    let information = information(level, code, description);
-    let values = [
-        Value::text("onStatus"),
-        Value::Number(0.0),
-        Value::Null,
-        information,
-    ];
-    chunk::write(send, COMMANDS, kind::COMMAND, stream, &amf0::write(&values));
-}
-
-fn information(level: &str, code: &str, description: &str) -> Value {
-    Value::object([
-        ("level", Value::text(level)),
-        ("code", Value::text(code)),
-        ("description", Value::text(description)),
-    ])
 }
 
 fn shorten(text: &str) -> String {

@@ -1,16 +1,19 @@
 //! The server as publishers see it: over real sockets, by real ffmpeg and by bytes of our own.
 
+mod client;
+mod hostile;
+mod publishers;
+mod tags;
 mod with_ffmpeg;
 
 use std::{
     collections::HashMap,
-    fs,
     net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use tempfile::TempDir;
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{Publishers, Server, Settings};
@@ -24,7 +27,7 @@ struct Gateway {
     server: Server,
     keys: Arc<Keys>,
     streams: Arc<Streams>,
-    folder: PathBuf,
+    _folder: TempDir,
 }
 
 /// One channel an alias, as the gateway has one pipeline an alias.
@@ -44,15 +47,13 @@ impl Publishers for Streams {
 }
 
 impl Gateway {
-    async fn start(test: &str) -> Gateway {
-        Gateway::with(test, Settings::default()).await
+    async fn start() -> Gateway {
+        Gateway::with(Settings::default()).await
     }
 
-    async fn with(test: &str, settings: Settings) -> Gateway {
-        let folder =
-            std::env::temp_dir().join(format!("meshlive-rtmp-{test}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        let keys = Arc::new(Keys::open(&folder).unwrap());
+    async fn with(settings: Settings) -> Gateway {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Arc::new(Keys::open(folder.path()).unwrap());
         let streams = Arc::new(Streams::default());
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::bind(address, settings, keys.clone(), streams.clone())
@@ -62,7 +63,7 @@ impl Gateway {
             server,
             keys,
             streams,
-            folder,
+            _folder: folder,
         }
     }
 
@@ -91,12 +92,6 @@ impl Gateway {
         timeout(PATIENCE, none)
             .await
             .expect("every connection ends");
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

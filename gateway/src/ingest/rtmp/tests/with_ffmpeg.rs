@@ -62,7 +62,7 @@ fn packets(events: &[SourceEvent], stream: usize) -> Vec<&Packet> {
 
 #[tokio::test]
 async fn everything_arrives_with_its_times_and_title() {
-    let gateway = Gateway::start("arrives").await;
+    let gateway = Gateway::start().await;
     let (secret, mut events) = gateway.stream("studio", 1024);
     let publisher = ffmpeg(
         &gateway.url(&secret),
@@ -135,7 +135,7 @@ async fn everything_arrives_with_its_times_and_title() {
 
 #[tokio::test]
 async fn one_track_alone_is_announced_alone() {
-    let gateway = Gateway::start("alone").await;
+    let gateway = Gateway::start().await;
     let (secret, mut events) = gateway.stream("studio", 1024);
     for (option, video) in [("-an", true), ("-vn", false)] {
         let publisher = ffmpeg(&gateway.url(&secret), 1, &[option]);
@@ -153,7 +153,7 @@ async fn one_track_alone_is_announced_alone() {
 
 #[tokio::test]
 async fn two_publishers_at_once_each_in_its_stream() {
-    let gateway = Gateway::start("two").await;
+    let gateway = Gateway::start().await;
     let (studio, mut studio_events) = gateway.stream("studio", 1024);
     let (stage, mut stage_events) = gateway.stream("stage", 1024);
     let one = ffmpeg(&gateway.url(&studio), 1, &["-metadata", "title=one"]);
@@ -179,7 +179,7 @@ async fn two_publishers_at_once_each_in_its_stream() {
 
 #[tokio::test]
 async fn a_wrong_secret_ends_ffmpeg_at_once_with_the_reason() {
-    let gateway = Gateway::start("wrong").await;
+    let gateway = Gateway::start().await;
     let (secret, _events) = gateway.stream("studio", 16);
     for key in ["studio", "no-such-secret", &secret[1..]] {
         let output = end(ffmpeg(&gateway.url(key), 20, &[])).await;
@@ -195,7 +195,7 @@ async fn a_wrong_secret_ends_ffmpeg_at_once_with_the_reason() {
 
 #[tokio::test]
 async fn a_second_publisher_is_refused_while_the_first_is_heard_and_takes_over_when_it_is_not() {
-    let gateway = Gateway::start("takeover").await;
+    let gateway = Gateway::start().await;
     let (secret, mut events) = gateway.stream("studio", 4096);
     let first = ffmpeg(&gateway.url(&secret), 60, &[]);
     until(&mut events, |event| matches!(event, SourceEvent::Packet(_))).await;
