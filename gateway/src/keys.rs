@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use libp2p_identity::Keypair;
+use meshlive_protocol::key::SigningKey;
 use sha2::{Digest, Sha256};
 
 pub use alias::{AliasError, MAX_ALIAS_BYTES, check_alias};
@@ -37,7 +37,7 @@ pub struct Entry {
     /// The operator's short name.
     pub alias: String,
     /// What the stream's name is made of.
-    pub signing_key: Keypair,
+    pub signing_key: SigningKey,
     /// What a publisher enters as its stream key; URL-safe, at least 128 bits.
     pub publish_secret: String,
 }

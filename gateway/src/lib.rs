@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod fuzz;
 pub mod http;
 pub mod ingest;
 mod inputs;

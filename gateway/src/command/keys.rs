@@ -6,7 +6,6 @@ use clap::Subcommand;
 
 use meshlive_gateway::config::Config;
 use meshlive_gateway::keys::{self, Entry, Keys};
-use meshlive_protocol::name::StreamName;
 
 use super::{Failure, place::Place, print};
 
@@ -91,9 +90,7 @@ fn show(config: &Config, entry: &Entry) -> String {
         writeln!(out, "{key:<15} {value}").expect("strings take all");
     };
     line("alias", &entry.alias);
-    let public = entry.signing_key.public().try_into_ed25519();
-    let name = StreamName::from_public_key(&public.expect("Keys reads no other kind of key"));
-    line("stream", &name.to_string());
+    line("stream", &entry.signing_key.name().to_string());
     line("publish secret", &entry.publish_secret);
     if let Some(address) = config.listen.rtmp.0 {
         line(

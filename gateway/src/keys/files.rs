@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use libp2p_identity::{KeyType, Keypair};
+use meshlive_protocol::key::SigningKey;
 use multibase::Base;
 
 use super::{Entry, Error, check_alias};
@@ -64,9 +64,7 @@ pub(super) fn create(folder: &Path, alias: &str) -> Result<(), Error> {
     }
     let making = folder.join(format!(".new-{alias}-{}", random_text()?));
     make_folder(&making)?;
-    let key = Keypair::generate_ed25519()
-        .to_protobuf_encoding()
-        .expect("an Ed25519 key that was just made always encodes");
+    let key = SigningKey::generate().to_protobuf();
     let made = write(&making, SIGNING_KEY, &key)
         .and_then(|()| write_secret(&making))
         .and_then(|()| match fs::rename(&making, &target) {
@@ -120,12 +118,8 @@ fn read(folder: &Path, alias: &str) -> Result<Entry, Error> {
         }
         read => read?,
     };
-    let signing_key = Keypair::from_protobuf_encoding(&key)
-        .ok()
-        .filter(|key| key.key_type() == KeyType::Ed25519)
-        .ok_or_else(|| {
-            broken("not an Ed25519 key in libp2p's protobuf encoding: put it back from a copy")
-        })?;
+    let signing_key = SigningKey::from_protobuf(&key)
+        .map_err(|error| broken(&format!("{error}: put it back from a copy")))?;
 
     let path = folder.join(PUBLISH_SECRET);
     let secret = match read_file(&path) {
