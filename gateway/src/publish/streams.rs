@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use meshlive_protocol::key::SigningKey;
 use tokio::sync::watch;
 
 use super::{Error, Publisher, Settings, Stream, resume};
@@ -60,12 +59,7 @@ impl Streams {
         if streams.contains_key(alias) {
             return Err(Error::Taken(alias.to_owned()));
         }
-        let key = self.keys.ensure(alias)?.signing_key;
-        let protobuf = key
-            .to_protobuf_encoding()
-            .expect("Ed25519 keys are always encodable");
-        let key = SigningKey::from_protobuf(&protobuf).expect("keys makes Ed25519 keys only");
-        let key = Arc::new(key);
+        let key = Arc::new(self.keys.ensure(alias)?.signing_key);
         let name = key.name();
         let failed = |error| Error::Journal {
             alias: alias.to_owned(),
