@@ -93,7 +93,7 @@ pub fn media(manifest: &Manifest, rendition_id: &str, skip: Skip) -> Option<Stri
         );
     }
     for at in skipped..view.segments.len() {
-        view.segment(&mut out, at);
+        view.segment(&mut out, at, at == skipped);
     }
     view.tail(&mut out);
     Some(out)

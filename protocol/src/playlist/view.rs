@@ -6,9 +6,10 @@ use super::{
 };
 use crate::manifest::{Manifest, PartEntry, Segment};
 
-/// Parts are listed for segments that end less than this many target durations before the playlist's end
-/// (§4.4.4.9 asks for no more; older segments are fetched whole).
-const PARTS_FOR_TARGETS: u64 = 3;
+/// Parts are listed in the segment of the next part and this many before it. Draft §4.4.4.9 wants them gone once
+/// they are more than three target durations old, and a strict parser counts three segments for that; who is
+/// further behind takes whole segments.
+const SEGMENTS_WITH_PARTS: u64 = 2;
 /// CAN-SKIP-UNTIL in target durations: the least that §4.4.3.8 allows.
 const SKIP_TARGETS: u64 = 6;
 
@@ -82,6 +83,16 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Segment and number of the part that comes next, as far as is known.
+    fn next_part(&self) -> (u64, usize) {
+        let last = self.segments[self.segments.len() - 1];
+        let strand = last.strand(self.index);
+        match strand.root {
+            Some(_) => (last.msn + 1, 0),
+            None => (last.msn, strand.parts.len()),
+        }
+    }
+
     /// How many of the oldest segments lie beyond the skip boundary.
     pub(super) fn skippable(&self) -> usize {
         let Some(until) = self.skip_until() else {
@@ -129,14 +140,16 @@ impl<'a> View<'a> {
         );
     }
 
-    pub(super) fn segment(&self, out: &mut String, at: usize) {
+    /// The segment at `at`; `first`: nothing is written before it. Its init segment is then named also behind a skip,
+    /// because not every player remembers it.
+    pub(super) fn segment(&self, out: &mut String, at: usize, first: bool) {
         let segment = self.segments[at];
         let strand = segment.strand(self.index);
         let msn = segment.msn;
         if segment.discontinuity {
             out.push_str("#EXT-X-DISCONTINUITY\n");
         }
-        if at == 0 || self.segments[at - 1].init != segment.init {
+        if first || self.segments[at - 1].init != segment.init {
             line(
                 out,
                 format_args!("#EXT-X-MAP:URI=\"{}/init-{}.mp4\"\n", self.id, segment.init),
@@ -146,7 +159,7 @@ impl<'a> View<'a> {
             out,
             format_args!("#EXT-X-PROGRAM-DATE-TIME:{}\n", DateTime(segment.start)),
         );
-        if self.behind[at] < PARTS_FOR_TARGETS * self.target_micros() {
+        if msn + SEGMENTS_WITH_PARTS >= self.next_part().0 {
             for (part, entry) in strand.parts.iter().enumerate() {
                 self.part(out, msn, part, entry);
             }
@@ -184,12 +197,7 @@ impl<'a> View<'a> {
             out.push_str("#EXT-X-ENDLIST\n");
             return;
         }
-        let last = self.segments[self.segments.len() - 1];
-        let strand = last.strand(self.index);
-        let (msn, part) = match strand.root {
-            Some(_) => (last.msn + 1, 0),
-            None => (last.msn, strand.parts.len()),
-        };
+        let (msn, part) = self.next_part();
         line(
             out,
             format_args!(

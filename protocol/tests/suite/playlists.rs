@@ -43,11 +43,14 @@ fn nothing_is_shown_before_the_first_part() {
 }
 
 #[test]
-fn parts_are_listed_for_three_target_durations() {
-    let text = media(&stream(250), "source");
-    // The window holds 116 to 124 (2 s each); those that end less than 18 s before the end show their parts.
-    assert_eq!(count(&text, "#EXT-X-PART:"), 90);
-    assert_eq!(count(&text, "#EXTINF:"), 25);
+fn parts_are_listed_in_the_newest_three_segments() {
+    let closed = media(&stream(250), "source");
+    // 125 comes next: 123 and 124 show their parts.
+    assert_eq!(count(&closed, "#EXT-X-PART:"), 20);
+    assert_eq!(count(&closed, "#EXTINF:"), 25);
+    let open = media(&stream(253), "source");
+    assert_eq!(count(&open, "#EXT-X-PART:"), 23);
+    assert!(open.contains("#EXT-X-PART:DURATION=0.200000,URI=\"source/123.0.m4s\""));
 }
 
 #[test]
