@@ -7,9 +7,11 @@ import { parseTarget } from "./url.ts";
 
 /** What must be buffered from the start position on before the picture begins, seconds. */
 const START_WITH = 0.1;
-/** A start this far off is left to the playback rate; more start seeks than this would only put off the picture. */
+/** A start this far off is left to the playback rate, before and after the first frame. */
 const START_TOLERANCE = 0.3;
-const START_SEEKS = 3;
+const LATE_TOLERANCE = 1.5;
+/** So long after the first frame the start is over. */
+const TUNE_IN_MS = 8_000;
 /** Farther behind than this (a laptop that slept) the picture jumps; short of it, it catches up by speed. */
 const JUMP_SECONDS = 45;
 /** A decoder that fails more often than this within the window is not going to recover. */
@@ -43,7 +45,7 @@ export class Playback {
   #handlers: PlaybackHandlers;
   #latency: LatencyController;
   #mediaErrors: number[] = [];
-  #startSeeks = 0;
+  #shownAtMs: number | null = null;
 
   /** Whether this browser can play through hls.js at all (Media Source Extensions, also managed ones). */
   static supported(): boolean {
@@ -71,8 +73,9 @@ export class Playback {
     });
     this.#hls.on(Hls.Events.LEVEL_SWITCHED, () => handlers.levels());
     this.#hls.on(Hls.Events.LEVELS_UPDATED, () => handlers.levels());
-    this.#hls.on(Hls.Events.BUFFER_APPENDED, this.#startEarly);
-    video.addEventListener("playing", this.#started, { once: true });
+    this.#hls.on(Hls.Events.BUFFER_APPENDED, this.#tuneIn);
+    if ("requestVideoFrameCallback" in video) video.requestVideoFrameCallback(this.#shown);
+    video.addEventListener("playing", this.#shown, { once: true });
     video.addEventListener("timeupdate", this.#steer);
     this.#hls.attachMedia(video);
     this.#hls.loadSource(source.base + path);
@@ -81,7 +84,7 @@ export class Playback {
   /** Ends this run; the video element keeps its last frame until the next source. */
   close(): void {
     this.#video.removeEventListener("timeupdate", this.#steer);
-    this.#video.removeEventListener("playing", this.#started);
+    this.#video.removeEventListener("playing", this.#shown);
     this.#video.playbackRate = 1;
     this.#hls.destroy();
   }
@@ -113,7 +116,13 @@ export class Playback {
 
   /** The program date time of what is on screen, ms since the Unix epoch. */
   programDateMs(): number | null {
-    return this.#hls.playingDate?.getTime() ?? null;
+    // Not hls.js' own `playingDate`: that keeps a segment's first guess of where it lies on the timeline.
+    const details = this.#hls.latestLevelDetails;
+    if (!details) return null;
+    const now = this.#video.currentTime;
+    const segments = details.fragmentHint ? [...details.fragments, details.fragmentHint] : details.fragments;
+    const shown = segments.findLast(({ start, programDateTime }) => start <= now && programDateTime !== null);
+    return shown?.programDateTime ? shown.programDateTime + (now - shown.start) * 1000 : null;
   }
 
   /** Seconds behind the newest announced moment, or null before there is a playlist. */
@@ -136,25 +145,31 @@ export class Playback {
 
   /**
    * hls.js shows nothing before all announced parts of the first segment are loaded, and then begins where the
-   * live edge was when it set out. Until the first frame is on screen this puts the playhead where the picture
-   * should be by now, as soon as that is buffered.
+   * live edge was when it set out. This puts the playhead where the picture should be by now, as soon as that is
+   * buffered: before the first frame, or once more right after it when loading was slow. From then on never.
    */
-  #startEarly = (): void => {
+  #tuneIn = (): void => {
     const video = this.#video;
     const wanted = this.#hls.liveSyncPosition;
     const last = video.buffered.length - 1;
     if (last < 0 || wanted === null) return;
+    const shownMs = this.#shownAtMs === null ? null : performance.now() - this.#shownAtMs;
+    const off = Math.abs(video.currentTime - wanted);
+    const tolerance = shownMs === null ? START_TOLERANCE : LATE_TOLERANCE;
+    if (shownMs !== null && (shownMs > TUNE_IN_MS || off < tolerance)) return this.#tuned();
     const isBuffered =
       wanted >= video.buffered.start(last) && wanted <= video.buffered.end(last) - START_WITH;
-    if (!isBuffered || Math.abs(video.currentTime - wanted) < START_TOLERANCE) return;
-    this.#startSeeks += 1;
-    if (this.#startSeeks === START_SEEKS) this.#started();
+    if (!isBuffered || off < tolerance) return;
+    if (shownMs !== null) this.#tuned();
     video.currentTime = wanted;
   };
 
-  /** The first frame is shown: from here on the playhead is left alone. */
-  #started = (): void => {
-    this.#hls.off(Hls.Events.BUFFER_APPENDED, this.#startEarly);
+  #tuned(): void {
+    this.#hls.off(Hls.Events.BUFFER_APPENDED, this.#tuneIn);
+  }
+
+  #shown = (): void => {
+    this.#shownAtMs ??= performance.now();
   };
 
   /** Called by the element's own `timeupdate`, about four times a second while it plays. */
