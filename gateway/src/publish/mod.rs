@@ -1,15 +1,19 @@
 //! From packaged parts to what the world sees: CID, store, signature, the live window, and who is told.
 //!
-//! `streams` knows every stream, `stream` is one of them as its readers see it, `publisher` is its only writer,
-//! `resume` takes up what an earlier run had announced, `snapshot` is what is told. What is announced was written
-//! before: parts to the store, the announcement to the stream's journal.
+//! `streams` knows every stream, `stream` is one of them as its readers see it, `publisher` is its only writer, `run` the
+//! thread it works on, `announcer` the end of the way, `snapshot` what is told, and `resume` takes up what an earlier run
+//! had announced. What is announced was written before: parts to the store, the announcement to the stream's journal.
 
+mod announcer;
 mod publisher;
 mod recent;
 mod resume;
+mod run;
 mod snapshot;
 mod stream;
 mod streams;
+#[cfg(test)]
+mod tests;
 
 use std::{io, time::Duration};
 

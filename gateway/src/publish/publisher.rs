@@ -1,54 +1,44 @@
-//! The only writer of a stream: what was packaged becomes durable, signed and told, in this order.
+//! The only writer of a stream: what was packaged gets its CIDs, is stored, and becomes news.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use cid::Cid;
 use meshlive_protocol::{
     dag,
-    manifest::{self, Announcement, Manifest, News, Tracks},
+    manifest::{self, Manifest, News, Rejected, Tracks},
 };
-use tokio::{sync::mpsc, time};
 
-use super::{Snapshot, Stream};
+use super::{Stream, announcer::Announcer, resume::Resumed};
 use crate::{
     clock::Clock,
-    ingest::media::Event,
     metrics::Metrics,
-    package::{self, Numbers, Packaged, Packager},
+    package::{self, Numbers, Packaged},
     store::{Journal, Outcome, Store},
 };
 
-/// A stream without a part for so long is not live.
-const SILENCE: Duration = Duration::from_secs(3);
-/// A journal over this is started anew with the whole window: reading it back takes a fraction of a second.
-const CHECKPOINT_BYTES: u64 = 2 << 20;
-/// News in one announcement before the next is begun; packaged at once, one boundary has far fewer.
-const ENOUGH_NEWS: usize = manifest::MAX_NEWS / 2;
-
 /// Publishes one stream.
 pub struct Publisher {
-    stream: Arc<Stream>,
+    announcer: Announcer,
     store: Store,
-    journal: Journal,
-    manifest: Manifest,
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
-    live: bool,
-    /// Of the epoch's announcements so far.
+    /// Where this run began.
+    first: Numbers,
+    /// For the next announcement.
     news: Vec<News>,
-    /// The renditions that parts come for, in their order: index in the manifest, id, init segment.
+    /// The renditions that parts come for, in their order.
     lanes: Vec<Lane>,
     /// Program date time of the open segment, which tells the hour it is stored in, and where its media ends so far.
     start: u64,
     end: u64,
-    journal_fails: bool,
-    /// Something packaged could not be published: the packager's numbers and ours no longer agree.
-    astray: bool,
+    /// Where the window began when the store was last told.
+    needed: Option<u64>,
 }
 
 struct Lane {
-    index: u8,
+    /// Index in the manifest; None for one that it has no room for.
+    index: Option<u8>,
     id: String,
     init: (Cid, Bytes),
     /// The open segment's parts.
@@ -61,105 +51,68 @@ impl Publisher {
         stream: Arc<Stream>,
         store: Store,
         journal: Journal,
-        mut manifest: Manifest,
+        resumed: Resumed,
         clock: Arc<Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let now = clock.now();
-        // Seconds since 1970 grow past whatever a lost journal knew; the other branch holds where the clock was set back.
-        manifest.begin_epoch((manifest.epoch() + 1).max(now / 1_000_000), now);
+        let Resumed {
+            mut manifest,
+            numbers,
+            epoch,
+        } = resumed;
+        manifest.begin_epoch(epoch, now);
         let mut this = Self {
-            stream,
+            announcer: Announcer::new(stream, manifest, journal, clock.clone()),
             store,
-            journal,
-            manifest,
             clock,
             metrics,
-            live: false,
+            first: numbers,
             news: Vec::new(),
             lanes: Vec::new(),
             start: now,
             end: now,
-            journal_fails: false,
-            astray: false,
+            needed: None,
         };
+        this.tell_store();
+        this.announcer.checkpoint();
         this.close_what_was_open();
-        this.checkpoint();
-        this.announce();
-        this.tell(None);
+        if this.announce().is_ok() {
+            this.announcer.tell(None);
+        }
         this
     }
 
     /// Where the packager goes on.
     pub fn numbers(&self) -> Numbers {
+        let manifest = &self.announcer.manifest;
         Numbers {
-            segment: self.manifest.next_msn(),
-            init: self.manifest.next_init(),
-            discontinuity: self.manifest.next_msn() > 0,
+            segment: manifest.next_msn().max(self.first.segment),
+            init: manifest.next_init().max(self.first.init),
+            discontinuity: manifest.segments().len() > 0,
         }
     }
 
     /// The stream as its readers see it.
     pub fn stream(&self) -> &Arc<Stream> {
-        &self.stream
+        &self.announcer.stream
     }
 
-    /// Packages and publishes what comes, on a thread of its own, until all senders are gone.
+    pub(super) fn is_live(&self) -> bool {
+        self.announcer.live
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
+    /// Stores, announces and tells what was packaged, with one announcement for each part boundary.
     ///
     /// # Errors
-    /// When the system gives no thread.
-    pub fn spawn(
-        mut self,
-        settings: package::Settings,
-        mut events: mpsc::Receiver<Event>,
-    ) -> std::io::Result<thread::JoinHandle<()>> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()?;
-        let name = format!("publish {}", self.stream.alias());
-        thread::Builder::new().name(name).spawn(move || {
-            let mut packager = Packager::new(settings.clone(), self.numbers());
-            // The newest of each: what a packager must know to begin.
-            let (mut format, mut anchor) = (None, None);
-            runtime.block_on(async {
-                let mut silent_at = time::Instant::now() + SILENCE;
-                loop {
-                    let event = tokio::select! {
-                        event = events.recv() => event,
-                        () = time::sleep_until(silent_at), if self.live => {
-                            self.silence();
-                            continue;
-                        }
-                    };
-                    let Some(event) = event else { break };
-                    match &event {
-                        Event::Format(_) => format = Some(event.clone()),
-                        Event::Anchor { .. } => anchor = Some(event.clone()),
-                        _ => {}
-                    }
-                    let packaged = packager.handle(event, self.clock.now());
-                    if packaged
-                        .iter()
-                        .any(|one| matches!(one, Packaged::Parts { .. }))
-                    {
-                        silent_at = time::Instant::now() + SILENCE;
-                    }
-                    self.publish(packaged);
-                    if std::mem::take(&mut self.astray) {
-                        packager = Packager::new(settings.clone(), self.numbers());
-                        for event in format.iter().chain(&anchor) {
-                            let packaged = packager.handle(event.clone(), self.clock.now());
-                            self.publish(packaged);
-                        }
-                    }
-                }
-            });
-            self.silence();
-        })
-    }
-
-    /// Stores, announces and tells what was packaged.
-    pub fn publish(&mut self, packaged: Vec<Packaged>) {
+    /// When an announcement breaks a rule of the protocol. It has been told then, and nothing of it is announced;
+    /// the packager must begin anew at [`Self::numbers`].
+    pub fn publish(&mut self, packaged: Vec<Packaged>) -> Result<(), Rejected> {
+        let mut boundary = false;
         for one in packaged {
             match one {
                 Packaged::Renditions { number, renditions } => self.renditions(number, renditions),
@@ -173,35 +126,44 @@ impl Publisher {
                     segment,
                     part,
                     parts,
-                } => self.parts(segment, part, parts),
+                } => {
+                    if std::mem::replace(&mut boundary, true) {
+                        self.announce()?;
+                    }
+                    self.parts(segment, part, parts);
+                }
                 Packaged::Closed { segment } => self.close(segment),
-                Packaged::Notice(message) => self.stream.notice(&message),
-                Packaged::Title(title) => self.stream.set_title(&title),
+                Packaged::Notice(message) => self.stream().notice(&message),
+                Packaged::Title(title) => self.stream().set_title(&title),
                 Packaged::End => {
-                    self.live = false;
-                    if self.manifest.next_msn() > 0 {
+                    self.announcer.live = false;
+                    let manifest = &self.announcer.manifest;
+                    if manifest.segments().len() > 0 && !manifest.ended() {
                         self.news.push(News::End);
                     }
                 }
             }
-            if self.news.len() >= ENOUGH_NEWS {
-                self.announce();
-            }
         }
-        self.announce();
+        self.announce()
     }
 
     /// The stream stands still.
-    fn silence(&mut self) {
-        if self.live {
-            self.live = false;
-            self.stream.forget_notices();
-            self.tell(None);
+    pub(super) fn silence(&mut self) {
+        if self.announcer.live {
+            self.announcer.live = false;
+            self.stream().forget_notices();
+            self.announcer.tell(None);
         }
     }
 
+    /// The run is over.
+    pub(super) fn finish(&mut self) {
+        self.silence();
+        self.announcer.sync();
+    }
+
     fn renditions(&mut self, number: u32, renditions: Vec<package::Rendition>) {
-        let known = self.manifest.renditions();
+        let known = self.announcer.manifest.renditions();
         let mut ids: Vec<String> = known
             .iter()
             .map(|entry| entry.rendition.id.clone())
@@ -214,42 +176,42 @@ impl Publisher {
                 });
             }
         }
-        self.lanes.clear();
+        let mut lanes = Vec::new();
         for one in renditions {
-            let index = ids.iter().position(|id| *id == one.id).unwrap_or_else(|| {
-                ids.push(one.id.clone());
-                ids.len() - 1
-            });
-            if index >= manifest::MAX_RENDITIONS {
-                self.stream.notice(&format!(
+            let cid = dag::cid_of(&one.init);
+            let index = ids.iter().position(|id| *id == one.id).unwrap_or(ids.len());
+            if index < manifest::MAX_RENDITIONS {
+                if index == ids.len() {
+                    ids.push(one.id.clone());
+                }
+                let described = describe(&one);
+                let same = known
+                    .get(index)
+                    .is_some_and(|entry| !entry.withdrawn && entry.rendition == described);
+                if !same {
+                    self.news.push(News::Rendition(described));
+                }
+                self.news.push(News::Init {
+                    rendition: index as u8,
+                    number,
+                    cid,
+                    size: one.init.len() as u32,
+                });
+            } else {
+                self.stream().notice(&format!(
                     "rendition {}: a stream has at most {} over its life; use the ids of earlier ones",
                     one.id,
                     manifest::MAX_RENDITIONS
                 ));
-                ids.pop();
-                continue;
             }
-            let described = describe(&one);
-            let same = known
-                .get(index)
-                .is_some_and(|entry| !entry.withdrawn && entry.rendition == described);
-            if !same {
-                self.news.push(News::Rendition(described));
-            }
-            let cid = dag::cid_of(&one.init);
-            self.news.push(News::Init {
-                rendition: index as u8,
-                number,
-                cid,
-                size: one.init.len() as u32,
-            });
-            self.lanes.push(Lane {
-                index: index as u8,
+            lanes.push(Lane {
+                index: (index < manifest::MAX_RENDITIONS).then_some(index as u8),
                 id: one.id,
                 init: (cid, one.init),
                 parts: Vec::new(),
             });
         }
+        self.lanes = lanes;
     }
 
     fn open(&mut self, msn: u64, start: u64, discontinuity: bool, init: u32) {
@@ -272,13 +234,17 @@ impl Publisher {
 
     fn parts(&mut self, msn: u64, part: u32, parts: Vec<package::Part>) {
         self.end += parts.first().map_or(0, |first| u64::from(first.duration));
+        let name = self.stream().name().to_string();
         let mut lanes = std::mem::take(&mut self.lanes);
         for (lane, one) in lanes.iter_mut().zip(parts) {
+            let Some(rendition) = lane.index else {
+                continue;
+            };
             let cid = dag::cid_of(&one.data);
             let size = one.data.len();
             lane.parts.push((cid, size as u64));
             self.news.push(News::Part {
-                rendition: lane.index,
+                rendition,
                 msn,
                 part,
                 cid,
@@ -287,13 +253,10 @@ impl Publisher {
                 independent: one.independent,
             });
             self.keep(&lane.id, cid, one.data);
-        }
-        self.lanes = lanes;
-        self.live = true;
-        let name = self.stream.name().to_string();
-        for lane in &self.lanes {
             self.metrics.part_published(&name, &lane.id);
         }
+        self.lanes = lanes;
+        self.announcer.live = true;
         let lag = self.clock.now().saturating_sub(self.end);
         self.metrics.ingest_lag(&name, lag as f64 / 1e6);
     }
@@ -301,16 +264,15 @@ impl Publisher {
     fn close(&mut self, msn: u64) {
         let lanes = std::mem::take(&mut self.lanes);
         for lane in &lanes {
-            self.close_lane(msn, lane.index, &lane.id, &lane.parts);
+            if let Some(index) = lane.index {
+                self.close_strand(msn, index, &lane.id, &lane.parts);
+            }
         }
         self.lanes = lanes;
-        if let Some(first) = self.manifest.segments().next() {
-            self.store.needed_since(self.stream.name(), first.start);
-        }
         self.store.sync_soon();
     }
 
-    fn close_lane(&mut self, msn: u64, rendition: u8, id: &str, parts: &[(Cid, u64)]) {
+    fn close_strand(&mut self, msn: u64, rendition: u8, id: &str, parts: &[(Cid, u64)]) {
         if parts.is_empty() {
             return;
         }
@@ -324,104 +286,65 @@ impl Publisher {
     }
 
     fn close_what_was_open(&mut self) {
-        let Some(last) = self.manifest.segments().next_back() else {
+        let Some((msn, start, open)) = left_open(&self.announcer.manifest) else {
             return;
         };
-        let (msn, start) = (last.msn, last.start);
-        let mut open = Vec::new();
-        for (index, entry) in self.manifest.renditions().iter().enumerate() {
-            let strand = last.strand(index);
-            if strand.root.is_none() && !strand.parts.is_empty() {
-                let parts = strand
-                    .parts
-                    .iter()
-                    .map(|part| (part.cid, u64::from(part.size)));
-                open.push((
-                    index as u8,
-                    entry.rendition.id.clone(),
-                    parts.collect::<Vec<_>>(),
-                ));
-            }
-        }
         self.start = start;
         for (index, id, parts) in open {
-            self.close_lane(msn, index, &id, &parts);
+            self.close_strand(msn, index, &id, &parts);
         }
     }
 
     /// Writes a block, and keeps it at hand: everyone is about to ask for it.
     fn keep(&self, rendition: &str, cid: Cid, block: Bytes) {
-        match self
-            .store
-            .append(self.stream.name(), rendition, self.start, &cid, &block)
-        {
+        let stream = self.stream();
+        match (self.store).append(stream.name(), rendition, self.start, &cid, &block) {
             // What the disk does not take is live all the same; the store has said so.
             Ok(Outcome::Stored | Outcome::Present | Outcome::NotStored) => {}
             Err(error) => {
-                tracing::error!(stream = self.stream.alias(), rendition, %error, "a block cannot be stored");
+                tracing::error!(stream = stream.alias(), rendition, %error, "a block cannot be stored");
             }
         }
-        self.stream.keep(cid, block);
+        stream.keep(cid, block);
     }
 
-    /// Signs what is new, has it written, and tells it.
-    fn announce(&mut self) {
-        if self.news.is_empty() {
-            return;
+    fn announce(&mut self) -> Result<(), Rejected> {
+        let news = std::mem::take(&mut self.news);
+        let announced = self.announcer.announce(news);
+        if let Err(error) = &announced {
+            let stream = self.stream();
+            tracing::error!(stream = stream.alias(), %error, "an announcement breaks the protocol's rules");
+            stream.notice(&format!("something could not be published: {error}"));
         }
-        let announcement = Announcement {
-            epoch: self.manifest.epoch(),
-            sequence: self.manifest.sequence() + 1,
-            clock: self.clock.now().max(self.manifest.clock()),
-            news: std::mem::take(&mut self.news),
-        };
-        if let Err(error) = self.manifest.apply(&announcement) {
-            // Our own rules say that no viewer would take it: nobody is told, and the packager begins anew.
-            self.astray = true;
-            tracing::error!(stream = self.stream.alias(), %error, "an announcement breaks the protocol's rules");
-            self.stream
-                .notice(&format!("something could not be published: {error}"));
-            return;
-        }
-        let signed = manifest::sign_announcement(&self.stream.key, &announcement);
-        if self.journal.bytes() + signed.len() as u64 > CHECKPOINT_BYTES {
-            self.checkpoint();
-        } else {
-            let written = self.journal.append(&signed);
-            self.journal_said(written);
-        }
-        self.tell(Some(signed.into()));
+        self.tell_store();
+        announced
     }
 
-    /// Starts the journal anew with the whole window.
-    fn checkpoint(&mut self) {
-        let whole = manifest::sign_manifest(&self.stream.key, &self.manifest);
-        let written = self.journal.checkpoint(&whole);
-        self.journal_said(written);
-    }
-
-    /// A journal that cannot be written stops nothing that is live; it is said once.
-    fn journal_said(&mut self, written: std::io::Result<()>) {
-        match written {
-            Ok(()) => self.journal_fails = false,
-            Err(error) if !self.journal_fails => {
-                self.journal_fails = true;
-                self.stream.notice(&format!(
-                    "the journal cannot be written ({error}): what is live now will be gone after a restart; make room on the disk"
-                ));
-            }
-            Err(_) => {}
+    /// Tells the store what the window still needs.
+    fn tell_store(&mut self) {
+        let first = self.announcer.manifest.segments().next();
+        let start = first.map(|segment| segment.start);
+        if let Some(from) = start.filter(|_| start != self.needed) {
+            self.store.needed_since(self.stream().name(), from);
+            self.needed = start;
         }
     }
+}
 
-    fn tell(&self, announcement: Option<Bytes>) {
-        self.stream.tell(Snapshot::new(
-            self.stream.key.clone(),
-            self.manifest.clone(),
-            announcement,
-            self.live,
-        ));
+/// The last segment's number, start, and for each rendition that has it open: index, id, parts.
+#[allow(clippy::type_complexity)] // said in the line above
+fn left_open(manifest: &Manifest) -> Option<(u64, u64, Vec<(u8, String, Vec<(Cid, u64)>)>)> {
+    let last = manifest.segments().next_back()?;
+    let mut open = Vec::new();
+    for (index, entry) in manifest.renditions().iter().enumerate() {
+        let strand = last.strand(index);
+        if strand.root.is_none() && !strand.parts.is_empty() {
+            let parts = strand.parts.iter();
+            let parts = parts.map(|part| (part.cid, u64::from(part.size))).collect();
+            open.push((index as u8, entry.rendition.id.clone(), parts));
+        }
     }
+    Some((last.msn, last.start, open))
 }
 
 fn describe(one: &package::Rendition) -> manifest::Rendition {

@@ -1,38 +1,126 @@
-//! What an earlier run had announced, from the stream's journal.
+//! What an earlier run had announced, from the stream's journal: signed manifests and announcements, in order, and the
+//! machine's boot that they were written in.
+//!
+//! No number is ever used twice, whatever was lost:
+//! - After a `kill -9` the journal has everything that was announced. Window and numbers go on.
+//! - After the machine itself has stopped (another boot), or where a record does not fit, what was announced last may
+//!   be missing: the window begins anew, well beyond the last number known.
+//! - Without a journal numbers begin at the seconds since 2025, which is beyond those of a journal that was lost as long
+//!   as segments last a second on average and the clock was not set back.
 
 use meshlive_protocol::{
     manifest::{self, Manifest, Opened, Settings},
     name::StreamName,
 };
 
-/// The live window that the journal's records (signed manifests and announcements, in order) lead to. A record that
-/// does not verify or does not follow is left out: what it announced is then not served, and nothing else is lost.
-pub(super) fn window(name: &StreamName, records: &[Vec<u8>], settings: Settings) -> Manifest {
-    let mut window = Manifest::new(settings);
-    let mut damaged = 0;
+use crate::package::Numbers;
+
+/// What the record of a boot begins with; an envelope begins with another byte.
+const BOOT: &[u8] = b"boot ";
+/// 2025-01-01T00:00:00Z, in seconds since 1970.
+const NUMBERING: u64 = 1_735_689_600;
+/// More segments and init segments than can have been announced since the journal was last on the disk.
+const MARGIN: u64 = 64;
+
+/// Where to go on.
+#[derive(Debug, PartialEq)]
+pub(super) struct Resumed {
+    /// The live window.
+    pub(super) manifest: Manifest,
+    pub(super) numbers: Numbers,
+    /// Higher than any before: one more than the last known, or the seconds since 1970, which grow past whatever a lost
+    /// journal knew.
+    pub(super) epoch: u64,
+}
+
+/// The record that names this run of the machine.
+pub(super) fn boot_record() -> Vec<u8> {
+    // Where there is none, the record fits no boot, and each start counts as one after a power cut.
+    let id = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    [BOOT, &id].concat()
+}
+
+/// What the journal's records lead to. `now` is in µs since 1970, `boot` the present [`boot_record`].
+pub(super) fn resume(
+    name: &StreamName,
+    records: &[Vec<u8>],
+    settings: Settings,
+    now: u64,
+    boot: &[u8],
+) -> Resumed {
+    let mut found = None;
+    let mut same_boot = false;
+    let mut misfits = 0;
     for record in records {
-        let taken = match manifest::open(name, record) {
-            Ok(Opened::Manifest(whole)) => {
-                window = whole;
-                Ok(())
-            }
-            Ok(Opened::Announcement(announcement)) => {
-                if announcement.epoch > window.epoch() {
-                    // A journal without a checkpoint since the gateway's start.
-                    window.begin_epoch(announcement.epoch, announcement.clock);
-                }
-                window.apply(&announcement)
-            }
-            Err(error) => Err(error),
-        };
-        if let Err(error) = taken {
-            damaged += 1;
-            tracing::debug!(%error, "a record of the journal was left out");
+        if record.starts_with(BOOT) {
+            same_boot = record == boot && boot.len() > BOOT.len();
+        } else if let Err(error) = take(name, record, &mut found) {
+            misfits += 1;
+            tracing::debug!(%error, "a record of the journal does not fit");
         }
     }
-    if damaged > 0 {
-        tracing::warn!(stream = %name, damaged, of = records.len(), "records of the journal were left out");
+    if misfits > 0 {
+        tracing::warn!(stream = %name, misfits, of = records.len(), "records of the journal do not fit");
     }
-    window.configure(settings);
-    window
+    let epoch = found
+        .as_ref()
+        .map_or(0, |known: &Manifest| known.epoch() + 1);
+    let epoch = epoch.max(now / 1_000_000);
+    match found {
+        Some(mut manifest) if same_boot && misfits == 0 => {
+            manifest.configure(settings);
+            let numbers = Numbers {
+                segment: manifest.next_msn(),
+                init: manifest.next_init(),
+                discontinuity: manifest.segments().len() > 0,
+            };
+            Resumed {
+                manifest,
+                numbers,
+                epoch,
+            }
+        }
+        known => {
+            let beyond = known.map_or((0, 0), |manifest| {
+                (
+                    manifest.next_msn() + MARGIN,
+                    u64::from(manifest.next_init()) + MARGIN,
+                )
+            });
+            let first = (now / 1_000_000).saturating_sub(NUMBERING);
+            let numbers = Numbers {
+                segment: beyond.0.max(first),
+                init: u32::try_from(beyond.1.max(first)).unwrap_or(u32::MAX / 2),
+                discontinuity: false,
+            };
+            Resumed {
+                manifest: Manifest::new(settings),
+                numbers,
+                epoch,
+            }
+        }
+    }
+}
+
+fn take(
+    name: &StreamName,
+    record: &[u8],
+    found: &mut Option<Manifest>,
+) -> Result<(), manifest::Rejected> {
+    match (manifest::open(name, record)?, found) {
+        (Opened::Manifest(whole), found) => {
+            *found = Some(whole);
+            Ok(())
+        }
+        (Opened::Announcement(announcement), Some(window)) => {
+            if announcement.epoch > window.epoch() && announcement.sequence == 1 {
+                // The manifest at the start of its epoch could not be written.
+                window.begin_epoch(announcement.epoch, announcement.clock);
+            }
+            window.apply(&announcement)
+        }
+        (Opened::Announcement(_), None) => Err(manifest::Rejected::Malformed(
+            "an announcement before the first manifest",
+        )),
+    }
 }

@@ -67,20 +67,22 @@ impl Streams {
         };
         let mut journal = self.store.journal(&name).map_err(failed)?;
         let settings = self.settings.manifest(self.longest_segment);
-        let manifest = resume::window(&name, &journal.take_records(), settings);
+        let records = journal.take_records();
+        let boot = resume::boot_record();
+        let resumed = resume::resume(&name, &records, settings, self.clock.now(), &boot);
         let stream = Arc::new(Stream::new(
             alias,
             title,
             key,
             self.store.clone(),
-            manifest.clone(),
+            resumed.manifest.clone(),
             self.changes.clone(),
         ));
         let publisher = Publisher::begin(
             stream.clone(),
             self.store.clone(),
             journal,
-            manifest,
+            resumed,
             self.clock.clone(),
             self.metrics.clone(),
         );

@@ -1,0 +1,110 @@
+//! The end of the way: news becomes an announcement, signed, written to the journal, and only then told.
+
+use std::{io, sync::Arc};
+
+use bytes::Bytes;
+use meshlive_protocol::manifest::{self, Announcement, Manifest, News, Rejected};
+
+use super::{Snapshot, Stream, resume};
+use crate::{clock::Clock, store::Journal};
+
+/// A journal over this is started anew with the whole window: reading it back takes a fraction of a second.
+const CHECKPOINT_BYTES: u64 = 2 << 20;
+/// A journal over this does not wait for the end of a segment.
+const URGENT_BYTES: u64 = 4 * CHECKPOINT_BYTES;
+
+/// Announces for one stream.
+pub(super) struct Announcer {
+    pub(super) stream: Arc<Stream>,
+    /// The live window after the last announcement.
+    pub(super) manifest: Manifest,
+    pub(super) live: bool,
+    journal: Journal,
+    clock: Arc<Clock>,
+    journal_fails: bool,
+}
+
+impl Announcer {
+    /// Nothing is written or told before [`Self::checkpoint`] or [`Self::announce`].
+    pub(super) fn new(
+        stream: Arc<Stream>,
+        manifest: Manifest,
+        journal: Journal,
+        clock: Arc<Clock>,
+    ) -> Self {
+        Self {
+            stream,
+            manifest,
+            live: false,
+            journal,
+            clock,
+            journal_fails: false,
+        }
+    }
+
+    /// Announces `news`, where there is any.
+    ///
+    /// # Errors
+    /// When it breaks a rule of the protocol: then nothing is told, for no viewer would take it.
+    pub(super) fn announce(&mut self, news: Vec<News>) -> Result<(), Rejected> {
+        if news.is_empty() {
+            return Ok(());
+        }
+        let closes = news.iter().any(|one| matches!(one, News::Closed { .. }));
+        let announcement = Announcement {
+            epoch: self.manifest.epoch(),
+            sequence: self.manifest.sequence() + 1,
+            clock: self.clock.now().max(self.manifest.clock()),
+            news,
+        };
+        self.manifest.apply(&announcement)?;
+        let signed = manifest::sign_announcement(&self.stream.key, &announcement);
+        let written = self.journal.append(&signed);
+        self.journal_said(written);
+        self.tell(Some(signed.into()));
+        // A checkpoint waits for the disk: at the end of a segment, behind the announcement.
+        let bytes = self.journal.bytes();
+        if bytes > URGENT_BYTES || (closes && bytes > CHECKPOINT_BYTES) {
+            self.checkpoint();
+        }
+        Ok(())
+    }
+
+    /// Starts the journal anew with the whole window.
+    pub(super) fn checkpoint(&mut self) {
+        let whole = manifest::sign_manifest(&self.stream.key, &self.manifest);
+        let written = self.journal.checkpoint(&whole);
+        let written = written.and_then(|()| self.journal.append(&resume::boot_record()));
+        self.journal_said(written);
+    }
+
+    /// Has the journal on the disk; for the end of a run.
+    pub(super) fn sync(&mut self) {
+        let synced = self.journal.sync();
+        self.journal_said(synced);
+    }
+
+    /// Tells the state as it is now, and what led to it.
+    pub(super) fn tell(&self, announcement: Option<Bytes>) {
+        self.stream.tell(Snapshot::new(
+            self.stream.key.clone(),
+            self.manifest.clone(),
+            announcement,
+            self.live,
+        ));
+    }
+
+    /// A journal that cannot be written stops nothing that is live; it is said once.
+    fn journal_said(&mut self, written: io::Result<()>) {
+        match written {
+            Ok(()) => self.journal_fails = false,
+            Err(error) if !self.journal_fails => {
+                self.journal_fails = true;
+                self.stream.notice(&format!(
+                    "the journal cannot be written ({error}): what is live now will be gone after a restart; make room on the disk"
+                ));
+            }
+            Err(_) => {}
+        }
+    }
+}
