@@ -8,8 +8,9 @@ use meshlive_protocol::manifest::{self, Announcement, Manifest, News, Rejected};
 use super::{Snapshot, Stream, resume};
 use crate::{clock::Clock, store::Journal};
 
-/// A journal over this is started anew with the whole window: reading it back takes a fraction of a second.
-const CHECKPOINT_BYTES: u64 = 2 << 20;
+/// A journal over this is started anew with the whole window: six minutes of two renditions, read back in a fraction of a
+/// second.
+const CHECKPOINT_BYTES: u64 = 512 << 10;
 /// A journal over this does not wait for the end of a segment.
 const URGENT_BYTES: u64 = 4 * CHECKPOINT_BYTES;
 
