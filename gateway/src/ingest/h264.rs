@@ -178,6 +178,11 @@ pub(super) struct Sps {
 }
 
 impl Sps {
+    /// Whether it is 4:2:0 with 8 bits.
+    pub(super) fn is_common(&self) -> bool {
+        (self.chroma_format, self.luma_depth, self.chroma_depth) == (1, 0, 0)
+    }
+
     /// Reads an SPS with its NAL header; None for one that is cut off or out of bounds.
     pub(super) fn parse(unit: &[u8]) -> Option<Self> {
         if unit.first()? & 31 != SPS {

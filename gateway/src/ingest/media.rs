@@ -20,7 +20,23 @@ pub enum Codec {
     /// Opus; `head` is the OpusHead packet (RFC 7845 §5.1).
     Opus { head: Bytes },
     /// Anything else, by FFmpeg's name; it can only be transcoded.
-    Other { name: String, extradata: Bytes },
+    Other {
+        name: String,
+        extradata: Bytes,
+        hints: Hints,
+    },
+}
+
+/// What a container of FFmpeg's knows about a codec beyond its extradata; all 0 where nothing is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// FourCC, the first letter in the lowest byte.
+    pub tag: u32,
+    /// Bytes of a block of sound.
+    pub block_align: i32,
+    pub bits_per_sample: i32,
+    /// FFmpeg's number of the pixel or sample format plus 1, for raw pictures.
+    pub format: i32,
 }
 
 /// What kind of elementary stream a track is, with what only that kind has.
@@ -113,14 +129,20 @@ pub enum Event {
 pub struct Packet {
     /// Index into the source's own list of streams.
     pub stream: usize,
-    /// Microseconds; may jump, wrap or go back.
+    /// Microseconds; may jump, wrap or go back. [`Packet::UNKNOWN`] where the source does not say.
     pub dts: i64,
-    /// Microseconds.
+    /// Microseconds. [`Packet::UNKNOWN`] where the source does not say.
     pub pts: i64,
     /// Microseconds, 0 if unknown.
     pub duration: i64,
     pub key: bool,
+    /// Framed as the stream's [`Codec`] says: H.264 and HEVC with the length prefix of their configuration record.
     pub data: Bytes,
+}
+
+impl Packet {
+    /// A time that the source does not know.
+    pub const UNKNOWN: i64 = i64::MIN;
 }
 
 /// One elementary stream of a source.
@@ -129,6 +151,13 @@ pub struct SourceStream {
     pub codec: Codec,
     pub kind: Kind,
     pub bit_rate: u32,
+}
+
+impl SourceStream {
+    /// Whether it is video; else it is sound.
+    pub fn is_video(&self) -> bool {
+        matches!(self.kind, Kind::Video { .. })
+    }
 }
 
 /// What a source (file, camera, RTMP, SRT) tells the pipeline, in order.

@@ -8,16 +8,21 @@
 //! Everything between two threads is bounded. A receiver that does not keep up makes the source wait; a
 //! source that had to wait drops frames and goes on at the present moment.
 
+mod aac;
+mod decode;
 mod encode;
 mod ffmpeg;
 mod h264;
 mod run;
 mod settings;
+mod source;
 mod spec;
+mod timeline;
 
 pub mod media;
 pub mod pipeline;
 pub mod rtmp;
+pub mod still;
 pub mod testcard;
 
 use std::sync::Arc;
@@ -26,9 +31,11 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use media::Event;
+use pipeline::Pipeline;
 pub use run::Handle;
 pub use settings::{Rung, Settings, TestcardSettings};
-pub use spec::{Source, Spec, SpecError};
+use source::{camera, file};
+pub use spec::{CameraSpec, CardSpec, Source, Spec, SpecError};
 
 /// Why ingest cannot do what it was asked for; names the thing, the value and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,11 +67,25 @@ pub fn spawn(
         if let Some(title) = spec.title.clone() {
             out.send(Event::Title { title })?;
         }
+        let pipeline = || {
+            let mut pipeline = Pipeline::new(settings.clone());
+            if spec.title.is_some() {
+                pipeline.keep_title();
+            }
+            pipeline
+        };
         match &spec.source {
             Source::Testcard(card) => {
                 testcard::run(&settings.testcard.with(card), &settings, &clock, out)
             }
-            other => Err(Error::refused(format!("{other}: not built yet"))),
+            Source::Url(url) => {
+                let reading = file::Reading::url(url, spec.looped);
+                file::run(&reading, pipeline(), &clock, out)
+            }
+            Source::Camera(camera) => camera::run(camera, pipeline(), &clock, out),
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,8 @@
 use ffmpeg_next::{format::Pixel, frame, software::scaling};
 
 use crate::ingest::{
-    Error, Settings,
-    encode::{Picture, VIDEO_TIMESCALE, VideoEncoder},
+    Error, Settings, decode,
+    encode::{Coded, Picture, VIDEO_TIMESCALE, VideoEncoder},
     ffmpeg,
     media::{Codec, Kind, RenditionFormat, Sample, Track, TrackId},
 };
@@ -43,7 +43,7 @@ struct Rung {
     track: TrackId,
     picture: Picture,
     encoder: VideoEncoder,
-    /// None where the source already has the size and format that the encoder wants.
+    /// Made when a picture comes that has not the size and format that the encoder wants.
     scaler: Option<(scaling::Context, frame::Video)>,
 }
 
@@ -53,25 +53,16 @@ pub(crate) struct Ladder {
 }
 
 impl Ladder {
-    /// Opens one encoder for each of `wanted`, for pictures like `source` in pixel format `format`; their tracks are
-    /// numbered from `first` on.
+    /// Opens one encoder for each of `wanted`, for pictures like `source`; their tracks are numbered from `first` on.
     pub(crate) fn open(
         settings: &Settings,
         source: &Picture,
-        format: Pixel,
         wanted: Vec<Wanted>,
         first: TrackId,
     ) -> Result<Self, Error> {
         let open = |(index, wanted): (usize, Wanted)| {
             let picture = scaled(source, wanted.height);
             let encoder = VideoEncoder::open(settings, &picture, wanted.bit_rate)?;
-            let same = (picture.width, picture.height, encoder.format)
-                == (source.width, source.height, format);
-            let scaler = if same {
-                None
-            } else {
-                Some(scaler(source, format, &picture, encoder.format)?)
-            };
             let track =
                 first + TrackId::try_from(index).expect("the settings allow eight renditions");
             Ok(Rung {
@@ -79,17 +70,16 @@ impl Ladder {
                 track,
                 picture,
                 encoder,
-                scaler,
+                scaler: None,
             })
         };
-        let rungs = wanted
-            .into_iter()
-            .enumerate()
-            .map(open)
-            .collect::<Result<_, Error>>()?;
-        Ok(Self { rungs })
+        let rungs = wanted.into_iter().enumerate().map(open);
+        Ok(Self {
+            rungs: rungs.collect::<Result<_, Error>>()?,
+        })
     }
 
+    /// The renditions' video tracks.
     pub(crate) fn tracks(&self) -> impl Iterator<Item = Track> {
         self.rungs.iter().map(|rung| Track {
             id: rung.track,
@@ -127,9 +117,11 @@ impl Ladder {
         key: bool,
         sample: &mut dyn FnMut(Sample),
     ) -> Result<(), Error> {
+        let format = decode::plain(picture.format());
+        let (width, height) = (picture.width(), picture.height());
         for rung in &mut self.rungs {
             let track = rung.track;
-            let mut coded = |coded: crate::ingest::encode::Coded| {
+            let mut coded = |coded: Coded| {
                 sample(Sample {
                     track,
                     dts: coded.pts,
@@ -139,21 +131,30 @@ impl Ladder {
                     data: coded.data,
                 });
             };
-            match &mut rung.scaler {
-                None => {
-                    let mut shared = ffmpeg::shared(picture).ok_or_else(out_of_memory)?;
-                    rung.encoder.encode(&mut shared, pts, key, &mut coded)?;
-                }
-                Some((scaler, scaled)) => {
-                    scaler.run(picture, scaled).map_err(|error| {
-                        Error::refused(format!(
-                            "scaling to {} pixels failed: {error}",
-                            rung.wanted.height
-                        ))
-                    })?;
-                    rung.encoder.encode(scaled, pts, key, &mut coded)?;
-                }
+            let wanted = (rung.picture.width, rung.picture.height, rung.encoder.format);
+            if (width, height, format) == wanted {
+                let mut shared = ffmpeg::shared(picture).ok_or_else(out_of_memory)?;
+                shared.set_format(format);
+                rung.encoder.encode(&mut shared, pts, key, &mut coded)?;
+                continue;
             }
+            let input = scaling::context::Definition {
+                format: picture.format(),
+                width,
+                height,
+            };
+            if rung
+                .scaler
+                .as_ref()
+                .is_none_or(|(scaler, _)| *scaler.input() != input)
+            {
+                rung.scaler = Some(scaler(input, wanted)?);
+            }
+            let (scaler, scaled) = rung.scaler.as_mut().expect("made above");
+            scaler.run(picture, scaled).map_err(|error| {
+                Error::refused(format!("scaling to {} pixels failed: {error}", wanted.1))
+            })?;
+            rung.encoder.encode(scaled, pts, key, &mut coded)?;
         }
         Ok(())
     }
@@ -166,13 +167,11 @@ fn out_of_memory() -> Error {
 /// The source at `height` pixels with its aspect ratio, both even.
 fn scaled(source: &Picture, height: u32) -> Picture {
     let height = (height & !1).max(2);
-    let width =
-        (u64::from(source.width) * u64::from(height)).div_ceil(u64::from(source.height.max(1)));
-    let width = u32::try_from(width.div_ceil(2) * 2).unwrap_or(u32::MAX);
     let width = if height == source.height & !1 {
         source.width & !1
     } else {
-        width
+        let exact = u64::from(source.width) * u64::from(height) / u64::from(source.height.max(1));
+        u32::try_from((exact + 1) & !1).unwrap_or(u32::MAX)
     };
     Picture {
         width: width.max(2),
@@ -182,29 +181,23 @@ fn scaled(source: &Picture, height: u32) -> Picture {
 }
 
 fn scaler(
-    source: &Picture,
-    format: Pixel,
-    target: &Picture,
-    wanted: Pixel,
+    from: scaling::context::Definition,
+    (width, height, format): (u32, u32, Pixel),
 ) -> Result<(scaling::Context, frame::Video), Error> {
-    let flags = scaling::Flags::BILINEAR;
     let context = scaling::Context::get(
+        from.format,
+        from.width,
+        from.height,
         format,
-        source.width,
-        source.height,
-        wanted,
-        target.width,
-        target.height,
-        flags,
+        width,
+        height,
+        scaling::Flags::BILINEAR,
     );
     let context = context.map_err(|error| {
         Error::refused(format!(
-            "pictures of {format:?}, {} × {}, cannot be scaled: {error}",
-            source.width, source.height
+            "pictures of {:?}, {} × {}, cannot be scaled: {error}; publish 4:2:0",
+            from.format, from.width, from.height
         ))
     })?;
-    Ok((
-        context,
-        frame::Video::new(wanted, target.width, target.height),
-    ))
+    Ok((context, frame::Video::new(format, width, height)))
 }

@@ -78,7 +78,7 @@ pub(super) fn run(
     };
     let smaller = Wanted::configured(settings, card.height);
     let wanted = std::iter::once(own).chain(smaller).collect();
-    let mut ladder = Ladder::open(settings, &source, Pixel::YUV420P, wanted, AUDIO + 1)?;
+    let mut ladder = Ladder::open(settings, &source, wanted, AUDIO + 1)?;
     let mut beep = sound::Beep::open(settings.audio_bit_rate)?;
     out.send(Event::Format(format(
         &ladder,
@@ -156,3 +156,6 @@ fn format(ladder: &Ladder, beep: &sound::Beep, bit_rate: u32) -> Format {
         leader: AUDIO + 1,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -331,6 +331,7 @@ fn what_has_no_place_in_a_part_is_refused_by_its_name() {
     format.tracks[1].codec = Codec::Other {
         name: "pcm_s16le".into(),
         extradata: Default::default(),
+        hints: Default::default(),
     };
     format.renditions.push(rendition("silent", &[VIDEO]));
     let out = run(&mut packager(format), &seconds(3, 30, 60, true));

@@ -1,0 +1,298 @@
+//! The way each stream takes: passed through or transcoded, and when that changes.
+
+use super::{
+    passthrough::{self, Passed},
+    sound::Sound,
+    transcode::{self, Done, Make, Moment},
+};
+use crate::ingest::{
+    Error, Settings, decode,
+    media::{Format, Packet, RenditionFormat, Sample, SourceStream, TrackId},
+    timeline::Placed,
+};
+
+/// Tracks: the source's video, its sound, then the ladder's.
+const VIDEO: TrackId = 0;
+const AUDIO: TrackId = 1;
+const LADDER: TrackId = 2;
+
+enum VideoPath {
+    /// As it came, with the ladder beside it where one is configured.
+    Copied(Box<passthrough::Video>, Option<Box<transcode::Video>>),
+    Transcoded(Box<transcode::Video>),
+}
+
+enum AudioPath {
+    Copied(passthrough::Audio),
+    Transcoded(Box<Sound>),
+}
+
+/// What became of a packet.
+#[derive(Default)]
+pub(super) struct Step {
+    pub(super) samples: Vec<Sample>,
+    /// [`Paths::format`] is another than before.
+    pub(super) changed: bool,
+    /// Kind and text.
+    pub(super) notices: Vec<(&'static str, String)>,
+}
+
+/// The ways of a source's streams.
+pub(super) struct Paths {
+    video: Option<(usize, SourceStream, VideoPath)>,
+    audio: Option<(usize, SourceStream, AudioPath)>,
+}
+
+impl Paths {
+    /// Opens the ways of the streams that are there. A codec that cannot be carried is left out with a notice.
+    pub(super) fn open(
+        video: Option<(usize, SourceStream)>,
+        audio: Option<(usize, SourceStream)>,
+        settings: &Settings,
+        notices: &mut Vec<String>,
+    ) -> Result<Self, Error> {
+        let mut tell = |error: Error| match error {
+            Error::Refused(message) => notices.push(message),
+            Error::Stopped => {}
+        };
+        let video = video.and_then(|(index, stream)| {
+            let path = open_video(&stream, settings).map_err(&mut tell).ok()?;
+            Some((index, stream, path))
+        });
+        let audio = audio.and_then(|(index, stream)| {
+            let path = open_audio(&stream, settings).map_err(&mut tell).ok()?;
+            Some((index, stream, path))
+        });
+        if let Some((_, stream, VideoPath::Transcoded(_))) = &video {
+            notices.push(transcode::reason(stream));
+        }
+        if let Some((_, stream, AudioPath::Transcoded(_))) = &audio {
+            notices.push(format!(
+                "sound is {}: transcoded to AAC",
+                decode::name(&stream.codec)
+            ));
+        }
+        Ok(Self { video, audio })
+    }
+
+    /// Whether there is a way for video (0) or audio (1).
+    pub(super) fn has(&self, kind: usize) -> bool {
+        if kind == 0 {
+            self.video.is_some()
+        } else {
+            self.audio.is_some()
+        }
+    }
+
+    pub(super) fn is_audio(&self, track: TrackId) -> bool {
+        track == AUDIO
+    }
+
+    pub(super) fn leader(&self) -> TrackId {
+        match &self.video {
+            Some((_, _, VideoPath::Copied(..))) => VIDEO,
+            Some((_, _, VideoPath::Transcoded(_))) => LADDER,
+            None => AUDIO,
+        }
+    }
+
+    /// All tracks and renditions; None while a size is not known yet.
+    pub(super) fn format(&self) -> Option<Format> {
+        let audio = self.audio.as_ref().map(|(_, _, path)| match path {
+            AudioPath::Copied(copied) => (copied.track().clone(), None),
+            AudioPath::Transcoded(sound) => {
+                (sound.track().clone(), Some("transcoded to AAC".to_owned()))
+            }
+        });
+        let with_sound = audio.as_ref().map(|_| AUDIO);
+        let (mut tracks, mut renditions) = (Vec::new(), Vec::new());
+        let ladder = match self.video.as_ref().map(|(_, _, path)| path) {
+            None => None,
+            Some(VideoPath::Copied(copied, ladder)) => {
+                tracks.push(copied.track().clone());
+                renditions.push(RenditionFormat {
+                    id: "source".into(),
+                    tracks: std::iter::once(VIDEO).chain(with_sound).collect(),
+                    transcoded: None,
+                });
+                match ladder {
+                    Some(ladder) => Some(ladder.ladder()?),
+                    None => None,
+                }
+            }
+            Some(VideoPath::Transcoded(transcoded)) => Some(transcoded.ladder()?),
+        };
+        if let Some(ladder) = ladder {
+            tracks.extend(ladder.tracks());
+            renditions.extend(ladder.renditions(with_sound));
+        }
+        if let Some((track, transcoded)) = audio {
+            tracks.push(track);
+            renditions.push(RenditionFormat {
+                id: "audio".into(),
+                tracks: vec![AUDIO],
+                transcoded,
+            });
+        }
+        Some(Format {
+            tracks,
+            renditions,
+            leader: self.leader(),
+        })
+    }
+
+    /// Transcoded pictures go on with a key frame.
+    pub(super) fn force_key(&mut self) {
+        if let Some((_, _, VideoPath::Transcoded(transcoded))) = &mut self.video {
+            transcoded.force_key();
+        }
+    }
+
+    /// Takes one packet its way.
+    pub(super) fn handle(
+        &mut self,
+        packet: &Packet,
+        placed: &Placed,
+        moment: Moment,
+        settings: &Settings,
+    ) -> Result<Step, Error> {
+        let mut step = Step::default();
+        if self
+            .video
+            .as_ref()
+            .is_some_and(|(index, ..)| *index == packet.stream)
+        {
+            self.picture(packet, placed, moment, settings, &mut step)?;
+        } else if let Some((_, _, path)) = self
+            .audio
+            .as_mut()
+            .filter(|(index, ..)| *index == packet.stream)
+        {
+            match path {
+                AudioPath::Copied(copied) => step.take(copied.pass(packet, placed)),
+                AudioPath::Transcoded(sound) => {
+                    if sound.transcode(&packet.data, placed.dts, &mut step.samples)? {
+                        step.damaged();
+                    }
+                }
+            }
+        }
+        Ok(step)
+    }
+
+    fn picture(
+        &mut self,
+        packet: &Packet,
+        placed: &Placed,
+        moment: Moment,
+        settings: &Settings,
+        step: &mut Step,
+    ) -> Result<(), Error> {
+        let Some((_, stream, path)) = &mut self.video else {
+            return Ok(());
+        };
+        let times = (placed.dts, placed.pts, packet.duration);
+        if let VideoPath::Copied(copied, ladder) = path {
+            let limit = (settings.max_key_frame_gap * 1e6) as i64;
+            match copied.pass(packet, placed, limit) {
+                Passed::TooLong { gap } => {
+                    let (gap, limit) = (gap as f64 / 1e6, settings.max_key_frame_gap);
+                    let reason = format!(
+                        "key frames are {gap:.1} s apart, more than {limit} s: transcoding; set the encoder's key-frame interval to {} s",
+                        settings.key_frame_interval
+                    );
+                    let make = Make::Everything(reason.clone());
+                    let mut transcoded = transcode::Video::open(stream, make, LADDER, settings)?;
+                    for kept in copied.kept() {
+                        transcoded.prime(&kept.data, kept.dts, kept.pts);
+                    }
+                    transcoded.force_key();
+                    *path = VideoPath::Transcoded(Box::new(transcoded));
+                    step.notices.push(("gap", reason));
+                    step.changed = true;
+                }
+                passed => {
+                    let key = matches!(&passed, Passed::Sample(sample) if sample.key);
+                    let began = matches!(passed, Passed::Sample(_));
+                    step.take(passed);
+                    if let Some(ladder) = ladder.as_mut().filter(|_| began) {
+                        step.done(ladder.transcode(&packet.data, times, key, moment, settings)?);
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        if let VideoPath::Transcoded(transcoded) = path {
+            step.done(transcoded.transcode(&packet.data, times, packet.key, moment, settings)?);
+        }
+        Ok(())
+    }
+
+    /// What decoders still hold.
+    pub(super) fn finish(&mut self, moment: Moment, settings: &Settings) -> Vec<Sample> {
+        match &mut self.video {
+            Some((_, _, VideoPath::Copied(_, Some(video)) | VideoPath::Transcoded(video))) => {
+                video.finish(moment, settings)
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Step {
+    fn take(&mut self, passed: Passed) {
+        match passed {
+            Passed::Sample(sample) => self.samples.push(sample),
+            Passed::Nothing { damaged: true } => self.damaged(),
+            Passed::Nothing { damaged: false } | Passed::TooLong { .. } => {}
+        }
+    }
+
+    fn done(&mut self, done: Done) {
+        self.samples.extend(done.samples);
+        self.changed |= done.changed;
+        if done.damaged {
+            self.damaged();
+        }
+        if done.left_out > 0 {
+            let message = "this machine encodes slower than real time: pictures are left out; set a faster ingest.preset, a smaller ladder, or a hardware encoder";
+            self.notices.push(("slow", message.into()));
+        }
+    }
+
+    fn damaged(&mut self) {
+        self.notices.push((
+            "damaged",
+            "the source sends damaged packets: check the connection to it".into(),
+        ));
+    }
+}
+
+fn open_video(stream: &SourceStream, settings: &Settings) -> Result<VideoPath, Error> {
+    let Some(copied) = passthrough::Video::new(stream, VIDEO) else {
+        let make = Make::Everything(transcode::reason(stream));
+        return Ok(VideoPath::Transcoded(Box::new(transcode::Video::open(
+            stream, make, LADDER, settings,
+        )?)));
+    };
+    let stream = SourceStream {
+        kind: copied.track().kind.clone(),
+        ..stream.clone()
+    };
+    let fits = settings
+        .ladder
+        .iter()
+        .any(|rung| copied.height() >= rung.height);
+    let ladder = fits.then(|| transcode::Video::open(&stream, Make::Ladder, LADDER, settings));
+    Ok(VideoPath::Copied(
+        Box::new(copied),
+        ladder.transpose()?.map(Box::new),
+    ))
+}
+
+fn open_audio(stream: &SourceStream, settings: &Settings) -> Result<AudioPath, Error> {
+    Ok(match passthrough::Audio::new(stream, AUDIO) {
+        Some(copied) => AudioPath::Copied(copied),
+        None => AudioPath::Transcoded(Box::new(Sound::open(stream, AUDIO, settings)?)),
+    })
+}

@@ -1,0 +1,689 @@
+//! The pipeline with real files, made by the `ffmpeg` command and read without waiting for their time.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use bytes::Bytes;
+
+use super::*;
+use crate::ingest::{
+    Rung,
+    decode::{Input, VideoDecoder},
+    ffmpeg::Demuxer,
+    media::{Codec, Hints, Kind, Track},
+    source::Streams,
+};
+
+const NOW: u64 = 1_795_336_872_000_000;
+
+/// A file that is removed when the test ends.
+struct Made(PathBuf);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl Made {
+    fn empty(name: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("meshlive-{}-{name}", std::process::id())))
+    }
+
+    /// What the `ffmpeg` command makes of `arguments` behind a moving picture and a tone of `seconds`.
+    fn new(name: &str, size: &str, seconds: u32, arguments: &str) -> Self {
+        let made = Self::empty(name);
+        let picture = format!("testsrc2=size={size}:rate=30:duration={seconds}");
+        let tone = format!("sine=frequency=440:duration={seconds}:sample_rate=48000");
+        let status = Command::new("ffmpeg")
+            .args([
+                "-v", "error", "-nostdin", "-y", "-f", "lavfi", "-i", &picture, "-f", "lavfi",
+                "-i", &tone,
+            ])
+            .args(arguments.split_whitespace())
+            .arg(&made.0)
+            .status()
+            .expect("the ffmpeg command is installed");
+        assert!(status.success(), "ffmpeg {arguments}");
+        made
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        std::fs::read(&self.0).unwrap()
+    }
+}
+
+const H264: &str = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac -ac 2";
+
+/// What a file yields.
+fn source(path: &Path) -> Vec<SourceEvent> {
+    let mut demuxer = Demuxer::open(path.to_str().unwrap(), None, &[], || false).unwrap();
+    let mut streams = Streams::new(demuxer.streams());
+    let mut events = vec![streams.event()];
+    while let Ok(Some(demuxed)) = demuxer.read() {
+        streams.convert(demuxed, |event| events.push(event));
+    }
+    events
+}
+
+/// Feeds a pipeline; each packet arrives when its timestamp says.
+fn feed(pipeline: &mut Pipeline, now: &mut u64, events: Vec<SourceEvent>) -> Vec<Event> {
+    let mut out = Vec::new();
+    let (begin, mut first) = (*now, None);
+    for event in events {
+        if let SourceEvent::Packet(packet) = &event
+            && packet.dts != Packet::UNKNOWN
+        {
+            let first = *first.get_or_insert(packet.dts);
+            *now = (*now).max(begin + u64::try_from(packet.dts - first).unwrap_or(0));
+        }
+        pipeline.handle(event, *now).unwrap();
+        out.extend(pipeline.events());
+    }
+    out
+}
+
+fn run(path: &Path, settings: Settings) -> Vec<Event> {
+    let mut events = source(path);
+    events.push(SourceEvent::End);
+    feed(&mut Pipeline::new(settings), &mut NOW.clone(), events)
+}
+
+fn formats(events: &[Event]) -> Vec<&Format> {
+    let formats = events.iter().filter_map(|event| match event {
+        Event::Format(format) => Some(format),
+        _ => None,
+    });
+    formats.collect()
+}
+
+fn samples(events: &[Event], track: u8) -> Vec<&Sample> {
+    let samples = events.iter().filter_map(|event| match event {
+        Event::Sample(sample) if sample.track == track => Some(sample),
+        _ => None,
+    });
+    samples.collect()
+}
+
+fn notices(events: &[Event]) -> String {
+    let notice = |event: &Event| match event {
+        Event::Notice { message } => Some(message.clone()),
+        _ => None,
+    };
+    events
+        .iter()
+        .filter_map(notice)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn discontinuities(events: &[Event]) -> usize {
+    events
+        .iter()
+        .filter(|event| matches!(event, Event::Discontinuity { .. }))
+        .count()
+}
+
+fn track(format: &Format, id: u8) -> &Track {
+    format.tracks.iter().find(|track| track.id == id).unwrap()
+}
+
+fn ids(format: &Format) -> Vec<&str> {
+    format
+        .renditions
+        .iter()
+        .map(|rendition| rendition.id.as_str())
+        .collect()
+}
+
+/// Whether the track's samples decode; how many pictures they give.
+fn pictures(events: &[Event], format: &Format, id: u8) -> usize {
+    let track = track(format, id);
+    let mut decoder = VideoDecoder::open(&track.codec, &track.kind).unwrap();
+    let mut count = 0;
+    for sample in samples(events, id) {
+        let input = Input {
+            data: &sample.data,
+            dts: sample.dts,
+            pts: sample.pts,
+            duration: 0,
+        };
+        decoder.decode(input, |_| count += 1).unwrap();
+    }
+    decoder.finish(|_| count += 1);
+    count
+}
+
+/// What every stream of events must keep.
+fn check(events: &[Event]) {
+    let mut newest = HashMap::new();
+    let mut leader = None;
+    let mut anchored = false;
+    for event in events {
+        match event {
+            Event::Format(format) => {
+                leader = Some(format.leader);
+                anchored = false;
+                for rendition in &format.renditions {
+                    assert!(
+                        rendition
+                            .tracks
+                            .iter()
+                            .all(|id| format.tracks.iter().any(|track| track.id == *id))
+                    );
+                }
+            }
+            Event::Discontinuity { .. } => anchored = false,
+            Event::Anchor { .. } => anchored = true,
+            Event::Sample(sample) => {
+                assert!(anchored, "an anchor stands before the first sample");
+                assert!(sample.dts >= 0 && !sample.data.is_empty());
+                let last = newest.insert(sample.track, sample.dts);
+                assert!(
+                    last.is_none_or(|last| last <= sample.dts),
+                    "dts of track {} goes back",
+                    sample.track
+                );
+                if sample.key && Some(sample.track) == leader {
+                    assert_eq!(sample.dts, sample.pts, "at a key frame");
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn h264_and_aac_pass_untouched_also_with_reordered_pictures() {
+    let made = Made::new("b.mp4", "320x180", 4, &format!("{H264} -bf 2 -g 60"));
+    let original = source(&made.0);
+    let events = run(&made.0, Settings::default());
+    check(&events);
+    let format = formats(&events)[0];
+    assert_eq!(ids(format), ["source", "audio"]);
+    assert_eq!(format.renditions[0].transcoded, None);
+    assert_eq!(
+        track(format, 0).kind,
+        Kind::Video {
+            width: 320,
+            height: 180,
+            frame_rate: (30, 1)
+        }
+    );
+    let of = |stream: usize| -> Vec<&Bytes> {
+        let data = original.iter().filter_map(|event| match event {
+            SourceEvent::Packet(packet) if packet.stream == stream => Some(&packet.data),
+            _ => None,
+        });
+        data.collect()
+    };
+    let passed: Vec<&Bytes> = samples(&events, 0)
+        .iter()
+        .map(|sample| &sample.data)
+        .collect();
+    assert_eq!(passed, of(0));
+    assert_eq!(
+        samples(&events, 0)
+            .iter()
+            .filter(|sample| sample.key)
+            .count(),
+        2
+    );
+    assert!(
+        samples(&events, 0)
+            .iter()
+            .any(|sample| sample.pts < sample.dts),
+        "composition offsets go below zero"
+    );
+    assert!(
+        samples(&events, 1)
+            .windows(2)
+            .all(|pair| pair[1].dts - pair[0].dts == 1024)
+    );
+    assert_eq!(pictures(&events, format, 0), 120);
+}
+
+#[test]
+fn transport_streams_get_lengths_and_lose_headers() {
+    let made = Made::new("a.ts", "320x180", 3, &format!("{H264} -g 30"));
+    let events = run(&made.0, Settings::default());
+    check(&events);
+    let format = formats(&events)[0];
+    assert_eq!(format.renditions[0].transcoded, None);
+    assert_eq!(pictures(&events, format, 0), 90);
+    assert!(matches!(&track(format, 1).codec, Codec::Aac { config } if config.len() == 2));
+    assert!(
+        samples(&events, 1)
+            .iter()
+            .all(|sample| sample.data[0] != 0xff)
+    );
+}
+
+#[test]
+fn key_frames_too_far_apart_switch_to_transcoding_without_a_hole() {
+    let made = Made::new(
+        "long.mp4",
+        "320x180",
+        9,
+        &format!("{H264} -g 250 -x264-params scenecut=0"),
+    );
+    let events = run(&made.0, Settings::default());
+    check(&events);
+    let formats = formats(&events);
+    assert_eq!(formats.len(), 2);
+    assert_eq!(formats[0].renditions[0].transcoded, None);
+    let (before, after) = (formats[0].leader, formats[1].leader);
+    assert_eq!(ids(formats[1])[0], "source");
+    assert!(
+        formats[1].renditions[0]
+            .transcoded
+            .as_deref()
+            .unwrap()
+            .contains("set the encoder's key-frame interval to 2 s")
+    );
+    assert!(notices(&events).contains("more than 4 s"));
+    let mut pts: Vec<i64> = [before, after]
+        .iter()
+        .flat_map(|&id| samples(&events, id))
+        .map(|sample| sample.pts)
+        .collect();
+    pts.sort_unstable();
+    assert!(
+        pts.windows(2)
+            .all(|pair| (2_990..=3_010).contains(&(pair[1] - pair[0]))),
+        "no hole, nothing twice"
+    );
+    assert_eq!(pts.len(), 270);
+    let keys: Vec<i64> = samples(&events, after)
+        .iter()
+        .filter(|sample| sample.key)
+        .map(|sample| sample.pts)
+        .collect();
+    assert!(
+        keys.windows(2).all(|pair| pair[1] - pair[0] <= 181_000),
+        "{keys:?}"
+    );
+    assert!(pictures(&events, formats[1], after) > 140);
+}
+
+#[test]
+fn other_codecs_become_h264_and_aac() {
+    for (name, codecs) in [
+        (
+            "hevc.mkv",
+            "-c:v libx265 -preset ultrafast -x265-params log-level=none -c:a libopus",
+        ),
+        (
+            "vp8.webm",
+            "-c:v libvpx -deadline realtime -cpu-used 8 -b:v 500k -c:a libvorbis -ac 2",
+        ),
+        ("mpeg2.ts", "-c:v mpeg2video -b:v 1M -bf 2 -c:a mp2"),
+        (
+            "high444.mkv",
+            "-c:v libx264 -preset ultrafast -pix_fmt yuv444p -c:a pcm_s16le",
+        ),
+    ] {
+        let made = Made::new(name, "320x180", 2, codecs);
+        let events = run(&made.0, Settings::default());
+        check(&events);
+        let format = *formats(&events)
+            .last()
+            .unwrap_or_else(|| panic!("{name}: {}", notices(&events)));
+        assert_eq!(ids(format), ["source", "audio"], "{name}");
+        assert!(
+            format
+                .renditions
+                .iter()
+                .all(|rendition| rendition.transcoded.is_some()),
+            "{name}"
+        );
+        assert!(notices(&events).contains("transcoded"), "{name}");
+        let count = pictures(&events, format, format.leader);
+        assert!((57..=60).contains(&count), "{name}: {count} pictures");
+        let sound: Vec<&Sample> = samples(&events, 1);
+        assert!(
+            (85..=96).contains(&sound.len()),
+            "{name}: {} frames of sound",
+            sound.len()
+        );
+        assert!(
+            sound
+                .windows(2)
+                .all(|pair| pair[1].dts - pair[0].dts == 1024),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_ladder_of_three_has_the_frames_and_key_frames_of_its_source() {
+    let made = Made::new("ladder.mp4", "640x360", 4, &format!("{H264} -bf 2 -g 45"));
+    let rung = |id: &str, height| Rung {
+        id: id.into(),
+        height,
+        bit_rate: 200_000,
+    };
+    let ladder = vec![rung("240p", 240), rung("180p", 180), rung("120p", 120)];
+    let events = run(
+        &made.0,
+        Settings {
+            ladder,
+            ..Settings::default()
+        },
+    );
+    check(&events);
+    let format = formats(&events)[0];
+    assert_eq!(ids(format), ["source", "240p", "180p", "120p", "audio"]);
+    assert_eq!(format.leader, 0);
+    let frames = |id: u8| {
+        let mut frames: Vec<(i64, bool)> = samples(&events, id)
+            .iter()
+            .map(|sample| (sample.pts, sample.key))
+            .collect();
+        frames.sort_unstable();
+        frames
+    };
+    let source = frames(0);
+    assert_eq!(source.iter().filter(|(_, key)| *key).count(), 3);
+    for rendition in &format.renditions[1..4] {
+        assert_eq!(frames(rendition.tracks[0]), source, "{}", rendition.id);
+    }
+    assert!(matches!(
+        track(format, 3).kind,
+        Kind::Video {
+            width: 320,
+            height: 180,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn another_size_mid_stream_is_a_new_format() {
+    let one = Made::new("one.ts", "320x180", 2, &format!("{H264} -g 30"));
+    let two = Made::new("two.ts", "640x360", 2, &format!("{H264} -g 30"));
+    let both = Made::empty("both.ts");
+    std::fs::write(&both.0, [one.bytes(), two.bytes()].concat()).unwrap();
+    for settings in [
+        Settings::default(),
+        Settings {
+            ladder: vec![Rung {
+                id: "low".into(),
+                height: 120,
+                bit_rate: 100_000,
+            }],
+            ..Settings::default()
+        },
+    ] {
+        let events = run(&both.0, settings);
+        check(&events);
+        let formats = formats(&events);
+        let size = |format: &Format| match track(format, format.leader).kind {
+            Kind::Video { width, height, .. } => (width, height),
+            Kind::Audio { .. } => (0, 0),
+        };
+        assert_eq!(size(formats[0]), (320, 180));
+        assert_eq!(size(formats.last().unwrap()), (640, 360));
+    }
+    // Also where everything is transcoded.
+    let one = Made::new("one.m2.ts", "320x180", 2, "-c:v mpeg2video -an");
+    let two = Made::new("two.m2.ts", "640x360", 2, "-c:v mpeg2video -an");
+    std::fs::write(&both.0, [one.bytes(), two.bytes()].concat()).unwrap();
+    let events = run(&both.0, Settings::default());
+    check(&events);
+    let last = *formats(&events).last().unwrap();
+    assert!(matches!(
+        track(last, last.leader).kind,
+        Kind::Video { width: 640, .. }
+    ));
+}
+
+#[test]
+fn a_missing_track_is_done_without() {
+    let silent = Made::new(
+        "silent.mp4",
+        "320x180",
+        2,
+        "-c:v libx264 -preset ultrafast -g 30 -pix_fmt yuv420p -an",
+    );
+    let events = run(&silent.0, Settings::default());
+    check(&events);
+    assert_eq!(ids(formats(&events)[0]), ["source"]);
+    let blind = Made::new("blind.m4a", "320x180", 2, "-c:a aac -vn");
+    let events = run(&blind.0, Settings::default());
+    check(&events);
+    let format = formats(&events)[0];
+    assert_eq!((ids(format), format.leader), (vec!["audio"], 1));
+    assert!(samples(&events, 1).len() > 90);
+}
+
+#[test]
+fn a_track_that_is_announced_but_silent_or_stops_is_done_without() {
+    let made = Made::new("lost.mp4", "320x180", 8, &format!("{H264} -g 30"));
+    let original = source(&made.0);
+    // Sound never comes.
+    let mute: Vec<SourceEvent> = original
+        .iter()
+        .filter(|event| !matches!(event, SourceEvent::Packet(packet) if packet.stream == 1))
+        .cloned()
+        .collect();
+    let events = feed(
+        &mut Pipeline::new(Settings::default()),
+        &mut NOW.clone(),
+        mute,
+    );
+    check(&events);
+    assert_eq!(ids(formats(&events)[0]), ["source"]);
+    // Sound stops after two seconds and comes back after six.
+    let gap: Vec<SourceEvent> = original
+        .iter()
+        .filter(|event| !matches!(event, SourceEvent::Packet(packet) if packet.stream == 1 && (2_000_000..6_000_000).contains(&packet.dts)))
+        .cloned()
+        .collect();
+    let events = feed(
+        &mut Pipeline::new(Settings::default()),
+        &mut NOW.clone(),
+        gap,
+    );
+    check(&events);
+    let all: Vec<Vec<&str>> = formats(&events).into_iter().map(ids).collect();
+    assert_eq!(
+        all,
+        [
+            vec!["source", "audio"],
+            vec!["source"],
+            vec!["source", "audio"]
+        ]
+    );
+    assert!(notices(&events).contains("sound has stopped"));
+}
+
+#[test]
+fn a_publisher_that_returns_goes_on_with_a_discontinuity() {
+    let made = Made::new("again.mp4", "320x180", 2, &format!("{H264} -g 30"));
+    let (mut pipeline, mut now) = (Pipeline::new(Settings::default()), NOW);
+    let mut events = feed(&mut pipeline, &mut now, source(&made.0));
+    let gone = SourceEvent::Gone {
+        reason: "the publisher left".into(),
+    };
+    events.extend(feed(&mut pipeline, &mut now, vec![gone]));
+    now += 30_000_000;
+    let began = now;
+    events.extend(feed(&mut pipeline, &mut now, source(&made.0)));
+    check(&events);
+    assert_eq!((formats(&events).len(), discontinuities(&events)), (1, 1));
+    let at = events.iter().rev().find_map(|event| match event {
+        Event::Anchor { at } => Some(*at),
+        _ => None,
+    });
+    let first = samples(&events, 0)[60];
+    let time = at.unwrap() + first.pts as u64 * 100 / 9;
+    assert!(time.abs_diff(began) < 200_000, "the clock of the return");
+}
+
+#[test]
+fn jumping_timestamps_are_a_discontinuity_at_the_next_key_frame() {
+    let made = Made::new("jump.mp4", "320x180", 4, &format!("{H264} -g 30"));
+    let mut original = source(&made.0);
+    for event in &mut original {
+        if let SourceEvent::Packet(packet) = event
+            && packet.dts > 1_500_000
+        {
+            packet.dts += 7_200_000_000;
+            packet.pts += 7_200_000_000;
+        }
+    }
+    let (mut pipeline, mut now) = (Pipeline::new(Settings::default()), NOW);
+    let mut events = Vec::new();
+    for event in original {
+        now += 13_000;
+        events.extend({
+            pipeline.handle(event, now).unwrap();
+            pipeline.events()
+        });
+    }
+    check(&events);
+    assert_eq!(discontinuities(&events), 1);
+    let after = events
+        .iter()
+        .skip_while(|event| !matches!(event, Event::Discontinuity { .. }))
+        .nth(2);
+    assert!(matches!(after, Some(Event::Sample(sample)) if sample.key && sample.track == 0));
+    assert_eq!(pictures(&events, formats(&events)[0], 0), 120);
+}
+
+#[test]
+fn what_cannot_be_carried_is_named() {
+    let codec = Codec::Other {
+        name: "nonsense".into(),
+        extradata: Bytes::new(),
+        hints: Hints::default(),
+    };
+    let kind = Kind::Video {
+        width: 320,
+        height: 180,
+        frame_rate: (30, 1),
+    };
+    let packet = Packet {
+        stream: 0,
+        dts: 0,
+        pts: 0,
+        duration: 0,
+        key: true,
+        data: Bytes::from_static(b"bytes"),
+    };
+    let stream = SourceStream {
+        codec,
+        kind,
+        bit_rate: 0,
+    };
+    let events = vec![
+        SourceEvent::Streams(vec![stream]),
+        SourceEvent::Packet(packet),
+    ];
+    let events = feed(
+        &mut Pipeline::new(Settings::default()),
+        &mut NOW.clone(),
+        events,
+    );
+    assert!(
+        notices(&events).contains("codec nonsense"),
+        "{}",
+        notices(&events)
+    );
+    let events = feed(
+        &mut Pipeline::new(Settings::default()),
+        &mut NOW.clone(),
+        vec![SourceEvent::Streams(vec![])],
+    );
+    assert!(notices(&events).contains("neither video nor sound"));
+}
+
+/// Numbers that look random and are the same in each run.
+fn random(state: &mut u64) -> usize {
+    *state = state
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) as usize
+}
+
+#[test]
+fn damaged_packets_are_told_and_survived() {
+    let ladder = vec![Rung {
+        id: "low".into(),
+        height: 120,
+        bit_rate: 100_000,
+    }];
+    for (name, codecs) in [
+        ("hurt.mp4", format!("{H264} -g 30")),
+        ("hurt.mkv", "-c:v mpeg4 -c:a mp2".to_owned()),
+    ] {
+        let made = Made::new(name, "320x180", 3, &codecs);
+        let mut state = 11;
+        let mut events = source(&made.0);
+        for event in &mut events {
+            if let SourceEvent::Packet(packet) = event
+                && random(&mut state) % 3 == 0
+            {
+                let mut data = packet.data.to_vec();
+                match random(&mut state) % 3 {
+                    0 => data.truncate(random(&mut state) % data.len().max(1)),
+                    1 => data
+                        .iter_mut()
+                        .for_each(|byte| *byte = random(&mut state) as u8),
+                    _ => data[0] ^= 0x55,
+                }
+                packet.data = data.into();
+            }
+        }
+        let settings = Settings {
+            ladder: ladder.clone(),
+            ..Settings::default()
+        };
+        let events = feed(&mut Pipeline::new(settings), &mut NOW.clone(), events);
+        check(&events);
+        assert!(
+            notices(&events).contains("damaged"),
+            "{name}: {}",
+            notices(&events)
+        );
+        let leader = formats(&events)[0].leader;
+        assert!(samples(&events, leader).len() > 20, "{name}");
+    }
+}
+
+#[test]
+fn truncated_and_random_files_end_with_an_error_or_what_was_whole() {
+    let mut state = 5;
+    for (name, arguments) in [
+        (
+            "cut.mp4",
+            format!("{H264} -g 30 -movflags frag_keyframe+empty_moov"),
+        ),
+        ("cut.ts", format!("{H264} -g 30")),
+        ("cut.flv", format!("{H264} -g 30")),
+        ("cut.mkv", format!("{H264} -g 30")),
+    ] {
+        let made = Made::new(name, "320x180", 2, &arguments);
+        let whole = made.bytes();
+        for _ in 0..6 {
+            let mut bytes = whole[..random(&mut state) % whole.len()].to_vec();
+            for _ in 0..random(&mut state) % 40 {
+                if let Some(at) = random(&mut state).checked_rem(bytes.len()) {
+                    bytes[at] = random(&mut state) as u8;
+                }
+            }
+            std::fs::write(&made.0, &bytes).unwrap();
+            let opened = Demuxer::open(made.0.to_str().unwrap(), None, &[], || false);
+            if opened.is_ok() {
+                check(&run(&made.0, Settings::default()));
+            }
+        }
+    }
+    let noise = Made::empty("noise.bin");
+    let bytes: Vec<u8> = (0..100_000).map(|_| random(&mut state) as u8).collect();
+    std::fs::write(&noise.0, bytes).unwrap();
+    assert!(Demuxer::open(noise.0.to_str().unwrap(), None, &[], || false).is_err());
+}
