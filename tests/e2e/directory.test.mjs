@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { request } from "node:http";
 import { after, before, test } from "node:test";
 import { launch, open, playing, screenshot } from "./browser.mjs";
-import { CARD, Gateway } from "./gateway.mjs";
+import { CARD, Gateway, until } from "./gateway.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
@@ -16,6 +16,7 @@ let gateway;
 before(async () => {
   const inputs = [`${CARD}&title=The%20test%20card`];
   [browser, gateway] = await Promise.all([launch(), Gateway.start({ inputs })]);
+  await until("a still picture", async () => (await fetch(`${gateway.url}/live/testcard/still.jpg`)).status === 200);
 });
 after(async () => {
   await browser?.close();
