@@ -47,7 +47,7 @@ pub struct Config {
     pub publish: crate::publish::Settings,
     /// Where published parts stay, how long, and how many.
     pub store: crate::store::Settings,
-    /// Limits of the HTTP doors.
+    /// How many viewers are served, and how long a slow one is waited for.
     pub http: crate::http::Settings,
     /// What is known beforehand of single streams, by alias: a table [streams.ALIAS] each.
     pub streams: BTreeMap<String, StreamSettings>,
@@ -208,6 +208,7 @@ impl Config {
     /// Whether the settings can be meant, each by itself and all together.
     pub fn check(&self) -> Result<(), Error> {
         self.check_own()?;
+        self.http.check()?;
         for input in &self.inputs {
             Spec::from_str(input).map_err(|error| Error::Refused(format!("inputs: {error}")))?;
         }
@@ -215,7 +216,6 @@ impl Config {
         self.rtmp.check()?;
         self.package.check()?;
         self.publish.check()?;
-        self.http.check()?;
         let longest = self.package.longest_key_frame_gap.as_secs_f64();
         if self.ingest.max_key_frame_gap > longest {
             return Err(Error::Nonsense(Nonsense::new(

@@ -138,6 +138,12 @@ pub(super) async fn readyz(FromState(state): FromState<State>) -> Result<&'stati
     if *state.closing.borrow() {
         return Err(Refusal::busy("the gateway is shutting down"));
     }
+    if state.store.trouble().is_some() {
+        // The reason names folders: it is in the log.
+        return Err(Refusal::busy(
+            "the store takes nothing at the moment; see the log",
+        ));
+    }
     Ok("ready\n")
 }
 

@@ -40,7 +40,8 @@ impl Blocks {
         live: Option<Arc<Stream>>,
         cid: Cid,
     ) -> io::Result<Option<Bytes>> {
-        if let Some(bytes) = self.young(&cid) {
+        let newest = live.as_ref().and_then(|stream| stream.recent_block(&cid));
+        if let Some(bytes) = newest.or_else(|| self.young(&cid)) {
             return Ok(Some(bytes));
         }
         let permit = self
@@ -53,10 +54,7 @@ impl Blocks {
             return Ok(Some(bytes));
         }
         let this = self.clone();
-        let read = tokio::task::spawn_blocking(move || match live {
-            Some(stream) => stream.block(&cid),
-            None => this.store.get(&cid),
-        });
+        let read = tokio::task::spawn_blocking(move || this.store.get(&cid));
         let bytes = read.await.map_err(io::Error::other)??;
         if let Some(bytes) = &bytes {
             self.young

@@ -169,3 +169,6 @@ impl State {
         live.clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,6 +52,11 @@ pub(super) async fn media(
         .await?
         .ok_or(Refusal::absent("the segment ended without this part"))?,
     };
+    let bytes = match &found.blocks[..] {
+        // The newest parts are in memory: nearly every request ends here.
+        [(cid, _)] => live.stream.recent_block(cid).map(Stored::Memory),
+        _ => None,
+    };
     let content = Content {
         kind: Kind::Part,
         etag: format!("\"{}\"", found.cid),
@@ -61,10 +66,10 @@ pub(super) async fn media(
             "video/mp4"
         }),
         cache: IMMUTABLE,
-        bytes: Stored::Blocks {
+        bytes: bytes.unwrap_or_else(|| Stored::Blocks {
             live: Some(live.stream.clone()),
             blocks: found.blocks,
-        },
+        }),
     };
     Ok(content.answer(&state, &headers))
 }

@@ -349,6 +349,12 @@ impl Store {
         self.inner.notices.subscribe()
     }
 
+    /// Why nothing can be stored at the moment, if that is so.
+    pub fn trouble(&self) -> Option<String> {
+        let trouble = self.inner.trouble.lock();
+        trouble.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Numbers for the metrics.
     pub fn stats(&self) -> Stats {
         Stats {
