@@ -20,7 +20,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 
 use super::{
@@ -237,9 +237,9 @@ struct Connection {
 
 impl Connection {
     fn new(socket: WebSocket, state: State, place: OwnedSemaphorePermit) -> Self {
-        let mut ask = interval(ASK);
-        ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (closing, now) = (state.closing.subscribe(), Instant::now());
+        let mut ask = interval_at(now + ASK, ASK);
+        ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             socket,
             state,
@@ -285,6 +285,8 @@ impl Connection {
         const ENDS: Close = Close::Told(close_code::AWAY, "the gateway is shutting down");
         loop {
             tokio::select! {
+                // An announcement goes before the object that it changed.
+                biased;
                 changed = news.changed() => return changed.map(|()| Changed::News).map_err(|_| ENDS),
                 changed = streams.changed() => return changed.map(|()| Changed::Streams).map_err(|_| ENDS),
                 () = wait::closes(&mut self.closing) => return Err(ENDS),

@@ -176,11 +176,17 @@ impl Air {
             part,
             parts: parts.into(),
         });
-        self.part += 1;
-        self.publisher.publish(packaged);
-        if self.part == PARTS {
-            self.close();
+        // As a packager does it, the last part and the segment's end come together.
+        let last = part + 1 == PARTS;
+        if last {
+            packaged.push(Packaged::Closed { segment });
         }
+        self.publisher.publish(packaged);
+        (self.segment, self.part) = if last {
+            (segment + 1, 0)
+        } else {
+            (segment, part + 1)
+        };
         (segment, part)
     }
 
