@@ -3,6 +3,7 @@
 //! They are part of the crate so that a change of an interface breaks them at once, and `cargo test` replays
 //! `fuzz/corpus/` through them. A room adds its file here and its targets to [`TARGETS`].
 
+pub mod http;
 pub mod rtmp;
 
 /// What a target runs.
@@ -12,6 +13,10 @@ pub type Body = fn(&[u8]);
 pub const TARGETS: &[(&str, Body)] = &[
     ("rtmp_session", rtmp::session),
     ("flv_tags", rtmp::flv_tags),
+    ("http_query", http::query),
+    ("http_file", http::file),
+    ("http_range", http::range),
+    ("http_ipfs", http::ipfs),
 ];
 
 #[cfg(test)]

@@ -170,5 +170,22 @@ impl State {
     }
 }
 
+/// Runs what reads a stranger's bytes below `/ipfs` (see [`crate::fuzz`]).
+pub(crate) fn check_ipfs(bytes: &[u8]) {
+    if let Ok(node) = unixfs::Node::parse(bytes) {
+        let length = node.file_bytes();
+        assert!(node.children_in(0..length).len() <= node.children().len());
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let (query, accept) = text.split_once('\n').unwrap_or((text, ""));
+        if let Ok(format::Format::Car(format::Scope::Entity(Some(bytes)))) =
+            format::wanted(query, accept)
+        {
+            let range = bytes.of(1000);
+            assert!(range.start <= range.end && range.end <= 1000);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

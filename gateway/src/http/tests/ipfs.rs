@@ -47,7 +47,13 @@ impl Stored {
         ]) {
             bench
                 .store
-                .append(&"k51test", "720p", 1, cid, bytes)
+                .append(
+                    &meshlive_protocol::key::SigningKey::from_secret([7; 32]).name(),
+                    "720p",
+                    1,
+                    cid,
+                    bytes,
+                )
                 .unwrap();
         }
         Self {

@@ -434,7 +434,13 @@ async fn who_takes_no_bytes_is_cut_off() {
     served
         .bench
         .store
-        .append(&"k51test", "v", 1, &cid, &block)
+        .append(
+            &meshlive_protocol::key::SigningKey::from_secret([7; 32]).name(),
+            "v",
+            1,
+            &cid,
+            &block,
+        )
         .unwrap();
     let mut socket = TcpStream::connect(served.address).await.unwrap();
     let request = format!("GET /ipfs/{cid} HTTP/1.1\r\nhost: x\r\n\r\n").repeat(64);
