@@ -1,6 +1,6 @@
 // One run of hls.js over one source: its settings, its errors, and the rate that holds the latency.
 
-import Hls, { type ErrorData, type HlsConfig, type Level } from "hls.js/light";
+import Hls, { type ErrorData, type HlsConfig, type Level, type RetryConfig } from "hls.js/light";
 import { LatencyController } from "./latency.ts";
 import { partLoader, playlistLoader, type Source } from "./loader.ts";
 import { parseTarget } from "./url.ts";
@@ -235,15 +235,15 @@ function settings(source: Source, target: number): Partial<HlsConfig> {
     // The first rendition is chosen as if the way were good; one segment later it is known.
     abrEwmaDefaultEstimate: 4_000_000,
     startFragPrefetch: true,
-    manifestLoadPolicy: once(),
-    playlistLoadPolicy: once(),
+    manifestLoadPolicy: patient(null),
+    playlistLoadPolicy: patient(null),
+    // A part that could not be had is asked for again soon: the picture has one second.
+    fragLoadPolicy: patient({ maxNumRetry: 6, retryDelayMs: 200, maxRetryDelayMs: 1_000, backoff: "linear" }),
   };
 }
 
-/** Our playlists come from memory: either they are announced or a second try would not help. */
-function once(): HlsConfig["playlistLoadPolicy"] {
+/** No time-outs: whoever loads knows better when to give up. Playlists come from memory, a second try is no use. */
+function patient(errorRetry: RetryConfig | null): HlsConfig["playlistLoadPolicy"] {
   const never = Number.POSITIVE_INFINITY;
-  return {
-    default: { maxTimeToFirstByteMs: never, maxLoadTimeMs: never, timeoutRetry: null, errorRetry: null },
-  };
+  return { default: { maxTimeToFirstByteMs: never, maxLoadTimeMs: never, timeoutRetry: null, errorRetry } };
 }
