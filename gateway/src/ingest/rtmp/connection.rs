@@ -1,19 +1,15 @@
 //! One connection: reads the socket, drives [`Session`] and [`Source`], and says goodbye.
 
 use std::{
-    future::pending,
-    io,
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 
 use bytes::BytesMut;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::watch,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 use super::{
@@ -23,21 +19,15 @@ use super::{
     server::Shared,
     session::{Event, Session},
     source::Source,
+    wire::Wire,
 };
 use crate::ingest::media::SourceEvent;
 
-/// Room for one read of the socket.
-const READ_BYTES: usize = 32 << 10;
-/// A peer that does not read our few answers for so long is gone.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long, and how many bytes, we listen on after a refusal: closing with unread bytes would take back the reason.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 4 << 20;
 /// The same answer to a wrong secret and to a stream that does not exist.
 const UNKNOWN: &str = "this stream key is not known here: copy it anew from the gateway's operator";
 
 struct Connection {
-    socket: TcpStream,
+    wire: Wire,
     peer: SocketAddr,
     shared: Arc<Shared>,
     stopping: watch::Receiver<bool>,
@@ -64,9 +54,8 @@ pub(super) async fn run(
     shared: Arc<Shared>,
     stopping: watch::Receiver<bool>,
 ) {
-    let _ = socket.set_nodelay(true); // without it answers are only later
     let mut connection = Connection {
-        socket,
+        wire: Wire::new(socket, shared.live.started()),
         peer,
         stopping,
         session: Session::new(shared.settings.max_message_bytes),
@@ -89,7 +78,7 @@ impl Connection {
                 Err(end) => return end,
             };
             // What was answered is sent, also before the end.
-            let sent = self.flush().await;
+            let sent = self.wire.send(&mut self.send).await;
             match (step, sent) {
                 (Err(end), _) => return end,
                 (_, Err(error)) => return error.into(),
@@ -99,29 +88,38 @@ impl Connection {
     }
 
     async fn read(&mut self) -> Result<(), End> {
-        self.input.reserve(READ_BYTES);
-        let evicted = async {
-            match &self.publishing {
-                Some(publishing) => publishing.claim.evicted().await,
-                None => pending().await,
-            }
-        };
-        let read = tokio::select! {
-            read = timeout_at(self.deadline, self.socket.read_buf(&mut self.input)) => read,
-            () = evicted => return Err(End::Evicted),
-            _ = self.stopping.wait_for(|stop| *stop) => return Err(End::Stopping),
-        };
         let settings = &self.shared.settings;
-        match (read, &self.publishing) {
-            (Ok(Ok(0)), _) => Err(End::Closed),
-            (Ok(Err(error)), _) => Err(error.into()),
-            (Err(_), None) => Err(End::Slow(settings.handshake_timeout)),
-            (Err(_), Some(_)) => Err(End::Silent(settings.idle_timeout)),
-            (Ok(Ok(_)), None) => Ok(()),
-            (Ok(Ok(_)), Some(_)) => {
+        let publishing = self.publishing.is_some();
+        let late = || match publishing {
+            true => End::Silent(settings.idle_timeout),
+            false => End::Slow(settings.handshake_timeout),
+        };
+        let read = match publishing {
+            true => self.wire.read(&mut self.input).await,
+            false => tokio::select! {
+                read = timeout_at(self.deadline, self.wire.read(&mut self.input)) => read.map_err(|_| late())?,
+                _ = self.stopping.wait_for(|stop| *stop) => return Err(End::Stopping),
+            },
+        };
+        // A publisher is read on a beat: these are seen then.
+        if *self.stopping.borrow() {
+            return Err(End::Stopping);
+        }
+        if self
+            .publishing
+            .as_ref()
+            .is_some_and(|publishing| publishing.claim.is_evicted())
+        {
+            return Err(End::Evicted);
+        }
+        match read? {
+            Some(0) => Err(End::Closed),
+            Some(_) if publishing => {
                 self.deadline = Instant::now() + settings.idle_timeout;
                 Ok(())
             }
+            None if Instant::now() > self.deadline => Err(late()),
+            _ => Ok(()),
         }
     }
 
@@ -187,7 +185,7 @@ impl Connection {
                 self.publishing = Some(publishing);
                 self.deadline = Instant::now() + self.shared.settings.idle_timeout;
                 self.session.accept(&mut self.send);
-                Ok(())
+                Ok(self.wire.pace()?)
             }
             Err(reason) => {
                 self.session.refuse(&reason, &mut self.send);
@@ -215,18 +213,6 @@ impl Connection {
             source: Source::default(),
             queue,
         })
-    }
-
-    async fn flush(&mut self) -> io::Result<()> {
-        if !self.send.is_empty() {
-            timeout(WRITE_TIMEOUT, self.socket.write_all(&self.send))
-                .await
-                .map_err(|_| {
-                    io::Error::new(io::ErrorKind::TimedOut, "our answers are not read")
-                })??;
-            self.send.clear();
-        }
-        Ok(())
     }
 
     async fn close(mut self, end: &End) {
@@ -261,21 +247,7 @@ impl Connection {
             drop(claim);
         }
         if matches!(end, End::Refused(_) | End::Violation(_) | End::Tag(_)) {
-            let _ = timeout(LINGER, self.linger()).await;
+            self.wire.close().await;
         }
-    }
-
-    async fn linger(&mut self) -> io::Result<()> {
-        self.socket.shutdown().await?;
-        let mut read = 0;
-        while read < LINGER_BYTES {
-            self.input.clear();
-            self.input.reserve(READ_BYTES);
-            match self.socket.read_buf(&mut self.input).await? {
-                0 => break,
-                more => read += more,
-            }
-        }
-        Ok(())
     }
 }

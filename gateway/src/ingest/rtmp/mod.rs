@@ -1,9 +1,9 @@
 //! The RTMP server: OBS and ffmpeg publish to `rtmp://HOST/live/SECRET`, several at once.
 //!
-//! In the order in which bytes pass: [`server`] accepts, `connection` reads, [`session`] (handshake, chunk stream,
-//! commands; no I/O) makes messages of bytes, [`source`] (FLV tags; no I/O) makes
-//! [`SourceEvent`](super::media::SourceEvent)s of messages, `queue` hands them on without ever growing.
-//! `live` decides who may publish when two want to.
+//! In the order in which bytes pass: [`server`] accepts, `wire` reads the socket, [`session`] (handshake, chunk
+//! stream, commands; no I/O) makes messages of bytes, [`source`] (FLV tags; no I/O) makes
+//! [`SourceEvent`](super::media::SourceEvent)s of messages, `queue` hands them on without ever growing; `connection`
+//! drives them. `live` decides who may publish when two want to.
 
 mod amf0;
 mod answer;
@@ -24,6 +24,7 @@ pub mod source;
 mod tests;
 mod track;
 pub mod violation;
+mod wire;
 
 use std::{net::SocketAddr, time::Duration};
 
