@@ -29,7 +29,7 @@
 //! - [`part`], [`dag`]: what is stored, and what it is called
 //! - [`manifest`]: what is new, and all that is live, signed
 //! - [`playlist`]: the window as HLS
-//! - [`fuzz`]: what the fuzzers and the replay of their corpora call
+//! - [`fuzz`]: what the fuzzers in `fuzz/` and the replay of their corpora call
 
 pub mod dag;
 pub mod fuzz;
