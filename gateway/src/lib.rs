@@ -64,7 +64,7 @@ pub enum StartError {
 
 /// A running gateway.
 pub struct Gateway {
-    inputs: Arc<Inputs>,
+    inputs: Inputs,
     streams: Arc<Streams>,
     http: SocketAddr,
     public_url: String,
@@ -120,23 +120,20 @@ impl Gateway {
             "" => format!("http://{http}"),
             url => url.to_owned(),
         };
-        let inputs = Inputs::start(&config, &keys, &streams, &clock).await;
-        let mut this = Self {
-            inputs: Arc::default(),
-            streams,
-            http,
-            public_url,
-            stop,
-            tasks,
-        };
-        match inputs {
-            Ok(inputs) => this.inputs = inputs,
+        match Inputs::start(config, keys, streams.clone(), clock).await {
+            Ok(inputs) => Ok(Self {
+                inputs,
+                streams,
+                http,
+                public_url,
+                stop,
+                tasks,
+            }),
             Err(error) => {
-                this.shutdown().await;
-                return Err(error);
+                end(&stop, tasks).await;
+                Err(error)
             }
         }
-        Ok(this)
     }
 
     /// The line that says where everything is: `ready`, the page's URL, and `key=address` of each other listener.
@@ -161,10 +158,14 @@ impl Gateway {
     /// Ends everything, from front to back; returns when all that was announced is on the disk.
     pub async fn shutdown(self) {
         self.inputs.shutdown().await;
-        self.stop.send_replace(true);
-        for task in self.tasks {
-            let _ = task.await; // a panic in there has been reported
-        }
+        end(&self.stop, self.tasks).await;
+    }
+}
+
+async fn end(stop: &watch::Sender<bool>, tasks: Vec<JoinHandle<()>>) {
+    stop.send_replace(true);
+    for task in tasks {
+        let _ = task.await; // a panic in there has been reported
     }
 }
 
