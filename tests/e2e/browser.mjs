@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { accessSync, constants, mkdirSync } from "node:fs";
+import { createServer } from "node:http";
 import { delimiter, join } from "node:path";
 import { chromium } from "playwright-core";
 import { out } from "./gateway.mjs";
@@ -69,6 +70,20 @@ export async function open(browser, url, { allow = [], context: options = {}, in
   return page;
 }
 
+/** A page of another origin, really served: `{url, close}`. */
+export async function site(html) {
+  const server = createServer((_, answer) => {
+    answer.setHeader("content-type", "text/html");
+    answer.end(`<!doctype html><html lang="en"><title>another site</title><link rel="icon" href="data:,">${html}`);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const close = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  return { url: `http://127.0.0.1:${server.address().port}/`, close };
+}
+
 export const stats = (page) => page.evaluate(() => document.querySelector("mesh-player").stats);
 
 /** Waits until the page plays, and gives its stats. */
@@ -92,7 +107,7 @@ export async function playing(page, timeoutMs = 30_000) {
   return stats(page);
 }
 
-/** Reads the clock strip of every frame shown for some seconds: `[{strip, nowMs, latencyMs, state}]`. */
+/** Reads the clock strip of every frame shown for some seconds: `[{strip, nowMs, mediaMs, latencyMs, …}]`. */
 export const watch = (page, seconds) => page.evaluate((s) => window.meshliveTest.watch(s), seconds);
 
 export async function screenshot(page, name) {
@@ -136,10 +151,10 @@ function inPage() {
       const frames = [];
       const end = performance.now() + seconds * 1000;
       return new Promise((resolve) => {
-        const each = () => {
+        const each = (_, { mediaTime }) => {
           const { latencyMs, state, rendition } = player.stats;
           const frame = { strip: readStrip(player.video), nowMs: realNow(), latencyMs, state, rendition };
-          frames.push({ ...frame, width: player.video.videoWidth, time: player.video.currentTime });
+          frames.push({ ...frame, width: player.video.videoWidth, mediaMs: mediaTime * 1000 });
           if (performance.now() < end) player.video.requestVideoFrameCallback(each);
         };
         player.video.requestVideoFrameCallback(each);

@@ -67,9 +67,12 @@ test("switching among three renditions shows no gap, no overlap and no stall", a
   const after_ = await stats(page);
   assert.equal(after_.stalls, before_.stalls, "a switch stalled");
   for (let i = 1; i < frames.length; i += 1) {
-    const step = frames[i].strip - frames[i - 1].strip;
+    const [before_, now] = [frames[i - 1], frames[i]];
+    const step = now.strip - before_.strip;
     assert.ok(step >= 0, `the picture went back by ${-step} ms at a switch`);
-    assert.ok(step < 1000, `the picture jumped ahead by ${step} ms`);
+    // Frames may be left out by a slow machine; the picture's clock and the media's own must still agree.
+    const gap = step - (now.mediaMs - before_.mediaMs);
+    assert.ok(Math.abs(gap) < 100, `${before_.rendition} → ${now.rendition}: ${gap} ms of the picture are missing or twice`);
   }
   await page.finish();
 });

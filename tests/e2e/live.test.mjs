@@ -1,9 +1,8 @@
 // The main job: a page plays what the gateway shows, and the numbers it tells are true.
 
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
 import { after, before, test } from "node:test";
-import { launch, median, open, playing, screenshot, stats, watch } from "./browser.mjs";
+import { launch, median, open, playing, screenshot, site, stats, watch } from "./browser.mjs";
 import { Gateway, sleep } from "./gateway.mjs";
 
 let browser;
@@ -90,17 +89,11 @@ test("four tabs of one browser play at once", async () => {
 
 test("the embed script plays on a page of another origin", async () => {
   const { stream } = await gateway.json("/api/v1/streams/testcard");
-  const embedder = createServer((_, answer) => {
-    answer.setHeader("content-type", "text/html");
-    answer.end(`<!doctype html><title>another site</title><link rel="icon" href="data:,">
-      <script type="module" src="${gateway.url}/embed.js"></script>
-      <mesh-player stream="${stream}" autoplay muted></mesh-player>`);
-  });
-  await new Promise((resolve) => embedder.listen(0, "127.0.0.1", resolve));
-  const page = await open(browser, `http://127.0.0.1:${embedder.address().port}/`);
+  const embedder = await site(`<script type="module" src="${gateway.url}/embed.js"></script>
+    <mesh-player stream="${stream}" autoplay muted></mesh-player>`);
+  const page = await open(browser, embedder.url);
   const now = await playing(page);
   assert.ok(now.bytesFromGateway > 0);
   await page.finish();
-  embedder.closeAllConnections();
   embedder.close();
 });
