@@ -4,10 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::ingest::{
     media::SourceEvent,
-    rtmp::{
-        session::{Event, Session},
-        source::Source,
-    },
+    rtmp::{event::Event, session::Session, source::Source},
 };
 
 /// Largest message here; small, so that the fuzzer reaches the limit.

@@ -352,7 +352,9 @@ impl Store {
     /// Why nothing can be stored at the moment, if that is so.
     pub fn trouble(&self) -> Option<String> {
         let trouble = self.inner.trouble.lock();
-        trouble.unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        trouble
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
     }
 
     /// Numbers for the metrics.

@@ -51,3 +51,16 @@ pub(super) fn information(level: &str, code: &str, description: &str) -> Value {
         ("description", Value::text(description)),
     ])
 }
+
+/// What follows a `connect` that is accepted; `window` in bytes between acknowledgements.
+pub(super) fn connected(send: &mut Vec<u8>, transaction: f64, window: u32) {
+    control(send, kind::WINDOW_SIZE, &window.to_be_bytes());
+    let bandwidth = [&window.to_be_bytes()[..], &[2]].concat(); // 2: dynamic (§5.4.5)
+    control(send, kind::PEER_BANDWIDTH, &bandwidth);
+    let server = Value::object([
+        ("fmsVer", Value::text("FMS/3,0,1,123")), // publishers read features into it; this promises none
+        ("capabilities", Value::Number(31.0)),
+    ]);
+    let success = information("status", "NetConnection.Connect.Success", "connected");
+    answer(send, "_result", transaction, server, success);
+}

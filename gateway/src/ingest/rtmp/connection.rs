@@ -13,13 +13,8 @@ use tokio::{
 };
 
 use super::{
-    end::End,
-    live::Claim,
-    queue::Queue,
-    server::Shared,
-    session::{Event, Session},
-    source::Source,
-    wire::Wire,
+    end::End, event::Event, live::Claim, queue::Queue, server::Shared, session::Session,
+    source::Source, wire::Wire,
 };
 use crate::ingest::media::SourceEvent;
 

@@ -12,6 +12,7 @@ mod chunk;
 mod connection;
 pub mod dimensions;
 mod end;
+pub mod event;
 pub mod flv;
 mod handshake;
 mod live;

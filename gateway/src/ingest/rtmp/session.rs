@@ -3,12 +3,13 @@
 //! [`Session::receive`] takes bytes from the front of its input and yields one [`Event`] at a time; answers are
 //! appended to a buffer that the driver sends before it reads on, so a peer that does not read cannot fill it.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::{
     amf0::{self, Value},
-    answer::{answer, control, information, status},
+    answer::{answer, connected, control, information, status},
     chunk::{Message, OUR_CHUNK_SIZE, Reader, kind},
+    event::Event,
     handshake::Handshake,
     metadata::Metadata,
     violation::Violation,
@@ -22,34 +23,6 @@ const MESSAGE_STREAM: u32 = 1;
 const WINDOW: u32 = 2_500_000;
 /// An argument of the peer's is repeated in a message up to here.
 const SHOWN_CHARACTERS: usize = 40;
-
-/// What the publisher does.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// It wants to publish with this stream key: [`Session::accept`] or [`Session::refuse`] answers.
-    Publish {
-        /// The publish secret it offers.
-        key: String,
-    },
-    /// It describes its stream.
-    Metadata(Metadata),
-    /// An FLV video tag's body.
-    Video {
-        /// Milliseconds, wrapping.
-        timestamp: u32,
-        /// See [`super::flv`].
-        tag: Bytes,
-    },
-    /// An FLV audio tag's body.
-    Audio {
-        /// Milliseconds, wrapping.
-        timestamp: u32,
-        /// See [`super::flv`].
-        tag: Bytes,
-    },
-    /// It has ended its stream properly.
-    Ended,
-}
 
 #[derive(Debug)]
 enum Phase {
@@ -316,15 +289,7 @@ impl Session {
             answer(send, "_error", transaction, Value::Null, reason);
             return Err(violation);
         }
-        control(send, kind::WINDOW_SIZE, &WINDOW.to_be_bytes());
-        let bandwidth = [&WINDOW.to_be_bytes()[..], &[2]].concat(); // 2: dynamic (§5.4.5)
-        control(send, kind::PEER_BANDWIDTH, &bandwidth);
-        let server = Value::object([
-            ("fmsVer", Value::text("FMS/3,0,1,123")), // publishers read features into it; this promises none
-            ("capabilities", Value::Number(31.0)),
-        ]);
-        let success = information("status", "NetConnection.Connect.Success", "connected");
-        answer(send, "_result", transaction, server, success);
+        connected(send, transaction, WINDOW);
         self.phase = Phase::Connected(path.to_owned());
         Ok(())
     }

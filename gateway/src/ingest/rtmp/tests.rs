@@ -1,8 +1,10 @@
 //! The server as publishers see it: over real sockets, by real ffmpeg and by bytes of our own.
 
 mod client;
+mod conversations;
 mod hostile;
 mod publishers;
+mod sources;
 mod tags;
 mod with_ffmpeg;
 
