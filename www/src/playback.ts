@@ -3,6 +3,7 @@
 import Hls, { type ErrorData, type HlsConfig, type Level, type RetryConfig } from "hls.js/light";
 import { LatencyController } from "./latency.ts";
 import { partLoader, playlistLoader, type Source } from "./loader.ts";
+import { settle } from "./settle.ts";
 import { parseTarget } from "./url.ts";
 
 /** What must be buffered from the start position on before the picture begins, seconds. */
@@ -74,6 +75,10 @@ export class Playback {
     this.#hls.on(Hls.Events.LEVEL_SWITCHED, () => handlers.levels());
     this.#hls.on(Hls.Events.LEVELS_UPDATED, () => handlers.levels());
     this.#hls.on(Hls.Events.BUFFER_APPENDED, this.#tuneIn);
+    this.#hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => {
+      const end = this.#bufferedEnd();
+      if (end !== null) settle(details, end);
+    });
     if ("requestVideoFrameCallback" in video) video.requestVideoFrameCallback(this.#shown);
     video.addEventListener("playing", this.#shown, { once: true });
     video.addEventListener("timeupdate", this.#steer);
@@ -177,11 +182,19 @@ export class Playback {
     const video = this.#video;
     const behind = this.behind();
     if (behind === null || video.paused || video.seeking) return this.#latency.restart();
-    const last = video.buffered.length - 1;
-    const buffered = last < 0 ? 0 : video.buffered.end(last) - video.currentTime;
+    const buffered = (this.#bufferedEnd() ?? video.currentTime) - video.currentTime;
     const rate = this.#latency.rate({ behind, buffered, nowMs: performance.now() });
     if (video.playbackRate !== rate) video.playbackRate = rate;
   };
+
+  /** The end of what can be played from here without a gap, or null where nothing is. */
+  #bufferedEnd(): number | null {
+    const { buffered, currentTime } = this.#video;
+    for (let i = 0; i < buffered.length; i += 1) {
+      if (buffered.start(i) <= currentTime && currentTime <= buffered.end(i)) return buffered.end(i);
+    }
+    return null;
+  }
 
   #renditionOf(level: Level): string | null {
     const target = parseTarget(this.#base, level.uri);
