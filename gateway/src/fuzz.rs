@@ -4,6 +4,7 @@
 //! `fuzz/corpus/` through them. A room adds its file here and its targets to [`TARGETS`].
 
 pub mod http;
+pub mod ingest;
 pub mod rtmp;
 
 /// What a target runs.
@@ -13,6 +14,10 @@ pub type Body = fn(&[u8]);
 pub const TARGETS: &[(&str, Body)] = &[
     ("rtmp_session", rtmp::session),
     ("flv_tags", rtmp::flv_tags),
+    ("h264", ingest::h264),
+    ("aac", ingest::aac),
+    ("timeline", ingest::timeline),
+    ("input_spec", ingest::spec),
     ("http_query", http::query),
     ("http_file", http::file),
     ("http_range", http::range),

@@ -10,17 +10,17 @@ const RATES: [u32; 13] = [
 
 /// What an AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1) says at its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Config {
+pub(crate) struct Config {
     /// 2 is AAC-LC, 5 and 29 are HE-AAC.
-    pub(super) object_type: u8,
+    pub(crate) object_type: u8,
     /// Hertz, of the core coder: HE-AAC plays at twice this rate.
-    pub(super) rate: u32,
+    pub(crate) rate: u32,
     /// 0 where the configuration says it elsewhere.
-    pub(super) channels: u16,
+    pub(crate) channels: u16,
 }
 
 impl Config {
-    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let first = u16::from_be_bytes([*bytes.first()?, *bytes.get(1)?]);
         let object_type = (first >> 11) as u8;
         let rate = *RATES.get(usize::from(first >> 7 & 15))?;
@@ -32,20 +32,20 @@ impl Config {
     }
 
     /// Whether browsers play it as it is: AAC-LC and HE-AAC.
-    pub(super) fn is_common(&self) -> bool {
+    pub(crate) fn is_common(&self) -> bool {
         matches!(self.object_type, 2 | 5 | 29)
     }
 }
 
 /// The AudioSpecificConfig of AAC-LC; None for a rate that AAC does not have.
-pub(super) fn low_complexity(rate: u32, channels: u16) -> Option<Bytes> {
+pub(crate) fn low_complexity(rate: u32, channels: u16) -> Option<Bytes> {
     let rate = RATES.iter().position(|known| *known == rate)? as u16;
     let config = 2 << 11 | rate << 7 | (channels & 15) << 3;
     Some(Bytes::copy_from_slice(&config.to_be_bytes()))
 }
 
 /// An ADTS header (ISO/IEC 13818-7 §6.2): the AudioSpecificConfig it stands for, and the header's length in bytes.
-pub(super) fn adts(frame: &[u8]) -> Option<(Bytes, usize)> {
+pub(crate) fn adts(frame: &[u8]) -> Option<(Bytes, usize)> {
     let head = frame.get(..7)?;
     if head[0] != 0xff || head[1] & 0xf6 != 0xf0 {
         return None;

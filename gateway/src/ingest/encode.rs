@@ -13,15 +13,15 @@ pub(super) const AAC_FRAME: usize = 1024;
 
 /// What a picture looks like before it is encoded.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Picture {
+pub(crate) struct Picture {
     /// Pixels, even.
-    pub(super) width: u32,
+    pub(crate) width: u32,
     /// Pixels, even.
-    pub(super) height: u32,
+    pub(crate) height: u32,
     /// Nominal frames per second as (numerator, denominator).
-    pub(super) frame_rate: (u32, u32),
-    pub(super) space: color::Space,
-    pub(super) range: color::Range,
+    pub(crate) frame_rate: (u32, u32),
+    pub(crate) space: color::Space,
+    pub(crate) range: color::Range,
 }
 
 /// One coded picture or sound frame.

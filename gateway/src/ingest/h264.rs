@@ -2,7 +2,11 @@
 //!
 //! Pure, and safe against hostile bytes: every reader returns None instead of reading beyond the end.
 
+mod sps;
+
 use bytes::{BufMut, Bytes, BytesMut};
+
+pub(crate) use sps::Sps;
 
 /// NAL unit types (ITU-T H.264 table 7-1) that matter here.
 const IDR: u8 = 5;
@@ -11,7 +15,7 @@ const PPS: u8 = 8;
 const DELIMITER: u8 = 9;
 
 /// The NAL units of an Annex B byte stream (ITU-T H.264 annex B), without start codes and trailing zeros.
-pub(super) fn annex_b(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn annex_b(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = start_code(bytes).map(|(_, after)| &bytes[after..]);
     std::iter::from_fn(move || {
         loop {
@@ -56,14 +60,9 @@ fn start_code(bytes: &[u8]) -> Option<(usize, usize)> {
     None
 }
 
-/// Whether these bytes begin with an Annex B start code.
-pub(super) fn is_annex_b(bytes: &[u8]) -> bool {
-    bytes.starts_with(&[0, 0, 1]) || bytes.starts_with(&[0, 0, 0, 1])
-}
-
 /// The same picture with 4-byte lengths instead of start codes; access unit delimiters are left out, and so are
 /// parameter sets, which stand in the AVCDecoderConfigurationRecord.
-pub(super) fn length_prefixed(bytes: &[u8]) -> Bytes {
+pub(crate) fn length_prefixed(bytes: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(bytes.len() + 16);
     for unit in annex_b(bytes) {
         if !matches!(unit[0] & 31, SPS | PPS | DELIMITER) {
@@ -79,7 +78,7 @@ fn put_unit(out: &mut BytesMut, unit: &[u8]) {
 }
 
 /// The AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1) of the first SPS and PPS in an Annex B byte stream.
-pub(super) fn avcc(bytes: &[u8]) -> Option<Bytes> {
+pub(crate) fn avcc(bytes: &[u8]) -> Option<Bytes> {
     let sps: Vec<&[u8]> = annex_b(bytes).filter(|unit| unit[0] & 31 == SPS).collect();
     let pps: Vec<&[u8]> = annex_b(bytes).filter(|unit| unit[0] & 31 == PPS).collect();
     let first = *sps.first().filter(|sps| sps.len() >= 4)?;
@@ -116,7 +115,7 @@ pub(super) fn avcc(bytes: &[u8]) -> Option<Bytes> {
 }
 
 /// How many bytes a NAL unit's length has in packets of this AVCDecoderConfigurationRecord, and its first SPS.
-pub(super) fn avcc_sps(record: &[u8]) -> Option<(usize, &[u8])> {
+pub(crate) fn avcc_sps(record: &[u8]) -> Option<(usize, &[u8])> {
     let prefix = usize::from(record.get(4)? & 3) + 1;
     if record[0] != 1 || record.get(5)? & 31 == 0 {
         return None;
@@ -126,7 +125,7 @@ pub(super) fn avcc_sps(record: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 /// The NAL units of an AVCC packet; a length that points beyond the end ends the walk.
-pub(super) fn units(packet: &[u8], prefix: usize) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn units(packet: &[u8], prefix: usize) -> impl Iterator<Item = &[u8]> {
     let mut rest = packet;
     std::iter::from_fn(move || {
         let length = rest
@@ -140,12 +139,12 @@ pub(super) fn units(packet: &[u8], prefix: usize) -> impl Iterator<Item = &[u8]>
 }
 
 /// Whether decoding can start from this AVCC packet: it holds an IDR picture.
-pub(super) fn is_key(packet: &[u8], prefix: usize) -> bool {
+pub(crate) fn is_key(packet: &[u8], prefix: usize) -> bool {
     units(packet, prefix).any(|unit| unit.first().is_some_and(|byte| byte & 31 == IDR))
 }
 
 /// Whether the lengths of this AVCC packet add up to its size.
-pub(super) fn is_whole(packet: &[u8], prefix: usize) -> bool {
+pub(crate) fn is_whole(packet: &[u8], prefix: usize) -> bool {
     !packet.is_empty()
         && units(packet, prefix)
             .map(|unit| unit.len() + prefix)
@@ -154,7 +153,7 @@ pub(super) fn is_whole(packet: &[u8], prefix: usize) -> bool {
 }
 
 /// The packet with 4-byte lengths.
-pub(super) fn widened(packet: &Bytes, prefix: usize) -> Bytes {
+pub(crate) fn widened(packet: &Bytes, prefix: usize) -> Bytes {
     if prefix == 4 {
         return packet.clone();
     }
@@ -163,210 +162,32 @@ pub(super) fn widened(packet: &Bytes, prefix: usize) -> Bytes {
     out.freeze()
 }
 
-/// What a sequence parameter set says (ITU-T H.264 §7.3.2.1.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sps {
-    /// Pixels after cropping.
-    pub(super) width: u32,
-    /// Pixels after cropping.
-    pub(super) height: u32,
-    /// Frames per second as (numerator, denominator), where the SPS says.
-    pub(super) frame_rate: Option<(u32, u32)>,
-    chroma_format: u8,
-    luma_depth: u8,
-    chroma_depth: u8,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Sps {
-    /// Whether it is 4:2:0 with 8 bits.
-    pub(super) fn is_common(&self) -> bool {
-        (self.chroma_format, self.luma_depth, self.chroma_depth) == (1, 0, 0)
-    }
-
-    /// Reads an SPS with its NAL header; None for one that is cut off or out of bounds.
-    pub(super) fn parse(unit: &[u8]) -> Option<Self> {
-        if unit.first()? & 31 != SPS {
-            return None;
-        }
-        let plain = unescaped(unit.get(1..)?);
-        let mut bits = Bits {
-            bytes: &plain,
-            at: 0,
-        };
-        let profile = bits.take(8)?;
-        bits.take(16)?;
-        bits.golomb()?;
-        let (mut chroma, mut luma_depth, mut chroma_depth, mut separate) = (1, 0, 0, false);
-        if matches!(
-            profile,
-            100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135
-        ) {
-            chroma = bits.golomb()?;
-            separate = chroma == 3 && bits.take(1)? == 1;
-            (luma_depth, chroma_depth) = (bits.golomb()?, bits.golomb()?);
-            bits.take(1)?;
-            if bits.take(1)? == 1 {
-                skip_scaling_lists(&mut bits, if chroma == 3 { 12 } else { 8 })?;
-            }
-        }
-        bits.golomb()?;
-        match bits.golomb()? {
-            0 => drop(bits.golomb()?),
-            1 => {
-                bits.take(1)?;
-                bits.golomb()?;
-                bits.golomb()?;
-                for _ in 0..bits.golomb()?.min(255) {
-                    bits.golomb()?;
-                }
-            }
-            _ => {}
-        }
-        bits.golomb()?;
-        bits.take(1)?;
-        let (columns, rows) = (
-            bits.golomb()?.checked_add(1)?,
-            bits.golomb()?.checked_add(1)?,
+    #[test]
+    fn start_codes_of_both_lengths_part_the_units() {
+        let bytes = [
+            0, 0, 0, 1, 9, 16, 0, 0, 1, 0x65, 1, 0, 0, 3, 1, 0, 0, 0, 0, 1, 0x41, 7,
+        ];
+        let units: Vec<&[u8]> = annex_b(&bytes).collect();
+        assert_eq!(units, [&[9, 16][..], &[0x65, 1, 0, 0, 3, 1], &[0x41, 7]]);
+        let framed = length_prefixed(&bytes);
+        assert_eq!(
+            &framed[..],
+            [0, 0, 0, 6, 0x65, 1, 0, 0, 3, 1, 0, 0, 0, 2, 0x41, 7]
         );
-        let fields = 2 - bits.take(1)?;
-        if fields == 2 {
-            bits.take(1)?;
-        }
-        bits.take(1)?;
-        let mut crop = [0; 4];
-        if bits.take(1)? == 1 {
-            for side in &mut crop {
-                *side = bits.golomb()?;
-            }
-        }
-        let (unit_x, unit_y) = match if separate { 0 } else { chroma } {
-            1 => (2, 2),
-            2 => (2, 1),
-            _ => (1, 1),
-        };
-        let size = |count: u32, crop: u32, unit: u32| {
-            count
-                .checked_mul(16)?
-                .checked_sub(crop.checked_mul(unit)?)
-                .filter(|size| (1..=16_384).contains(size))
-        };
-        Some(Self {
-            width: size(columns, crop[0].checked_add(crop[1])?, unit_x)?,
-            height: size(
-                rows.checked_mul(fields)?,
-                crop[2].checked_add(crop[3])?,
-                unit_y * fields,
-            )?,
-            frame_rate: frame_rate(&mut bits),
-            chroma_format: u8::try_from(chroma).ok().filter(|&format| format <= 3)?,
-            luma_depth: u8::try_from(luma_depth).ok().filter(|&depth| depth <= 6)?,
-            chroma_depth: u8::try_from(chroma_depth)
-                .ok()
-                .filter(|&depth| depth <= 6)?,
-        })
-    }
-}
-
-/// The VUI's timing (ITU-T H.264 §E.1.1), where present.
-fn frame_rate(bits: &mut Bits<'_>) -> Option<(u32, u32)> {
-    if bits.take(1)? == 0 {
-        return None;
-    }
-    if bits.take(1)? == 1 && bits.take(8)? == 255 {
-        bits.take(32)?;
-    }
-    if bits.take(1)? == 1 {
-        bits.take(1)?;
-    }
-    if bits.take(1)? == 1 {
-        bits.take(4)?;
-        if bits.take(1)? == 1 {
-            bits.take(24)?;
-        }
-    }
-    if bits.take(1)? == 1 {
-        bits.golomb()?;
-        bits.golomb()?;
-    }
-    if bits.take(1)? == 0 {
-        return None;
-    }
-    let (tick, scale) = (bits.take(32)?, bits.take(32)?);
-    // Two ticks are a frame (§E.2.1).
-    let tick = tick.checked_mul(2)?;
-    let plausible = tick > 0 && (1..=300).contains(&scale.div_ceil(tick));
-    plausible.then(|| {
-        let divisor = gcd(scale, tick);
-        (scale / divisor, tick / divisor)
-    })
-}
-
-fn gcd(mut a: u32, mut b: u32) -> u32 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a.max(1)
-}
-
-fn skip_scaling_lists(bits: &mut Bits<'_>, count: usize) -> Option<()> {
-    for list in 0..count {
-        if bits.take(1)? == 0 {
-            continue;
-        }
-        let (mut last, mut next) = (8i32, 8i32);
-        for _ in 0..if list < 6 { 16 } else { 64 } {
-            if next != 0 {
-                let code = i64::from(bits.golomb()?);
-                let delta = if code % 2 == 1 {
-                    (code + 1) / 2
-                } else {
-                    -code / 2
-                };
-                next = i32::try_from((i64::from(last) + delta).rem_euclid(256)).ok()?;
-            }
-            last = if next == 0 { last } else { next };
-        }
-    }
-    Some(())
-}
-
-/// Without the emulation prevention bytes (ITU-T H.264 §7.4.1).
-fn unescaped(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    for &byte in bytes {
-        if byte != 3 || !out.ends_with(&[0, 0]) {
-            out.push(byte);
-        }
-    }
-    out
-}
-
-struct Bits<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Bits<'_> {
-    /// The next `count` bits, at most 32.
-    fn take(&mut self, count: usize) -> Option<u32> {
-        let mut value = 0u32;
-        for _ in 0..count {
-            let byte = self.bytes.get(self.at / 8)?;
-            value = value << 1 | u32::from(byte >> (7 - self.at % 8) & 1);
-            self.at += 1;
-        }
-        Some(value)
+        assert!(is_key(&framed, 4) && is_whole(&framed, 4));
+        assert!(!is_whole(&framed[..framed.len() - 1], 4) && !is_whole(&[], 4));
     }
 
-    /// An unsigned Exp-Golomb number (ITU-T H.264 §9.1).
-    fn golomb(&mut self) -> Option<u32> {
-        let mut zeros = 0;
-        while self.take(1)? == 0 {
-            zeros += 1;
-            if zeros > 31 {
-                return None;
-            }
-        }
-        ((1u32 << zeros) - 1).checked_add(self.take(zeros)?)
+    #[test]
+    fn short_lengths_are_widened() {
+        let packet = Bytes::from_static(&[0, 2, 0x65, 1, 0, 1, 0x41]);
+        assert_eq!(
+            &widened(&packet, 2)[..],
+            [0, 0, 0, 2, 0x65, 1, 0, 0, 0, 1, 0x41]
+        );
     }
 }

@@ -8,16 +8,16 @@
 //! Everything between two threads is bounded. A receiver that does not keep up makes the source wait; a
 //! source that had to wait drops frames and goes on at the present moment.
 
-mod aac;
+pub(crate) mod aac;
 mod decode;
 mod encode;
 mod ffmpeg;
-mod h264;
+pub(crate) mod h264;
 mod run;
 mod settings;
 mod source;
 mod spec;
-mod timeline;
+pub(crate) mod timeline;
 
 pub mod media;
 pub mod pipeline;
@@ -34,6 +34,7 @@ use media::Event;
 use pipeline::Pipeline;
 pub use run::Handle;
 pub use settings::{Rung, Settings, TestcardSettings};
+pub use source::srt::listener as srt_listener;
 use source::{camera, file};
 pub use spec::{CameraSpec, CardSpec, Source, Spec, SpecError};
 

@@ -75,6 +75,11 @@ impl FromStr for Spec {
         let (place, query) = text.split_once('?').unwrap_or((text, ""));
         let mut keys = Keys::parse(place, query)?;
         let alias = keys.take("name");
+        if alias.as_deref() == Some("") {
+            return Err(SpecError(format!(
+                "{place}: name is empty: give an alias, or leave it out"
+            )));
+        }
         let title = keys.take("title");
         let looped = match keys.take("loop").as_deref() {
             None | Some("0") => false,
@@ -312,6 +317,7 @@ mod tests {
             ("testcard?size=big", "1280x720"),
             ("v4l2:", "/dev/video0"),
             ("testcard?title=%zz", "title"),
+            ("testcard?name=", "name is empty"),
             ("", "testcard"),
         ] {
             let message = text.parse::<Spec>().unwrap_err().to_string();

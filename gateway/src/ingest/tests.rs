@@ -158,22 +158,28 @@ fn a_live_source_that_is_not_there_is_tried_again_and_stops_at_once() {
 
 #[test]
 fn srt_is_listened_for_and_a_caller_may_come_twice() {
-    let free = std::net::UdpSocket::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let secret = "0123456789abcdef";
+    let (spec, address) = srt_listener(([127, 0, 0, 1], 0).into(), "field", secret).unwrap();
+    assert_eq!(spec.alias, "field");
+    assert!(
+        srt_listener(address, "field", "short")
+            .unwrap_err()
+            .to_string()
+            .contains("rotate")
+    );
     let path = clip("call.mp4", "2");
     let (sender, mut receiver) = mpsc::channel(64);
-    let spec = format!("srt://127.0.0.1:{free}?mode=listener&name=srt");
-    let handle = spawn(
-        spec.parse().unwrap(),
-        Settings::default(),
-        Clock::start(),
-        sender,
-    );
-    let url = format!("srt://127.0.0.1:{free}?mode=caller&latency=50");
+    let handle = spawn(spec, Settings::default(), Clock::start(), sender);
+    let url = format!("srt://{address}?mode=caller&latency=50000&passphrase={secret}");
+    let wrong = format!("srt://{address}?mode=caller&latency=50000&passphrase=not-the-secret");
     let caller = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(500));
+        let refused = Command::new("timeout")
+            .args(["10", "ffmpeg", "-v", "quiet", "-nostdin", "-re", "-i"])
+            .arg(&path)
+            .args(["-c", "copy", "-f", "mpegts", &wrong])
+            .status();
+        assert!(!refused.unwrap().success(), "a wrong secret");
         for _ in 0..2 {
             std::thread::sleep(Duration::from_millis(800));
             let status = Command::new("timeout")
@@ -203,6 +209,27 @@ fn srt_is_listened_for_and_a_caller_may_come_twice() {
         1
     );
     assert!(count(|event| matches!(event, Event::Sample(sample) if sample.track == 0)) > 80);
+}
+
+#[test]
+fn a_playlist_from_a_socket_opens_no_file() {
+    use std::io::Write;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let path = clip("secret.ts", "1");
+    let playlist = format!("ffconcat version 1.0\nfile {}\n", path.display());
+    let server = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        socket.write_all(playlist.as_bytes()).unwrap();
+    });
+    let events = run(&format!("tcp://127.0.0.1:{port}"), 2);
+    server.join().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(
+        !events
+            .iter()
+            .any(|(_, event)| matches!(event, Event::Sample(_) | Event::Format(_)))
+    );
 }
 
 #[test]

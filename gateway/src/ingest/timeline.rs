@@ -38,13 +38,13 @@ const WRAPS: [i64; 4] = [
 
 /// Where a packet belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Placed {
+pub(crate) struct Placed {
     /// Microseconds on the timeline; never goes back within a stream.
-    pub(super) dts: i64,
+    pub(crate) dts: i64,
     /// Microseconds on the timeline.
-    pub(super) pts: i64,
+    pub(crate) pts: i64,
     /// Why this packet does not join what came before, where it does not.
-    pub(super) broke: Option<String>,
+    pub(crate) broke: Option<String>,
 }
 
 /// A source's own time; so wide that no sequence of jumps overflows it.
@@ -70,7 +70,7 @@ struct Track {
 
 /// See the module's head.
 #[derive(Debug)]
-pub(super) struct Timeline {
+pub(crate) struct Timeline {
     tracks: Vec<Track>,
     /// Added to unwrapped timestamps; None before the first packet and after [`Timeline::restart`].
     shift: Option<Raw>,
@@ -111,12 +111,12 @@ impl Default for Timeline {
 
 impl Timeline {
     /// Microseconds since the Unix epoch at place 0, as of the newest packet.
-    pub(super) fn at(&self) -> u64 {
+    pub(crate) fn at(&self) -> u64 {
         u64::try_from(self.at).unwrap_or(0)
     }
 
     /// What comes next has timestamps of its own, for the readable `reason`.
-    pub(super) fn restart(&mut self, reason: &str) {
+    pub(crate) fn restart(&mut self, reason: &str) {
         if self.shift.take().is_some() {
             self.restart = Some(reason.into());
             self.floor = self.end;
@@ -127,7 +127,7 @@ impl Timeline {
     }
 
     /// Places `packet`, which arrived at `now` (microseconds since the Unix epoch); None where it must be dropped.
-    pub(super) fn place(&mut self, packet: &Packet, now: u64) -> Option<Placed> {
+    pub(crate) fn place(&mut self, packet: &Packet, now: u64) -> Option<Placed> {
         if self.tracks.len() <= packet.stream {
             self.tracks.resize(packet.stream + 1, Track::default());
         }

@@ -12,6 +12,7 @@ mod passthrough;
 mod path;
 mod sound;
 mod transcode;
+mod waiting;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -25,13 +26,11 @@ use super::{
 };
 use crate::clock::Clock;
 use path::Paths;
+use waiting::{Chosen, Waiting};
 
 /// How long to wait for the first packet of each stream, in microseconds, before the silent ones are left out; and how
 /// much longer one may be silent while the other goes on.
 const SILENT: u64 = 3_000_000;
-/// Packets and bytes kept while waiting for the first packet of each stream.
-const MAX_WAITING: usize = 1_000;
-const MAX_WAITING_BYTES: usize = 32 << 20;
 /// Samples of sound kept for the leader's first key frame.
 const MAX_EARLY: usize = 512;
 /// Microseconds between two notices of the same kind.
@@ -69,55 +68,6 @@ pub fn spawn(
             }
         }
     })
-}
-
-/// Packets from before the format is known.
-#[derive(Debug)]
-struct Waiting {
-    packets: Vec<(Packet, u64)>,
-    bytes: usize,
-    since: Option<u64>,
-}
-
-impl Waiting {
-    fn new() -> Self {
-        Self {
-            packets: Vec::new(),
-            bytes: 0,
-            since: None,
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.packets.len() >= MAX_WAITING || self.bytes >= MAX_WAITING_BYTES
-    }
-
-    fn has(&self, stream: usize) -> bool {
-        self.packets
-            .iter()
-            .any(|(packet, _)| packet.stream == stream)
-    }
-}
-
-/// The streams of the source that are used.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Chosen {
-    video: Option<(usize, SourceStream)>,
-    audio: Option<(usize, SourceStream)>,
-}
-
-impl Chosen {
-    /// 0 for the video stream, 1 for the audio stream.
-    fn kind(&self, stream: usize) -> Option<usize> {
-        let is = |chosen: &Option<(usize, SourceStream)>| {
-            chosen.as_ref().is_some_and(|(index, _)| *index == stream)
-        };
-        if is(&self.video) {
-            Some(0)
-        } else {
-            is(&self.audio).then_some(1)
-        }
-    }
 }
 
 /// See the module's head.

@@ -191,9 +191,7 @@ impl Audio {
         else {
             return None;
         };
-        let Some(info) = aac::Config::parse(config).filter(aac::Config::is_common) else {
-            return None;
-        };
+        let info = aac::Config::parse(config).filter(aac::Config::is_common)?;
         let rate = if *sample_rate > 0 {
             *sample_rate
         } else {

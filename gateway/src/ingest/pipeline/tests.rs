@@ -625,7 +625,7 @@ fn damaged_packets_are_told_and_survived() {
         let mut events = source(&made.0);
         for event in &mut events {
             if let SourceEvent::Packet(packet) = event
-                && random(&mut state) % 3 == 0
+                && random(&mut state).is_multiple_of(3)
             {
                 let mut data = packet.data.to_vec();
                 match random(&mut state) % 3 {

@@ -28,6 +28,9 @@ const HOLE: i64 = 1_000_000;
 /// Damaged reads in a row before a source counts as broken.
 const MAX_DAMAGED: u32 = 100;
 
+/// Formats that are taken from a socket: none of them refers to anything outside itself.
+const STREAMED: &str = "mpegts,flv,matroska,webm,nut";
+
 /// What is read, and how.
 #[derive(Clone, Debug)]
 pub(in crate::ingest) struct Reading {
@@ -55,6 +58,8 @@ impl Reading {
                 ("timeout", "10000000".into()),
             ],
             "http" | "https" => vec![("rw_timeout", "10000000".into())],
+            // Whoever connects chooses the bytes: they must not name files and addresses that FFmpeg then opens.
+            "srt" | "tcp" | "udp" | "rist" => vec![("format_whitelist", STREAMED.into())],
             _ => Vec::new(),
         };
         Self {

@@ -6,6 +6,7 @@
 
 pub(super) mod camera;
 pub(super) mod file;
+pub(super) mod srt;
 
 use bytes::Bytes;
 
