@@ -6,6 +6,7 @@
 pub mod http;
 pub mod ingest;
 pub mod rtmp;
+pub mod store;
 
 /// What a target runs.
 pub type Body = fn(&[u8]);
@@ -22,6 +23,8 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("http_file", http::file),
     ("http_range", http::range),
     ("http_ipfs", http::ipfs),
+    ("pack", store::pack),
+    ("journal", store::journal),
 ];
 
 #[cfg(test)]

@@ -21,7 +21,7 @@
 //! parts and about 300 for itself. A month of four renditions, 52 million parts in 2,880 packs: 2.1 MB + 0.9 MB.
 
 mod files;
-mod frame;
+pub(crate) mod frame;
 mod index;
 mod inner;
 mod journal;
@@ -31,7 +31,7 @@ mod memory;
 mod merge;
 mod pack;
 mod pins;
-mod record;
+pub(crate) mod record;
 mod recover;
 mod retention;
 mod state;
@@ -176,7 +176,16 @@ struct Inner {
     not_stored: AtomicU64,
     /// The reason last told for not storing.
     trouble: Mutex<Option<String>>,
-    _lock: Option<File>,
+    lock: Option<File>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Closing alone would not do it while a process that was just forked still has the file open.
+        if let Some(Err(error)) = self.lock.as_ref().map(File::unlock) {
+            tracing::warn!(%error, "the store's lock could not be given back");
+        }
+    }
 }
 
 impl Store {
@@ -207,7 +216,7 @@ impl Store {
             not_stored: AtomicU64::new(0),
             trouble: Mutex::default(),
             settings,
-            _lock: lock,
+            lock,
         });
         Ok(Self {
             tidy: Arc::new(Worker::start("store-tidy", inner.clone(), worker::tidy)?),

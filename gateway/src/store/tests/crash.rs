@@ -10,13 +10,7 @@ use super::{super::*, *};
 
 /// A folder with one open pack, as a power cut leaves it: three blocks in the log, three behind it.
 fn crashed() -> (tempfile::TempDir, PathBuf, Vec<Vec<u8>>) {
-    // In memory where there is such a folder: what is tried here many times is not the disk.
-    let memory = Some(PathBuf::from("/dev/shm")).filter(|folder| folder.is_dir());
-    let memory = memory.unwrap_or_else(std::env::temp_dir);
-    let (running, folder) = (
-        tempfile::tempdir().unwrap(),
-        tempfile::tempdir_in(memory).unwrap(),
-    );
+    let (running, folder) = (memory_folder(), memory_folder());
     let store = open(running.path());
     let blocks: Vec<_> = (1..7).map(|n| block(n, 10 + n as usize)).collect();
     blocks[..3]

@@ -2,6 +2,8 @@
 
 mod crash;
 mod full;
+mod many;
+mod model;
 
 use std::sync::LazyLock;
 
@@ -23,6 +25,12 @@ pub(in crate::store) fn block(n: u64, bytes: usize) -> Vec<u8> {
     let mut block = vec![n as u8; bytes.max(8)];
     block[..8].copy_from_slice(&n.to_le_bytes());
     block
+}
+
+/// A folder in memory where the system has such: for what tries the store's logic many times, and not the disk.
+pub(in crate::store) fn memory_folder() -> tempfile::TempDir {
+    let memory = Some(PathBuf::from("/dev/shm")).filter(|folder| folder.is_dir());
+    tempfile::tempdir_in(memory.unwrap_or_else(std::env::temp_dir)).unwrap()
 }
 
 pub(in crate::store) fn open(folder: &Path) -> Store {

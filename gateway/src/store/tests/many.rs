@@ -1,0 +1,334 @@
+//! Many at once: threads, packs, parts.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::Instant,
+};
+
+use super::{super::*, *};
+use crate::store::{
+    index::{Entry, Writer},
+    key::HOUR,
+};
+
+#[test]
+fn readers_find_what_writers_have_stored_while_packs_close_and_merge_and_go() {
+    let folder = memory_folder();
+    let store = Store::open(
+        folder.path(),
+        Settings {
+            keep: Duration::MAX,
+            open_files: 4,
+            ..Settings::default()
+        },
+    )
+    .unwrap();
+    const WRITERS: u64 = 4;
+    const EACH: u64 = 800;
+    let stored: Vec<_> = (0..WRITERS).map(|_| AtomicU64::new(0)).collect();
+    let (kept_from, going) = (AtomicU64::new(0), AtomicU64::new(1));
+    let hour_of = |n: u64| n / 25;
+    thread::scope(|scope| {
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let (store, stored) = (store.clone(), &stored[writer as usize]);
+                scope.spawn(move || {
+                    for n in 0..EACH {
+                        let block = block(writer << 32 | n, 2000);
+                        assert_eq!(
+                            put(&store, &format!("v{writer}"), hour_of(n) * HOUR, &block),
+                            Outcome::Stored
+                        );
+                        stored.store(n + 1, Ordering::SeqCst);
+                    }
+                })
+            })
+            .collect();
+        for reader in 0..4 {
+            let (store, stored, going, kept_from) = (store.clone(), &stored, &going, &kept_from);
+            scope.spawn(move || {
+                let mut random = reader;
+                while going.load(Ordering::SeqCst) == 1 {
+                    random = u64::wrapping_mul(random, 6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407);
+                    let writer = random >> 40 & (WRITERS - 1);
+                    let count = stored[writer as usize].load(Ordering::SeqCst);
+                    if count == 0 {
+                        continue;
+                    }
+                    let n = (random >> 33) % count;
+                    let found = has(&store, &block(writer << 32 | n, 2000));
+                    assert!(
+                        found || hour_of(n) < kept_from.load(Ordering::SeqCst),
+                        "block {n} of writer {writer}"
+                    );
+                }
+            });
+        }
+        while !writers.iter().all(thread::ScopedJoinHandle::is_finished) {
+            let slowest = stored
+                .iter()
+                .map(|stored| stored.load(Ordering::SeqCst))
+                .min()
+                .unwrap();
+            let open: Vec<_> = store.inner.read_state().open.values().cloned().collect();
+            for pack in open {
+                if pack.key.hour + 2 < hour_of(slowest) {
+                    store.inner.close(&pack).unwrap();
+                }
+            }
+            let from = hour_of(slowest).saturating_sub(12);
+            store.needed_since(&STREAM, from * HOUR);
+            kept_from.store(from, Ordering::SeqCst);
+            store.tidy();
+            while store.inner.drop_oldest(None).is_some() {}
+        }
+        going.store(0, Ordering::SeqCst);
+    });
+    let stats = store.stats();
+    assert_eq!(stats.not_stored, 0);
+    assert!(stats.packs >= 4 && stats.packs < 4 * 32, "{stats:?}");
+}
+
+#[test]
+fn a_block_in_any_of_many_packs_is_found_with_few_files_open() {
+    let folder = memory_folder();
+    let store = Store::open(
+        folder.path(),
+        Settings {
+            keep: Duration::MAX,
+            open_files: 3,
+            ..Settings::default()
+        },
+    )
+    .unwrap();
+    (0..300).for_each(|n| {
+        assert_eq!(
+            put(&store, "v", n / 3 * HOUR, &block(n, 100)),
+            Outcome::Stored
+        )
+    });
+    store.close_all();
+    let before = store.inner.read_state().indexes.len();
+    store.tidy();
+    let after = store.inner.read_state().indexes.len();
+    assert!(
+        before == 100 && after <= 10,
+        "{before} indexes were merged into {after}"
+    );
+    drop(store);
+    let store = Store::open(
+        folder.path(),
+        Settings {
+            keep: Duration::MAX,
+            open_files: 3,
+            ..Settings::default()
+        },
+    )
+    .unwrap();
+    assert_eq!(store.inner.read_state().indexes.len(), after);
+    (0..300).for_each(|n| assert!(has(&store, &block(n, 100)), "{n}"));
+    assert!(!has(&store, b"never stored"));
+}
+
+/// The packs that `parts` parts of a month in four renditions make, each of 18,055; as indexes, with sparse packs.
+pub(in crate::store) fn generate(folder: &Path, packs: u64) {
+    let stream = folder.join(STREAM.to_string());
+    std::fs::create_dir_all(&stream).unwrap();
+    for pack in 0..packs {
+        let key = key::PackKey::new(
+            &STREAM.to_string(),
+            ["1080p", "720p", "360p", "audio"][pack as usize % 4],
+            pack / 4 * HOUR,
+        )
+        .unwrap();
+        let mut keys: Vec<u64> = (0..18_055)
+            .map(|part| (pack << 32 | part).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            .collect();
+        keys.sort_unstable();
+        let path = pack::extension(&stream.join(key.stem()), "idx");
+        let mut writer = Writer::create(&path).unwrap();
+        for (n, key) in keys.into_iter().enumerate() {
+            writer
+                .push(Entry {
+                    key,
+                    pack: 0,
+                    offset: n as u64 * 75_000 + 26,
+                    length: 75_000,
+                })
+                .unwrap();
+        }
+        writer
+            .finish(std::iter::once(key.to_string().as_str()))
+            .unwrap();
+        File::create(pack::extension(&stream.join(key.stem()), "car"))
+            .unwrap()
+            .set_len(18_055 * 75_000 + 26)
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_closed_part_takes_less_than_a_tenth_of_a_byte_of_memory() {
+    let folder = memory_folder();
+    generate(folder.path(), 24);
+    for merged in [false, true] {
+        let settings = Settings {
+            keep: Duration::MAX,
+            max_bytes: u64::MAX,
+            ..Settings::default()
+        };
+        let store = Store::open(folder.path(), settings).unwrap();
+        if merged {
+            store.tidy();
+            assert!(store.inner.read_state().indexes.len() <= 3);
+        }
+        let bytes = store.stats().index_bytes as f64 / (24.0 * 18_055.0);
+        assert!(
+            bytes < 0.1,
+            "{bytes} bytes a part: 52 million take {} MB",
+            bytes * 52.0
+        );
+    }
+}
+
+/// `cargo test -p meshlive-gateway --lib store::tests::many::a_month -- --ignored --nocapture`
+#[test]
+#[ignore = "a benchmark that writes 2 GB"]
+fn a_month_of_four_renditions() {
+    let folder = tempfile::tempdir().unwrap();
+    generate(folder.path(), 2880);
+    let settings = Settings {
+        keep: Duration::MAX,
+        max_bytes: u64::MAX,
+        ..Settings::default()
+    };
+    for round in ["one index a pack", "merged"] {
+        let (before, start) = (resident(), Instant::now());
+        let store = Store::open(folder.path(), settings.clone()).unwrap();
+        let opened = start.elapsed();
+        println!(
+            "{round}: started in {opened:?}, {} KB more resident, {:?}",
+            resident() - before,
+            store.stats()
+        );
+        let start = Instant::now();
+        store.tidy();
+        println!(
+            "  merging took {:?}, {} indexes are left",
+            start.elapsed(),
+            store.inner.read_state().indexes.len()
+        );
+        let start = Instant::now();
+        (0..2000).for_each(|n| assert!(!has(&store, &block(n, 8))));
+        println!(
+            "  a search for what is not there takes {:?}",
+            start.elapsed() / 2000
+        );
+        assert!(opened < Duration::from_secs(2));
+    }
+}
+
+/// Resident memory in KB.
+fn resident() -> i64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// `cargo test -p meshlive-gateway --lib store::tests::many::appends -- --ignored --nocapture`
+#[test]
+#[ignore = "a benchmark that takes a minute"]
+fn appends_beside_readers_and_plain_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let (count, bytes) = (600, 75_000);
+    let going = AtomicU64::new(1);
+    let mut times = Vec::new();
+    let stored = &AtomicU64::new(0);
+    thread::scope(|scope| {
+        for reader in 0..2 {
+            let (store, going) = (&store, &going);
+            scope.spawn(move || {
+                for n in reader.. {
+                    if going.load(Ordering::SeqCst) == 0 {
+                        break;
+                    }
+                    let count = stored.load(Ordering::SeqCst).max(1);
+                    store.get(&cid_of(&block(n * 7919 % count, bytes))).unwrap();
+                    thread::sleep(Duration::from_millis(2));
+                }
+            });
+        }
+        for n in 0..count {
+            let (block, start) = (block(n, bytes), Instant::now());
+            let cid = cid_of(&block);
+            let append = Instant::now();
+            assert_eq!(put_as(&store, &cid, &block), Outcome::Stored);
+            times.push(append.elapsed());
+            stored.store(n + 1, Ordering::SeqCst);
+            if n % 10 == 9 {
+                store.sync_soon();
+            }
+            thread::sleep(Duration::from_millis(50).saturating_sub(start.elapsed()));
+        }
+        going.store(0, Ordering::SeqCst);
+    });
+    times.sort();
+    println!(
+        "append of {bytes} bytes at 20 a second beside 2 readers: median {:?}, 99 % {:?}, most {:?}",
+        times[300], times[594], times[599]
+    );
+    for _ in 0..2 {
+        let blocks: Vec<_> = (0..1000)
+            .map(|n| block(n << 20, bytes))
+            .map(|block| (cid_of(&block), block))
+            .collect();
+        let fresh = tempfile::tempdir().unwrap();
+        let packs = open(fresh.path());
+        let start = Instant::now();
+        for (n, (cid, block)) in blocks.iter().enumerate() {
+            put_as(&packs, cid, block);
+            if n % 10 == 9 {
+                packs.flush();
+            }
+        }
+        let ours = start.elapsed();
+        let start = Instant::now();
+        for (n, (cid, block)) in blocks.iter().enumerate() {
+            std::fs::write(fresh.path().join(cid.to_string()), block).unwrap();
+            if n % 10 == 9 {
+                blocks[n - 9..=n].iter().for_each(|(cid, _)| {
+                    File::open(fresh.path().join(cid.to_string()))
+                        .unwrap()
+                        .sync_data()
+                        .unwrap()
+                });
+            }
+        }
+        let plain = start.elapsed();
+        println!("1000 appends, on the disk after every 10: packs {ours:?}, plain files {plain:?}");
+        packs.close_all();
+        let read = |read: &dyn Fn(usize)| {
+            let start = Instant::now();
+            (0..5000).for_each(|n| read(n * 7919 % 1000));
+            start.elapsed() / 5000
+        };
+        let ours = read(&|n| drop(packs.get(&blocks[n].0).unwrap().unwrap()));
+        let plain = read(&|n| {
+            assert_eq!(
+                cid_of(&std::fs::read(fresh.path().join(blocks[n].0.to_string())).unwrap()),
+                blocks[n].0
+            )
+        });
+        println!("random read and check against the CID: packs {ours:?}, plain files {plain:?}");
+    }
+}
+
+fn put_as(store: &Store, cid: &Cid, block: &[u8]) -> Outcome {
+    store.append(&STREAM, "v", 0, cid, block).unwrap()
+}
