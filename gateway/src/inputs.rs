@@ -114,7 +114,11 @@ impl Inputs {
 
     /// Sends publishers away, ends the inputs, then what they fed, once the last of it is published.
     pub(crate) async fn shutdown(&self) {
-        let server = self.rtmp.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let server = self
+            .rtmp
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(server) = server {
             server.shutdown().await;
         }
@@ -143,7 +147,8 @@ impl Desk {
     fn open_configured(&self, keys: &Keys) -> Result<(), StartError> {
         let mut fed = Vec::new();
         for input in &self.config.inputs {
-            let spec = Spec::from_str(input).map_err(|error| StartError::Input(error.to_string()))?;
+            let spec =
+                Spec::from_str(input).map_err(|error| StartError::Input(error.to_string()))?;
             let events = self.open_stream(&spec.alias)?;
             fed.push((spec, events));
         }
@@ -184,7 +189,11 @@ impl Desk {
 
     /// Opens a stream with its publishing thread; what is sent there is published.
     fn open_stream(&self, alias: &str) -> Result<mpsc::Sender<Event>, StartError> {
-        let title = self.config.streams.get(alias).map(|settings| settings.title.clone());
+        let title = self
+            .config
+            .streams
+            .get(alias)
+            .map(|settings| settings.title.clone());
         let title = title.filter(|title| !title.is_empty());
         let (events, waiting) = mpsc::channel(WAITING);
         let thread = self
@@ -206,7 +215,9 @@ impl rtmp::Publishers for Desk {
     fn publish(&self, alias: &str, _peer: SocketAddr) -> Result<mpsc::Sender<SourceEvent>, String> {
         if !self.open().doors.contains_key(alias) {
             if self.streams.find(alias).is_some() {
-                return Err(format!("stream {alias} shows an input of this gateway already"));
+                return Err(format!(
+                    "stream {alias} shows an input of this gateway already"
+                ));
             }
             // Its keys were made while the gateway ran.
             let events = self.open_stream(alias).map_err(|error| error.to_string())?;
@@ -219,7 +230,9 @@ impl rtmp::Publishers for Desk {
         let mut open = self.open();
         let door = open.doors.get_mut(alias).ok_or("the gateway is ending")?;
         match &door.pipeline {
-            Some((frames, handle)) if !handle.is_finished() && !frames.is_closed() => Ok(frames.clone()),
+            Some((frames, handle)) if !handle.is_finished() && !frames.is_closed() => {
+                Ok(frames.clone())
+            }
             _ => {
                 let (frames, waiting) = mpsc::channel(WAITING);
                 let handle = pipeline::spawn(

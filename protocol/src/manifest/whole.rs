@@ -73,14 +73,15 @@ impl Manifest {
             from.number("sequence", MAX_NUMBER)?,
         );
         let clock = from.number("clock", MAX_NUMBER)?;
-        let mut manifest = Manifest::new(Settings {
+        let settings = Settings {
             window: from.number("window", MAX_WINDOW_MICROS)?,
             target_duration: from.number("target duration", MAX_TARGET_SECONDS)?,
             hold_back: from.number("hold back", MAX_WINDOW_MICROS)?,
-        });
-        if manifest.settings.target_duration == 0 {
+        };
+        if settings.target_duration == 0 {
             return Err(Rejected::rule("target duration", 0u8, "it is 0"));
         }
+        let mut manifest = Manifest::new(settings);
         let ended = from.boolean()?;
         manifest.next_msn = from.number("first msn", MAX_NUMBER)?;
         let discontinuities = from.number("discontinuities", MAX_NUMBER)?;

@@ -138,6 +138,19 @@ fn one_form_only() {
 }
 
 #[test]
+fn a_target_duration_of_nothing_is_refused() {
+    let manifest = |target| [0x8c, 0xf6, 1, 1, 1, 1, target, 1, 0xf4, 0, 0, 0x80, 0x80];
+    let open = |target| open(&seal(MANIFEST_TYPE, &manifest(target)));
+    assert!(open(1).is_ok() && open(0x18).is_err());
+    assert!(
+        open(0)
+            .unwrap_err()
+            .to_string()
+            .contains("target duration 0: it is 0")
+    );
+}
+
+#[test]
 fn names_that_are_none() {
     let good = key().name().to_string();
     assert!(good.parse::<StreamName>().is_ok());
