@@ -2,7 +2,7 @@
 //!
 //! Files: `serve` (connections and their limits) → `query`, `range`, `encoding`, `error` (what is asked, purely) →
 //! `playlists`, `parts`, `wait`, `live` (LL-HLS; one rendering serves all who wait) → `sockets` (pushes) → `api` →
-//! `ipfs`, `format`, `unixfs`, `listing`, `car` (path and trustless gateway) → `page`, `still` → `content`, `body`, `blocks` (bytes out).
+//! `ipfs`, `format`, `unixfs`, `listing`, `car` (path and trustless gateway) → `page`, `still`, `key_frame` → `content`, `body`, `blocks` (bytes out).
 
 mod api;
 mod blocks;
@@ -13,6 +13,7 @@ mod encoding;
 mod error;
 mod format;
 mod ipfs;
+mod key_frame;
 mod listing;
 mod live;
 mod page;

@@ -1,24 +1,37 @@
 //! The newest key frame of a stream as a small picture.
 
+use std::sync::Arc;
+
 use axum::{
     extract::State as FromState,
     http::{HeaderValue, header},
     response::Response,
 };
 use bytes::Bytes;
+use cid::Cid;
+use meshlive_protocol::manifest::Manifest;
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, Semaphore},
     time::{Duration, Instant},
 };
 
 use super::{
     State, body,
     error::{At, Refusal},
+    key_frame,
+    live::Live,
 };
-use crate::metrics::Kind;
+use crate::{
+    ingest::{media::Codec, still::jpeg},
+    metrics::Kind,
+};
 
 /// A picture is shown for so long before another is made.
 const FRESH: Duration = Duration::from_secs(5);
+/// Pixels.
+const WIDTH: u32 = 320;
+/// Pictures that are made at once: a directory page asks for those of all streams.
+static MAKING: Semaphore = Semaphore::const_new(1);
 
 /// The last picture of a stream. Whoever holds the lock makes one, all others wait for it.
 #[derive(Default)]
@@ -38,8 +51,9 @@ pub(super) async fn still(
     let picture = match fresh {
         Some(picture) => picture,
         None => {
-            let picture = make().await;
-            *last = Some((Instant::now(), picture.clone()));
+            let picture = make(&state, &live).await;
+            // That there is nothing yet may change with the next part.
+            *last = picture.is_ok().then(|| (Instant::now(), picture.clone()));
             picture
         }
     };
@@ -53,6 +67,52 @@ pub(super) async fn still(
     Ok(answer)
 }
 
-async fn make() -> Result<Bytes, Refusal> {
-    Err(Refusal::absent("no picture of this stream can be made"))
+async fn make(state: &State, live: &Arc<Live>) -> Result<Bytes, Refusal> {
+    let (init, part) = newest_key_frame(&live.stream.snapshot().manifest)
+        .ok_or(Refusal::absent("this stream has no picture to show"))?;
+    let block = async |cid| {
+        let block = state
+            .blocks
+            .clone()
+            .get(Some(live.stream.clone()), cid)
+            .await;
+        let block = block.map_err(|error| Refusal::unreadable(&error))?;
+        block.ok_or(Refusal::absent("the newest picture of this stream is gone"))
+    };
+    let (init, part) = (block(init).await?, block(part).await?);
+    let _turn = MAKING
+        .acquire()
+        .await
+        .expect("this semaphore is never closed");
+    let made = tokio::task::spawn_blocking(move || {
+        let (avcc, sample) = key_frame::first(&init, &part)?;
+        let picture = jpeg(&Codec::H264 { avcc }, &sample, WIDTH);
+        picture
+            .inspect_err(|error| tracing::debug!(%error, "no still picture"))
+            .ok()
+    });
+    let picture = made.await.ok().flatten();
+    picture.map(Bytes::from).ok_or(Refusal::absent(
+        "the newest picture of this stream cannot be read",
+    ))
+}
+
+/// CIDs of an init segment and of the newest part that begins with a key frame, of the smallest rendition with H.264.
+fn newest_key_frame(manifest: &Manifest) -> Option<(Cid, Cid)> {
+    let entries = manifest.renditions().iter().enumerate();
+    let usable =
+        entries.filter(|(_, entry)| !entry.withdrawn && entry.rendition.codecs.contains("avc1."));
+    let (index, entry) = usable.min_by_key(|(_, entry)| entry.rendition.bandwidth)?;
+    manifest.segments().rev().find_map(|segment| {
+        let init = entry
+            .inits
+            .iter()
+            .find(|init| init.number == segment.init)?;
+        let part = segment
+            .parts(index)
+            .iter()
+            .rev()
+            .find(|part| part.independent)?;
+        Some((init.cid, part.cid))
+    })
 }

@@ -357,3 +357,17 @@ async fn health() {
     assert_eq!(bench.get("/healthz").await, (200, "ok\n".to_owned()));
     assert_eq!(bench.get("/readyz").await, (200, "ready\n".to_owned()));
 }
+
+#[tokio::test]
+async fn a_stream_whose_pictures_cannot_be_read_says_so() {
+    let bench = Bench::new();
+    let _never = Air::open(&bench, "never");
+    let _air = Air::with_segments(&bench, "cam", 1);
+    for (uri, why) in [
+        ("/live/never/still.jpg", "this stream has no picture to show\n"),
+        ("/live/cam/still.jpg", "the newest picture of this stream cannot be read\n"),
+        ("/live/none/still.jpg", "there is no such stream on this gateway\n"),
+    ] {
+        assert_eq!(bench.get(uri).await, (404, why.to_owned()));
+    }
+}
