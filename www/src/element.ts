@@ -17,6 +17,7 @@ template.innerHTML = `
   <img slot="poster" alt="" hidden>
   <media-loading-indicator slot="centered-chrome" noautohide></media-loading-indicator>
   <button slot="top-chrome" class="unmute" type="button" hidden>Turn the sound on</button>
+  <div slot="centered-chrome" class="sound" noautohide hidden><span>Audio only</span></div>
   <div slot="centered-chrome" class="message" hidden noautohide><p></p></div>
   <media-control-bar>
     <media-play-button></media-play-button>
@@ -205,14 +206,15 @@ export class MeshPlayer extends HTMLElement {
 
   #renderQualities(view: View): void {
     const select = this.#find<HTMLSelectElement>(".quality");
-    const choices: [string, string][] = view.qualities.map(({ rendition, label }) => [rendition, label]);
-    if (view.audioOnly) choices.push([view.audioOnly, "Audio only"]);
-    select.hidden = choices.length < 2;
-    choices.unshift([AUTO, "Auto"]);
+    const { video, audioOnly } = view.qualities;
+    this.#find(".sound").hidden = audioOnly === null || view.choice !== audioOnly.rendition;
+    const choices = [...video, ...(audioOnly ? [audioOnly] : [])];
+    select.hidden = choices.length === 0;
+    choices.unshift({ rendition: AUTO, label: video.length > 0 ? "Auto" : "Video" });
     const key = JSON.stringify(choices);
     if (select.dataset.key !== key) {
       select.dataset.key = key;
-      select.replaceChildren(...choices.map(([value, label]) => new Option(label, value)));
+      select.replaceChildren(...choices.map(({ rendition, label }) => new Option(label, rendition)));
     }
     select.value = view.choice ?? AUTO;
   }

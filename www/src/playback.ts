@@ -32,13 +32,6 @@ export interface PlaybackHandlers {
   again(): void;
 }
 
-/** One choice in the quality menu. */
-export interface Quality {
-  level: number;
-  rendition: string;
-  label: string;
-}
-
 export class Playback {
   #hls: Hls;
   #video: HTMLVideoElement;
@@ -100,22 +93,12 @@ export class Playback {
     return level ? this.#renditionOf(level) : null;
   }
 
-  get qualities(): Quality[] {
-    return this.#hls.levels
-      .map((level, index) => ({
-        level: index,
-        rendition: this.#renditionOf(level) ?? "",
-        label: label(level),
-      }))
-      .sort((a, b) => (this.#hls.levels[b.level]?.bitrate ?? 0) - (this.#hls.levels[a.level]?.bitrate ?? 0));
-  }
-
   /**
    * The viewer's choice by rendition; null lets the bandwidth decide. From the next segment on: what is buffered
    * plays out, so that a choice costs no stall.
    */
   choose(rendition: string | null): void {
-    const level = this.qualities.find((quality) => quality.rendition === rendition)?.level ?? -1;
+    const level = this.#hls.levels.findIndex((one) => this.#renditionOf(one) === rendition);
     if (level >= 0 || !this.#hls.autoLevelEnabled) this.#hls.loadLevel = level;
   }
 
@@ -221,12 +204,6 @@ export class Playback {
     }
     this.#handlers.again();
   }
-}
-
-function label(level: Level): string {
-  if (!level.height) return "Audio only";
-  const rate = level.frameRate > 31 ? String(Math.round(level.frameRate)) : "";
-  return `${level.height}p${rate}`;
 }
 
 function settings(source: Source, target: number): Partial<HlsConfig> {

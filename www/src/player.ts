@@ -4,8 +4,9 @@ import type { StreamObject } from "./feed.ts";
 import { Follow } from "./follow.ts";
 import { type Failure, type Message, message } from "./message.ts";
 import { HttpParts } from "./parts.ts";
-import { loadPeer, type Rendition } from "./peer.ts";
-import type { Playback, Quality } from "./playback.ts";
+import { loadPeer } from "./peer.ts";
+import type { Playback } from "./playback.ts";
+import { type Qualities, qualities } from "./quality.ts";
 import { type ScreenHandlers, watchScreen } from "./screen.ts";
 import { type Happening, handle } from "./state.ts";
 import type { Counters, Stats } from "./stats.ts";
@@ -30,10 +31,8 @@ export interface PlayerOptions {
 export interface View {
   message: Message | null;
   object: StreamObject | null;
-  qualities: Quality[];
-  /** A rendition without video, when the stream has one. */
-  audioOnly: string | null;
-  /** The viewer's choice; null is automatic. */
+  qualities: Qualities;
+  /** The viewer's choice of a rendition; null is automatic. */
   choice: string | null;
 }
 
@@ -96,20 +95,21 @@ export class Player {
         name: object?.alias || this.#options.stream,
         failure: this.#failure,
       }),
-      qualities:
-        this.#playback?.qualities.filter(({ rendition }) => rendition !== this.#audioOnly()?.id) ?? [],
-      audioOnly: this.#audioOnly()?.id ?? null,
+      qualities: this.#qualities(),
       choice: this.#choice,
     };
   }
 
   /** Null is automatic. Audio only is a source of its own, so that nothing of the video is loaded. */
   choose(rendition: string | null): void {
-    const audio = this.#audioOnly()?.id ?? null;
-    const reload = audio !== null && (rendition === audio) !== (this.#choice === audio);
+    const audio = this.#qualities().audioOnly?.rendition;
+    const reload = audio !== undefined && (rendition === audio) !== (this.#choice === audio);
     this.#choice = rendition;
-    if (reload) this.#reload();
-    else this.#playback?.choose(rendition);
+    if (reload) {
+      // The pause that this makes is the viewer's choice, not a stall.
+      this.#happen("rest");
+      this.#reload();
+    } else this.#playback?.choose(rendition);
     this.#update();
   }
 
@@ -166,9 +166,9 @@ export class Player {
       return;
     }
     const parts = new HttpParts((cid, bytes) => peer.verify(cid, bytes), this.#counters);
-    const audio = this.#audioOnly();
+    const audio = this.#qualities().audioOnly?.rendition;
     const wanted = target ?? peer.holdBack() ?? DEFAULT_TARGET;
-    const path = audio && this.#choice === audio.id ? "index.m3u8?audio=1" : "index.m3u8";
+    const path = audio !== undefined && this.#choice === audio ? "index.m3u8?audio=1" : "index.m3u8";
     this.#playback = new this.#makePlayback(video, { base: this.#base, peer, parts }, path, wanted, {
       attached: () => this.#wanted && this.#options.play(),
       parsed: () => this.#playback?.choose(this.#choice),
@@ -194,11 +194,9 @@ export class Player {
     this.#start();
   }
 
-  #audioOnly(): Rendition | undefined {
-    const { peer } = this.#follow;
-    if (!peer || this.#native) return undefined;
-    const all = peer.renditions();
-    return all.some((rendition) => !rendition.audioOnly) ? all.find((one) => one.audioOnly) : undefined;
+  /** Safari's own player chooses by itself. */
+  #qualities(): Qualities {
+    return qualities(this.#native ? [] : (this.#follow.peer?.renditions() ?? []));
   }
 
   #screen(): ScreenHandlers {
