@@ -24,6 +24,7 @@ after(async () => {
 async function secretOf(alias) {
   const { code, stdout, stderr } = await gateway.command("keys", "new", alias);
   assert.equal(code, 0, stderr);
+  await sleep(1200); // a running gateway sees new keys within a second
   return /publish secret\s+(\S+)/.exec(stdout)[1];
 }
 
