@@ -211,11 +211,13 @@ pub(super) fn target(settings: &Settings, frame: i64, timescale: u32) -> i64 {
     frames * frame + slack(timescale)
 }
 
-/// PART-TARGET, in ticks of its own, of a track that is cut where a leader with `leader` µs is cut.
+/// PART-TARGET, in ticks of its own, of a track that is cut where a leader with `leader` µs is cut: as many whole frames
+/// as can begin in such a part. A tenth of a frame beyond a whole number is rounding, or too rare to make all parts look
+/// short beside their target.
 pub(super) fn follower_target(leader: i64, frame: i64, timescale: u32) -> i64 {
-    let leader = leader * i64::from(timescale) / 1_000_000;
+    let leader = (leader - SLACK_MICROS) * i64::from(timescale) / 1_000_000;
     let frame = frame.max(1);
-    (leader + frame - 1) / frame * frame + slack(timescale)
+    ((leader - frame / 10 + frame - 1) / frame).max(1) * frame + slack(timescale)
 }
 
 fn slack(timescale: u32) -> i64 {
