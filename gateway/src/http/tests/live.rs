@@ -364,9 +364,18 @@ async fn a_stream_whose_pictures_cannot_be_read_says_so() {
     let _never = Air::open(&bench, "never");
     let _air = Air::with_segments(&bench, "cam", 1);
     for (uri, why) in [
-        ("/live/never/still.jpg", "this stream has no picture to show\n"),
-        ("/live/cam/still.jpg", "the newest picture of this stream cannot be read\n"),
-        ("/live/none/still.jpg", "there is no such stream on this gateway\n"),
+        (
+            "/live/never/still.jpg",
+            "this stream has no picture to show\n",
+        ),
+        (
+            "/live/cam/still.jpg",
+            "the newest picture of this stream cannot be read\n",
+        ),
+        (
+            "/live/none/still.jpg",
+            "there is no such stream on this gateway\n",
+        ),
     ] {
         assert_eq!(bench.get(uri).await, (404, why.to_owned()));
     }

@@ -30,6 +30,9 @@ use crate::{
     store::Store,
 };
 
+/// The clock of a bench when it is made, µs since the Unix epoch: before the time from which new streams count their
+/// segments, so that they begin with 0.
+const START: u64 = 1_700_000_000_000_000;
 /// Parts of a segment on air, of 200 ms each.
 const PARTS: u32 = 5;
 
@@ -56,7 +59,7 @@ impl Bench {
         )
         .unwrap();
         let keys = Arc::new(Keys::open(folder.path()).unwrap());
-        let (metrics, clock) = (Arc::new(Metrics::new()), Clock::start());
+        let (metrics, clock) = (Arc::new(Metrics::new()), Arc::new(Clock::at(START)));
         let published = publish::Settings {
             window: Duration::from_secs(20),
             ..Default::default()
@@ -158,7 +161,7 @@ impl Air {
             });
         }
         if part == 0 {
-            let start = 1_700_000_000_000_000 + segment * 1_000_000;
+            let start = START + segment * 1_000_000;
             packaged.push(Packaged::Opened {
                 segment,
                 start,
