@@ -25,7 +25,7 @@ function show({ object }: View): void {
   setText("title", title);
   document.title = `${title} · Meshlive`;
   byId("live").hidden = !object.live;
-  setText("viewers", viewers(object.viewers));
+  setText("viewers", viewers(object.stream ? object.viewers : undefined));
   const notices = object.notices ?? [];
   byId("notices").hidden = notices.length === 0;
   if (byId("notices").dataset.key !== notices.join("\n")) {
