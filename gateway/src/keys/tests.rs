@@ -1,31 +1,14 @@
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use proptest::prelude::*;
+use tempfile::tempdir;
 
 use super::*;
 
-/// A folder of its own for one test, gone with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(test: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("meshlive-keys-{test}-{}", process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 #[test]
 fn an_alias_is_made_on_first_use_and_found_again() {
-    let folder = Folder::new("first-use");
-    let keys = Keys::open(&folder.0).unwrap();
+    let folder = tempdir().unwrap();
+    let keys = Keys::open(folder.path()).unwrap();
     let made = keys.ensure("studio").unwrap();
     assert_eq!(made.publish_secret.len(), 32, "160 bits of base32");
     assert_eq!(
@@ -34,7 +17,7 @@ fn an_alias_is_made_on_first_use_and_found_again() {
     );
     assert_eq!(keys.find(&made.publish_secret), Some("studio".into()));
 
-    let again = Keys::open(&folder.0).unwrap().list().unwrap();
+    let again = Keys::open(folder.path()).unwrap().list().unwrap();
     assert_eq!(again.len(), 1);
     assert_eq!(again[0].publish_secret, made.publish_secret);
     assert_eq!(again[0].signing_key.name(), made.signing_key.name());
@@ -42,8 +25,8 @@ fn an_alias_is_made_on_first_use_and_found_again() {
 
 #[test]
 fn files_are_readable_by_their_owner_only_and_nothing_else_is_left() {
-    let folder = Folder::new("modes");
-    let keys = Keys::open(&folder.0).unwrap();
+    let folder = tempdir().unwrap();
+    let keys = Keys::open(folder.path()).unwrap();
     keys.new_alias("studio").unwrap();
     keys.rotate("studio").unwrap();
     let names = |path: &PathBuf| {
@@ -54,8 +37,8 @@ fn files_are_readable_by_their_owner_only_and_nothing_else_is_left() {
         names.sort();
         names
     };
-    let studio = folder.0.join("keys/studio");
-    assert_eq!(names(&folder.0.join("keys")), ["studio"]);
+    let studio = folder.path().join("keys/studio");
+    assert_eq!(names(&folder.path().join("keys")), ["studio"]);
     assert_eq!(names(&studio), ["publish.secret", "signing.key"]);
     for name in names(&studio) {
         let mode = fs::metadata(studio.join(name))
@@ -72,10 +55,10 @@ fn files_are_readable_by_their_owner_only_and_nothing_else_is_left() {
 
 #[test]
 fn a_file_that_others_could_read_is_closed_to_them() {
-    let folder = Folder::new("loose");
-    let keys = Keys::open(&folder.0).unwrap();
+    let folder = tempdir().unwrap();
+    let keys = Keys::open(folder.path()).unwrap();
     keys.new_alias("studio").unwrap();
-    let path = folder.0.join("keys/studio/publish.secret");
+    let path = folder.path().join("keys/studio/publish.secret");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     keys.list().unwrap();
     assert_eq!(
@@ -86,8 +69,8 @@ fn a_file_that_others_could_read_is_closed_to_them() {
 
 #[test]
 fn rotating_changes_the_secret_and_never_the_name() {
-    let folder = Folder::new("rotate");
-    let keys = Keys::open(&folder.0).unwrap();
+    let folder = tempdir().unwrap();
+    let keys = Keys::open(folder.path()).unwrap();
     let old = keys.new_alias("studio").unwrap();
     let new = keys.rotate("studio").unwrap();
     assert_ne!(old.publish_secret, new.publish_secret);
@@ -98,9 +81,9 @@ fn rotating_changes_the_secret_and_never_the_name() {
 
 #[test]
 fn a_change_by_another_process_is_seen_within_the_refresh_time() {
-    let folder = Folder::new("other-process");
-    let server = Keys::open(&folder.0).unwrap();
-    let command = Keys::open(&folder.0).unwrap();
+    let folder = tempdir().unwrap();
+    let server = Keys::open(folder.path()).unwrap();
+    let command = Keys::open(folder.path()).unwrap();
     let old = command.new_alias("studio").unwrap();
     let new = command.rotate("studio").unwrap();
     std::thread::sleep(REFRESH + Duration::from_millis(100));
@@ -110,8 +93,8 @@ fn a_change_by_another_process_is_seen_within_the_refresh_time() {
 
 #[test]
 fn what_is_there_is_not_made_again_and_what_is_not_cannot_be_changed() {
-    let folder = Folder::new("exists");
-    let keys = Keys::open(&folder.0).unwrap();
+    let folder = tempdir().unwrap();
+    let keys = Keys::open(folder.path()).unwrap();
     keys.new_alias("studio").unwrap();
     assert!(matches!(keys.new_alias("studio"), Err(Error::Exists(_))));
     assert!(matches!(keys.rotate("stage"), Err(Error::Unknown(_))));
@@ -123,26 +106,29 @@ fn what_is_there_is_not_made_again_and_what_is_not_cannot_be_changed() {
 
 #[test]
 fn a_lost_signing_key_is_an_error_and_never_silently_another_name() {
-    let folder = Folder::new("lost");
-    Keys::open(&folder.0).unwrap().new_alias("studio").unwrap();
-    let path = folder.0.join("keys/studio/signing.key");
+    let folder = tempdir().unwrap();
+    Keys::open(folder.path())
+        .unwrap()
+        .new_alias("studio")
+        .unwrap();
+    let path = folder.path().join("keys/studio/signing.key");
     fs::remove_file(&path).unwrap();
-    let error = Keys::open(&folder.0).err().unwrap().to_string();
+    let error = Keys::open(folder.path()).err().unwrap().to_string();
     assert!(
         error.contains("signing.key: missing: put it back"),
         "{error}"
     );
     fs::write(&path, b"not a key").unwrap();
-    let error = Keys::open(&folder.0).err().unwrap().to_string();
+    let error = Keys::open(folder.path()).err().unwrap().to_string();
     assert!(error.contains("signing.key: not a signing key"), "{error}");
 }
 
 #[test]
 fn a_lost_secret_is_made_anew_and_a_weak_one_refused() {
-    let folder = Folder::new("weak");
-    let keys = Keys::open(&folder.0).unwrap();
+    let folder = tempdir().unwrap();
+    let keys = Keys::open(folder.path()).unwrap();
     let old = keys.new_alias("studio").unwrap();
-    let path = folder.0.join("keys/studio/publish.secret");
+    let path = folder.path().join("keys/studio/publish.secret");
     fs::remove_file(&path).unwrap();
     assert_ne!(keys.list().unwrap()[0].publish_secret, old.publish_secret);
     for weak in [
@@ -161,8 +147,8 @@ fn a_lost_secret_is_made_anew_and_a_weak_one_refused() {
 
 #[test]
 fn a_guess_is_never_found() {
-    let folder = Folder::new("guess");
-    let keys = Keys::open(&folder.0).unwrap();
+    let folder = tempdir().unwrap();
+    let keys = Keys::open(folder.path()).unwrap();
     let secret = keys.new_alias("studio").unwrap().publish_secret;
     keys.new_alias("stage").unwrap();
     let long = secret.clone() + &"x".repeat(100_000);
@@ -175,6 +161,33 @@ fn a_guess_is_never_found() {
         &long,
     ] {
         assert_eq!(keys.find(guess), None);
+    }
+}
+
+#[test]
+fn a_near_guess_takes_as_long_as_a_far_one() {
+    let folder = tempdir().unwrap();
+    let keys = Keys::open(folder.path()).unwrap();
+    let secret = keys.new_alias("studio").unwrap().publish_secret;
+    for at in 0..30 {
+        keys.new_alias(&format!("stage-{at}")).unwrap();
+    }
+    let near = format!("{}!", &secret[..31]);
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
+    // In turns, so that whatever else the machine does hits all alike.
+    for _ in 0..1000 {
+        for (offered, times) in [near.as_str(), "studio", "?"].into_iter().zip(&mut times) {
+            let begin = Instant::now();
+            assert_eq!(keys.find(black_box(offered)), None);
+            times.push(begin.elapsed());
+        }
+    }
+    let median = times.map(|mut times| {
+        times.sort();
+        times[500].as_secs_f64()
+    });
+    for other in &median[1..] {
+        assert!((0.75..1.33).contains(&(median[0] / other)), "{median:?}");
     }
 }
 
@@ -225,13 +238,13 @@ fn aliases_that_are_not_possible_with_the_reason() {
 
 #[test]
 fn a_refused_alias_touches_no_file() {
-    let folder = Folder::new("traversal");
-    let keys = Keys::open(&folder.0).unwrap();
-    fs::create_dir(folder.0.join("victim")).unwrap();
+    let folder = tempdir().unwrap();
+    let keys = Keys::open(folder.path()).unwrap();
+    fs::create_dir(folder.path().join("victim")).unwrap();
     assert!(matches!(keys.ensure("../victim"), Err(Error::Alias(_))));
     assert!(matches!(keys.rotate("../victim"), Err(Error::Alias(_))));
     assert!(matches!(keys.remove("../victim"), Err(Error::Alias(_))));
-    assert!(folder.0.join("victim").exists());
+    assert!(folder.path().join("victim").exists());
 }
 
 proptest! {

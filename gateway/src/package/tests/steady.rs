@@ -381,24 +381,48 @@ fn a_gap_that_grows_suddenly_ends_the_segment_at_the_target_duration() {
 fn renditions_of_other_frame_rates_keep_the_rules_at_the_same_cuts() {
     for (rate, frames, rounded) in [(30, 6, true), (30, 6, false), (15, 3, true), (10, 2, false)] {
         let mut format = both((30, 1));
-        let Kind::Video { frame_rate, .. } = &mut format.tracks[0].kind else { unreachable!() };
+        let Kind::Video { frame_rate, .. } = &mut format.tracks[0].kind else {
+            unreachable!()
+        };
         *frame_rate = (30, 1);
-        format.tracks.push(Track { id: 2, ..video((rate as u32, 1)) });
-        format.renditions.push(rendition("small", &[2, AUDIO]));
-        let round = |ticks: i64| if rounded { (ticks + 45) / 90 * 90 } else { ticks };
-        let small = (0..8 * rate).map(|n| sample(2, round(n * 90_000 / rate), 0, n % (2 * rate) == 0, 20));
-        let samples = seconds(8, 30, 60, false).into_iter().map(|s| match s.track {
-            VIDEO => Sample { dts: round(s.dts), pts: round(s.pts), ..s },
-            _ => s,
+        format.tracks.push(Track {
+            id: 2,
+            ..video((rate as u32, 1))
         });
+        format.renditions.push(rendition("small", &[2, AUDIO]));
+        let round = |ticks: i64| {
+            if rounded {
+                (ticks + 45) / 90 * 90
+            } else {
+                ticks
+            }
+        };
+        let small =
+            (0..8 * rate).map(|n| sample(2, round(n * 90_000 / rate), 0, n % (2 * rate) == 0, 20));
+        let samples = seconds(8, 30, 60, false)
+            .into_iter()
+            .map(|s| match s.track {
+                VIDEO => Sample {
+                    dts: round(s.dts),
+                    pts: round(s.pts),
+                    ..s
+                },
+                _ => s,
+            });
         let out = run(&mut packager(format), &in_order(samples.chain(small)));
-        let Some(Packaged::Renditions { renditions, .. }) = out.first() else { panic!("{out:?}") };
+        let Some(Packaged::Renditions { renditions, .. }) = out.first() else {
+            panic!("{out:?}")
+        };
         assert_eq!(renditions.len(), 3);
         for (_, part, parts) in parts(&out) {
             for (one, rendition) in parts.iter().zip(renditions) {
-                let (duration, target) = (u64::from(one.duration), u64::from(rendition.part_target));
+                let (duration, target) =
+                    (u64::from(one.duration), u64::from(rendition.part_target));
                 assert!(duration <= target, "{rate}: {duration} of {target}");
-                assert!(one.independent || duration * 100 >= target * 85, "{rate}: {duration} of {target}");
+                assert!(
+                    one.independent || duration * 100 >= target * 85,
+                    "{rate}: {duration} of {target}"
+                );
             }
             let (_, trafs) = read::part(&parts[2].data);
             assert_eq!(trafs[0].samples.len(), frames);
