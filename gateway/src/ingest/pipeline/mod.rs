@@ -31,6 +31,8 @@ use waiting::{Chosen, Waiting};
 /// How long to wait for the first packet of each stream, in microseconds, before the silent ones are left out; and how
 /// much longer one may be silent while the other goes on.
 const SILENT: u64 = 3_000_000;
+/// What one packet adds at most to another stream's silence, in microseconds.
+const MAX_STEP: u64 = 200_000;
 /// Samples of sound kept for the leader's first key frame.
 const MAX_EARLY: usize = 512;
 /// Microseconds between two notices of the same kind.
@@ -78,8 +80,10 @@ pub(crate) struct Pipeline {
     streams: Chosen,
     waiting: Option<Waiting>,
     paths: Option<Paths>,
-    /// When a packet of video and of audio came last.
-    heard: [u64; 2],
+    /// When a packet came last.
+    heard: u64,
+    /// For how long video and audio have been silent while the other was not.
+    quiet: [u64; 2],
     /// Video and audio that the source names but does not send.
     absent: [bool; 2],
     /// Begin anew at the next key frame.
@@ -106,7 +110,8 @@ impl Pipeline {
             streams: Chosen::default(),
             waiting: None,
             paths: None,
-            heard: [0; 2],
+            heard: 0,
+            quiet: [0; 2],
             absent: [false; 2],
             renew: false,
             announced: None,
@@ -194,7 +199,6 @@ impl Pipeline {
         let Some(kind) = self.streams.kind(packet.stream) else {
             return Ok(());
         };
-        self.heard[kind] = now;
         self.watch_silence(kind, now);
         let switches = (kind == 0 && packet.key) || self.absent[0] || self.streams.video.is_none();
         if self.renew && switches && self.paths.is_some() {
@@ -224,7 +228,12 @@ impl Pipeline {
         let name = ["video", "sound"];
         let other = 1 - kind;
         let carried = |kind| self.paths.as_ref().is_some_and(|paths| paths.has(kind));
-        if carried(other) && !self.absent[other] && now.saturating_sub(self.heard[other]) > SILENT {
+        // A pause of everything (a slow machine, a stalled network) is nobody's silence.
+        let passed = now.saturating_sub(self.heard).min(MAX_STEP);
+        self.heard = now;
+        self.quiet[kind] = 0;
+        self.quiet[other] += passed;
+        if carried(other) && !self.absent[other] && self.quiet[other] > SILENT {
             self.absent[other] = true;
             self.renew = true;
             let message = format!("the source's {} has stopped; going on without", name[other]);

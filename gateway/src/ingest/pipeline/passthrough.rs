@@ -34,10 +34,6 @@ pub(super) enum Passed {
     Nothing {
         damaged: bool,
     },
-    /// The newest key frame is too long ago: `gap` microseconds.
-    TooLong {
-        gap: i64,
-    },
 }
 
 /// H.264 that browsers play as it is.
@@ -110,6 +106,11 @@ impl Video {
         }
     }
 
+    /// Microseconds from the newest key frame to a packet at `dts`; 0 before the first.
+    pub(super) fn since_key(&self, dts: i64) -> i64 {
+        self.newest_key.map_or(0, |newest| dts - newest)
+    }
+
     /// What a decoder needs to go on where this ends; empty when it was too much to keep.
     pub(super) fn kept(&self) -> &[Kept] {
         if self.kept_bytes > KEPT {
@@ -119,8 +120,7 @@ impl Video {
         }
     }
 
-    /// `limit` is the longest distance of two key frames, in microseconds.
-    pub(super) fn pass(&mut self, packet: &Packet, placed: &Placed, limit: i64) -> Passed {
+    pub(super) fn pass(&mut self, packet: &Packet, placed: &Placed) -> Passed {
         if !h264::is_whole(&packet.data, self.prefix) {
             return Passed::Nothing { damaged: true };
         }
@@ -135,13 +135,8 @@ impl Video {
             self.kept.clear();
             self.kept_bytes = 0;
         }
-        let Some(newest) = self.newest_key else {
+        if self.newest_key.is_none() {
             return Passed::Nothing { damaged: false };
-        };
-        if placed.dts - newest > limit {
-            return Passed::TooLong {
-                gap: placed.dts - newest,
-            };
         }
         self.keep(packet, placed);
         let dts = ticks(placed.dts + self.reorder, VIDEO_TIMESCALE).max(self.newest_dts);

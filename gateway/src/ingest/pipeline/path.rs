@@ -16,10 +16,66 @@ const VIDEO: TrackId = 0;
 const AUDIO: TrackId = 1;
 const LADDER: TrackId = 2;
 
+/// How long before the limit, in microseconds, the decoder begins to catch up.
+const EARLY: i64 = 500_000;
+/// How many packets it catches up with for each that comes.
+const CATCH_UP: usize = 6;
+
 enum VideoPath {
-    /// As it came, with the ladder beside it where one is configured.
-    Copied(Box<passthrough::Video>, Option<Box<transcode::Video>>),
+    /// As it came, with the ladder beside it where one is configured, and what will take over.
+    Copied(
+        Box<passthrough::Video>,
+        Option<Box<transcode::Video>>,
+        Option<Box<Takeover>>,
+    ),
     Transcoded(Box<transcode::Video>),
+}
+
+/// A transcoder that takes over from passthrough: its decoder first catches up with what has passed, some packets at a
+/// time, so that nothing waits for it.
+struct Takeover {
+    video: Box<transcode::Video>,
+    /// Packets of the group of pictures that the decoder has.
+    primed: usize,
+    /// The key frames are too far apart: it takes over as soon as it has caught up.
+    decided: bool,
+    caught_up: bool,
+}
+
+impl Takeover {
+    fn open(stream: &SourceStream, settings: &Settings) -> Result<Self, Error> {
+        let make = Make::Everything(too_far_apart(settings));
+        Ok(Self {
+            video: Box::new(transcode::Video::open(stream, make, LADDER, settings)?),
+            primed: 0,
+            decided: false,
+            caught_up: false,
+        })
+    }
+
+    /// Feeds the decoder with the next of what has passed.
+    fn catch_up(&mut self, copied: &passthrough::Video, key: bool) {
+        if key {
+            self.primed = 0;
+        }
+        let left = copied.kept().get(self.primed..).unwrap_or_default();
+        for kept in left.iter().take(CATCH_UP) {
+            self.video.prime(&kept.data, kept.dts, kept.pts);
+        }
+        self.primed += left.len().min(CATCH_UP);
+        self.caught_up = left.len() <= CATCH_UP && !copied.kept().is_empty();
+    }
+}
+
+fn too_far_apart(settings: &Settings) -> String {
+    let Settings {
+        max_key_frame_gap: limit,
+        key_frame_interval,
+        ..
+    } = settings;
+    format!(
+        "key frames are more than {limit} s apart: transcoding; set the encoder's key-frame interval to {key_frame_interval} s"
+    )
 }
 
 enum AudioPath {
@@ -108,7 +164,7 @@ impl Paths {
         let (mut tracks, mut renditions) = (Vec::new(), Vec::new());
         let ladder = match self.video.as_ref().map(|(_, _, path)| path) {
             None => None,
-            Some(VideoPath::Copied(copied, ladder)) => {
+            Some(VideoPath::Copied(copied, ladder, _)) => {
                 tracks.push(copied.track().clone());
                 renditions.push(RenditionFormat {
                     id: "source".into(),
@@ -192,38 +248,50 @@ impl Paths {
             return Ok(());
         };
         let times = (placed.dts, placed.pts, packet.duration);
-        if let VideoPath::Copied(copied, ladder) = path {
-            let limit = (settings.max_key_frame_gap * 1e6) as i64;
-            match copied.pass(packet, placed, limit) {
-                Passed::TooLong { gap } => {
-                    let (gap, limit) = (gap as f64 / 1e6, settings.max_key_frame_gap);
-                    let reason = format!(
-                        "key frames are {gap:.1} s apart, more than {limit} s: transcoding; set the encoder's key-frame interval to {} s",
-                        settings.key_frame_interval
-                    );
-                    let make = Make::Everything(reason.clone());
-                    let mut transcoded = transcode::Video::open(stream, make, LADDER, settings)?;
-                    for kept in copied.kept() {
-                        transcoded.prime(&kept.data, kept.dts, kept.pts);
-                    }
-                    transcoded.force_key();
-                    *path = VideoPath::Transcoded(Box::new(transcoded));
-                    step.notices.push(("gap", reason));
-                    step.changed = true;
+        if let VideoPath::Copied(_, _, takeover) = path
+            && let Some(mut next) = takeover.take_if(|next| next.decided && next.caught_up)
+        {
+            next.video.force_key();
+            *path = VideoPath::Transcoded(next.video);
+            step.changed = true;
+        }
+        match path {
+            VideoPath::Transcoded(transcoded) => {
+                step.done(transcoded.transcode(
+                    &packet.data,
+                    times,
+                    packet.key,
+                    moment,
+                    settings,
+                )?);
+            }
+            VideoPath::Copied(copied, ladder, takeover) => {
+                let passed = copied.pass(packet, placed);
+                let key = matches!(&passed, Passed::Sample(sample) if sample.key);
+                let began = matches!(passed, Passed::Sample(_));
+                step.take(passed);
+                if let Some(ladder) = ladder.as_mut().filter(|_| began) {
+                    step.done(ladder.transcode(&packet.data, times, key, moment, settings)?);
                 }
-                passed => {
-                    let key = matches!(&passed, Passed::Sample(sample) if sample.key);
-                    let began = matches!(passed, Passed::Sample(_));
-                    step.take(passed);
-                    if let Some(ladder) = ladder.as_mut().filter(|_| began) {
-                        step.done(ladder.transcode(&packet.data, times, key, moment, settings)?);
+                let gap = copied.since_key(placed.dts);
+                let limit = (settings.max_key_frame_gap * 1e6) as i64;
+                if gap <= limit - EARLY
+                    && !takeover.as_ref().is_some_and(|takeover| takeover.decided)
+                {
+                    *takeover = None;
+                } else if began {
+                    let mut next = match takeover.take() {
+                        Some(next) => next,
+                        None => Box::new(Takeover::open(stream, settings)?),
+                    };
+                    if gap > limit && !next.decided {
+                        next.decided = true;
+                        step.notices.push(("gap", too_far_apart(settings)));
                     }
-                    return Ok(());
+                    next.catch_up(copied, key);
+                    *takeover = Some(next);
                 }
             }
-        }
-        if let VideoPath::Transcoded(transcoded) = path {
-            step.done(transcoded.transcode(&packet.data, times, packet.key, moment, settings)?);
         }
         Ok(())
     }
@@ -231,7 +299,7 @@ impl Paths {
     /// What decoders still hold.
     pub(super) fn finish(&mut self, moment: Moment, settings: &Settings) -> Vec<Sample> {
         match &mut self.video {
-            Some((_, _, VideoPath::Copied(_, Some(video)) | VideoPath::Transcoded(video))) => {
+            Some((_, _, VideoPath::Copied(_, Some(video), _) | VideoPath::Transcoded(video))) => {
                 video.finish(moment, settings)
             }
             _ => Vec::new(),
@@ -244,7 +312,7 @@ impl Step {
         match passed {
             Passed::Sample(sample) => self.samples.push(sample),
             Passed::Nothing { damaged: true } => self.damaged(),
-            Passed::Nothing { damaged: false } | Passed::TooLong { .. } => {}
+            Passed::Nothing { damaged: false } => {}
         }
     }
 
@@ -287,6 +355,7 @@ fn open_video(stream: &SourceStream, settings: &Settings) -> Result<VideoPath, E
     Ok(VideoPath::Copied(
         Box::new(copied),
         ladder.transpose()?.map(Box::new),
+        None,
     ))
 }
 
