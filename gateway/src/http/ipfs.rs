@@ -16,18 +16,11 @@ use super::{
     error::{At, Refusal},
     format::{self, Format, Refused, Scope},
     listing, query, range,
-    unixfs::{DAG_PB, Node, RAW, Unreadable},
+    resolve::{Way, fetch, leaves, node, walk},
+    unixfs::{Node, RAW},
 };
 use crate::metrics::Kind;
 
-/// Multihash functions that name anything here.
-const SHA2_256: u64 = 0x12;
-/// The empty identity CID `bafkqaaa`, by which clients find out whether this is a gateway.
-const IDENTITY: u64 = 0;
-/// Names in a path; more lead nowhere.
-const MAX_DEPTH: usize = 32;
-/// Blocks of one file: more than four hours of parts.
-const MAX_LEAVES: usize = 100_000;
 /// What stands unescaped in a path of a header or a page.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
@@ -107,88 +100,6 @@ async fn answer(
         ascii(format!("/ipfs/{}", utf8_percent_encode(path, PATH))),
     );
     Ok(answer)
-}
-
-/// Where a path leads: the CIDs on its way, and the block of the last of them.
-struct Way {
-    cids: Vec<Cid>,
-    block: Bytes,
-}
-
-impl Way {
-    fn cid(&self) -> Cid {
-        *self.cids.last().expect("a way begins with the URL's CID")
-    }
-}
-
-async fn walk(state: &State, path: &str) -> Result<Way, Refusal> {
-    let mut names = path.split('/');
-    let first = names.next().unwrap_or("");
-    let cid = Cid::try_from(first).map_err(|_| Refusal::wrong("this is not a CID"))?;
-    // Version 0 names the very same node.
-    let cid = if cid.version() == cid::Version::V0 {
-        Cid::new_v1(DAG_PB, *cid.hash())
-    } else {
-        cid
-    };
-    let mut way = Way {
-        block: fetch(state, cid).await?,
-        cids: vec![cid],
-    };
-    for name in names.filter(|name| !name.is_empty()) {
-        if way.cids.len() > MAX_DEPTH {
-            return Err(Refusal::wrong("this path is too deep"));
-        }
-        let entries = match node(&way.cid(), &way.block)? {
-            Some(Node::Directory(entries)) => entries,
-            _ => {
-                return Err(Refusal::absent(
-                    "this path leads through something that is no directory",
-                ));
-            }
-        };
-        let found = entries.into_iter().find(|(entry, _, _)| entry == name);
-        let (_, cid, _) = found.ok_or(Refusal::absent("no such name in this directory"))?;
-        way.block = fetch(state, cid).await?;
-        way.cids.push(cid);
-    }
-    Ok(way)
-}
-
-/// The stored block of a CID.
-async fn fetch(state: &State, cid: Cid) -> Result<Bytes, Refusal> {
-    if cid.hash().code() == IDENTITY && cid.codec() == RAW && cid.hash().digest().is_empty() {
-        return Ok(Bytes::new());
-    }
-    let known = cid.hash().code() == SHA2_256 && matches!(cid.codec(), RAW | DAG_PB);
-    let block = if known {
-        state.blocks.clone().get(None, cid).await
-    } else {
-        Ok(None)
-    };
-    let block = block.map_err(|error| Refusal::unreadable(&error))?;
-    block.ok_or(Refusal::absent(
-        "this gateway does not store what this CID names",
-    ))
-}
-
-/// The node in a block, if it is one.
-fn node(cid: &Cid, block: &[u8]) -> Result<Option<Node>, Refusal> {
-    if cid.codec() != DAG_PB {
-        return Ok(None);
-    }
-    Node::parse(block)
-        .map(Some)
-        .map_err(|unreadable| match unreadable {
-            Unreadable::Malformed => Refusal::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "this block is no UnixFS node",
-            ),
-            Unreadable::Unsupported => Refusal::new(
-                StatusCode::NOT_IMPLEMENTED,
-                "this form of UnixFS is given as raw blocks and CARs only; add ?format=car",
-            ),
-        })
 }
 
 fn raw(state: &State, headers: &HeaderMap, way: &Way) -> Response {
@@ -318,42 +229,13 @@ async fn whole(
     Ok(answer)
 }
 
-/// The raw blocks of a file, in order, each with its size; those of nested nodes as well.
-async fn leaves(state: &State, file: Cid) -> Result<Vec<(Cid, u64)>, Refusal> {
-    let mut leaves = Vec::new();
-    let mut next = vec![(file, 0)];
-    let mut nodes = 0;
-    while let Some((cid, size)) = next.pop() {
-        if cid.codec() == RAW {
-            leaves.push((cid, size));
-        } else {
-            nodes += 1;
-            let block = fetch(state, cid).await?;
-            let Some(Node::File(children)) = node(&cid, &block)? else {
-                return Err(Refusal::new(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "this file has something else inside",
-                ));
-            };
-            next.extend(children.into_iter().rev());
-        }
-        if leaves.len() + next.len() + nodes > MAX_LEAVES {
-            return Err(Refusal::new(
-                StatusCode::NOT_IMPLEMENTED,
-                "this file has too many blocks; add ?format=car",
-            ));
-        }
-    }
-    Ok(leaves)
-}
-
 fn vary(answer: &mut Response) {
     answer
         .headers_mut()
         .insert(header::VARY, HeaderValue::from_static("accept"));
 }
 
-/// By the name's end, else by how the content begins. Nothing that a browser would run.
+/// By the name's end, else by how the content begins. What a browser would run, the sandbox keeps from running.
 fn media_type(name: &str, start: &[u8]) -> &'static str {
     let by_name = match name
         .rsplit_once('.')

@@ -1,13 +1,14 @@
 //! The doors: every URL of the gateway, at one glance in [`router`].
 //!
 //! Files: `serve` (connections and their limits) → `query`, `range`, `encoding`, `error` (what is asked, purely) →
-//! `playlists`, `parts`, `wait`, `live` (LL-HLS; one rendering serves all who wait) → `sockets` (pushes) → `api` →
-//! `ipfs`, `format`, `unixfs`, `listing`, `car` (path and trustless gateway) → `page`, `still`, `key_frame` → `content`, `body`, `blocks` (bytes out).
+//! `playlists`, `parts`, `wait`, `live` (LL-HLS; one rendering serves all who wait) → `sockets`, `client` (pushes) → `api` →
+//! `ipfs`, `format`, `resolve`, `unixfs`, `listing`, `car` (path and trustless gateway) → `page`, `still`, `key_frame` → `content`, `body`, `blocks` (bytes out).
 
 mod api;
 mod blocks;
 mod body;
 mod car;
+mod client;
 mod content;
 mod encoding;
 mod error;
@@ -21,6 +22,7 @@ mod parts;
 mod playlists;
 pub mod query;
 pub mod range;
+mod resolve;
 mod serve;
 mod settings;
 mod sockets;

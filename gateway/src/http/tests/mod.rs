@@ -184,7 +184,7 @@ impl Air {
         if last {
             packaged.push(Packaged::Closed { segment });
         }
-        self.publisher.publish(packaged);
+        self.publisher.publish(packaged).unwrap();
         (self.segment, self.part) = if last {
             (segment + 1, 0)
         } else {
@@ -195,14 +195,16 @@ impl Air {
 
     /// Closes the open segment with the parts it has.
     fn close(&mut self) {
-        self.publisher.publish(vec![Packaged::Closed {
-            segment: self.segment,
-        }]);
+        self.publisher
+            .publish(vec![Packaged::Closed {
+                segment: self.segment,
+            }])
+            .unwrap();
         (self.segment, self.part) = (self.segment + 1, 0);
     }
 
     fn end(&mut self) {
-        self.publisher.publish(vec![Packaged::End]);
+        self.publisher.publish(vec![Packaged::End]).unwrap();
     }
 }
 
