@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::{
     Inner, Notice, OpenPack, Outcome,
-    frame::{Digest, Frame},
+    frame::Digest,
     index::{self, Index},
     key::PackKey,
     merge,
@@ -105,20 +105,15 @@ impl Inner {
                 .collect();
             (open, state.indexes.clone())
         };
-        let whole = |frame: Frame<'_>| {
-            frame
-                .is_whole()
-                .then(|| Bytes::copy_from_slice(frame.block))
-        };
         for pack in open {
-            if let Some(block) = pack.read(digest, whole)? {
+            if let Some(block) = pack.read(digest)? {
                 return Ok((Some(block), false));
             }
             *damaged = Some(format!("pack {}: a block does not match its CID", pack.key));
         }
         let mut gone = false;
         for index in indexes.iter().rev() {
-            match self.find_in(index, digest, whole) {
+            match self.find_in(index, digest) {
                 Ok(Some(block)) => return Ok((Some(block), false)),
                 Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => gone = true,
@@ -131,12 +126,7 @@ impl Inner {
         Ok((None, gone))
     }
 
-    fn find_in(
-        &self,
-        index: &Index,
-        digest: Digest,
-        take: impl Fn(Frame<'_>) -> Option<Bytes>,
-    ) -> io::Result<Option<Bytes>> {
+    fn find_in(&self, index: &Index, digest: Digest) -> io::Result<Option<Bytes>> {
         let mut damaged = None;
         let entries = index.find(&*self.files.get(&index.path)?, index::key_of(&digest));
         let is_damage = |error: &io::Error| error.kind() == io::ErrorKind::InvalidData;
@@ -152,8 +142,7 @@ impl Inner {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue, // given up
                 file => file?,
             };
-            if let Some(block) = pack::read_frame(&file, entry.offset, entry.length, digest, &take)?
-            {
+            if let Some(block) = pack::read_frame(&file, entry.offset, entry.length, digest)? {
                 return Ok(Some(block));
             }
             damaged = Some(name);

@@ -13,8 +13,10 @@ use std::{
     time::Instant,
 };
 
+use bytes::Bytes;
+
 use super::{
-    frame::{self, Digest, Frame, Parsed},
+    frame::{self, Digest, Parsed},
     index::{self, Entry},
     key::PackKey,
     record,
@@ -111,10 +113,7 @@ impl OpenPack {
     /// Writes a frame with one `write(2)`; readers find it once that has returned. A frame that did not fit is cut off again.
     pub(crate) fn append(&self, digest: Digest, frame: &[u8]) -> io::Result<Appended> {
         let mut writer = self.writer();
-        if self
-            .read(digest, |frame| frame.is_whole().then_some(()))?
-            .is_some()
-        {
+        if self.read(digest)?.is_some() {
             return Ok(Appended::Present);
         }
         if writer.sealed || writer.end + frame.len() as u64 > MAX_PACK_BYTES {
@@ -136,23 +135,19 @@ impl OpenPack {
         Ok(Appended::Stored)
     }
 
-    /// What `take` makes of the first frame with this digest that it takes. The bytes are not checked here.
-    pub(crate) fn read<T>(
-        &self,
-        digest: Digest,
-        take: impl Fn(Frame<'_>) -> Option<T>,
-    ) -> io::Result<Option<T>> {
+    /// The block with this digest, whole; of those that are damaged nothing.
+    pub(crate) fn read(&self, digest: Digest) -> io::Result<Option<Bytes>> {
         let key = index::key_of(&digest);
-        let places: Vec<_> = self
-            .index
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .range((key, 0)..=(key, u64::MAX))
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let places = index.range((key, 0)..=(key, u64::MAX));
+        let places: Vec<_> = places
             .map(|((_, offset), length)| (*offset, *length))
             .collect();
+        drop(index);
         for (offset, length) in places {
-            if let Some(taken) = read_frame(&self.file, offset, length, digest, &take)? {
-                return Ok(Some(taken));
+            let block = read_frame(&self.file, offset, length, digest)?;
+            if block.is_some() {
+                return Ok(block);
             }
         }
         Ok(None)
@@ -284,21 +279,23 @@ pub(crate) fn entry(digest: Digest, offset: u64, length: usize) -> Entry {
     }
 }
 
-/// What `take` makes of the frame at `offset`, where it is one with this digest.
-pub(crate) fn read_frame<T>(
+/// The block at `offset`, where its frame has this digest and its bytes match it.
+pub(crate) fn read_frame(
     file: &File,
     offset: u64,
     length: u32,
     digest: Digest,
-    take: impl Fn(Frame<'_>) -> Option<T>,
-) -> io::Result<Option<T>> {
+) -> io::Result<Option<Bytes>> {
     let mut bytes = vec![0; (length as usize).min(frame::MAX_FRAME_BYTES)];
     match file.read_exact_at(&mut bytes, offset) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None), // a truncated pack
         read => read?,
     }
     Ok(match frame::parse(&bytes) {
-        Parsed::Frame(frame) if frame.digest == digest => take(frame),
+        Parsed::Frame(frame) if frame.digest == digest && frame.is_whole() => {
+            let block = frame.length - frame.block.len()..frame.length;
+            Some(Bytes::from(bytes).slice(block))
+        }
         _ => None,
     })
 }

@@ -194,6 +194,8 @@ fn a_closed_part_takes_less_than_a_tenth_of_a_byte_of_memory() {
 }
 
 /// `cargo test -p meshlive-gateway --lib store::tests::many::a_month -- --ignored --nocapture`
+///
+/// Debug build, 2 busy cores (load 18): one index a pack: started in 0.68 s, 7.1 MB more resident, 2.5 MB of it indexes.
 #[test]
 #[ignore = "a benchmark that writes 2 GB"]
 fn a_month_of_four_renditions() {
@@ -241,6 +243,9 @@ fn resident() -> i64 {
 }
 
 /// `cargo test -p meshlive-gateway --lib store::tests::many::appends -- --ignored --nocapture`
+///
+/// Debug build, 2 busy cores (load 14): append of 75 KB at 20 a second: median 0.18 ms, 99 % 0.61 ms, most 6.5 ms; 1000 appends, on
+/// the disk after every 10: packs 0.97 s, plain files 3.4 s; random read and check: packs 0.33 ms, plain files 0.26 ms.
 #[test]
 #[ignore = "a benchmark that takes a minute"]
 fn appends_beside_readers_and_plain_files() {
