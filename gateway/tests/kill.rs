@@ -1,5 +1,7 @@
 //! `kill -9` of a real gateway while a reader listens: everything that was announced is served by the next run.
 
+#![allow(clippy::unwrap_used)] // a test from its first line to its last
+
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
