@@ -7,6 +7,7 @@
 mod announcer;
 mod publisher;
 mod recent;
+mod renditions;
 mod resume;
 mod run;
 mod snapshot;
@@ -81,8 +82,7 @@ impl Settings {
         Ok(())
     }
 
-    /// What the manifest says of it. No segment is longer than `longest_key_frame_gap`, and one that must wait for a
-    /// key frame is up to two of these: that is the target duration.
+    /// What the manifest says of it. The packager keeps every segment within `longest_segment`, rounded to seconds.
     fn manifest(&self, longest_segment: Duration) -> manifest::Settings {
         let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         manifest::Settings {

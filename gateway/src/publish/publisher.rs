@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cid::Cid;
 use meshlive_protocol::{
     dag,
-    manifest::{self, Manifest, News, Rejected, Tracks},
+    manifest::{Manifest, News, Rejected},
 };
 
 use super::{Stream, announcer::Announcer, resume::Resumed};
@@ -19,16 +19,16 @@ use crate::{
 
 /// Publishes one stream.
 pub struct Publisher {
-    announcer: Announcer,
+    pub(super) announcer: Announcer,
     store: Store,
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
     /// Where this run began.
     first: Numbers,
     /// For the next announcement.
-    news: Vec<News>,
+    pub(super) news: Vec<News>,
     /// The renditions that parts come for, in their order.
-    lanes: Vec<Lane>,
+    pub(super) lanes: Vec<Lane>,
     /// Program date time of the open segment, which tells the hour it is stored in, and where its media ends so far.
     start: u64,
     end: u64,
@@ -36,13 +36,13 @@ pub struct Publisher {
     needed: Option<u64>,
 }
 
-struct Lane {
+pub(super) struct Lane {
     /// Index in the manifest; None for one that it has no room for.
-    index: Option<u8>,
-    id: String,
-    init: (Cid, Bytes),
+    pub(super) index: Option<u8>,
+    pub(super) id: String,
+    pub(super) init: (Cid, Bytes),
     /// The open segment's parts.
-    parts: Vec<(Cid, u64)>,
+    pub(super) parts: Vec<(Cid, u64)>,
 }
 
 impl Publisher {
@@ -160,58 +160,6 @@ impl Publisher {
     pub(super) fn finish(&mut self) {
         self.silence();
         self.announcer.sync();
-    }
-
-    fn renditions(&mut self, number: u32, renditions: Vec<package::Rendition>) {
-        let known = self.announcer.manifest.renditions();
-        let mut ids: Vec<String> = known
-            .iter()
-            .map(|entry| entry.rendition.id.clone())
-            .collect();
-        for (index, entry) in known.iter().enumerate() {
-            let gone = !renditions.iter().any(|one| one.id == entry.rendition.id);
-            if gone && !entry.withdrawn {
-                self.news.push(News::Withdrawn {
-                    rendition: index as u8,
-                });
-            }
-        }
-        let mut lanes = Vec::new();
-        for one in renditions {
-            let cid = dag::cid_of(&one.init);
-            let index = ids.iter().position(|id| *id == one.id).unwrap_or(ids.len());
-            if index < manifest::MAX_RENDITIONS {
-                if index == ids.len() {
-                    ids.push(one.id.clone());
-                }
-                let described = describe(&one);
-                let same = known
-                    .get(index)
-                    .is_some_and(|entry| !entry.withdrawn && entry.rendition == described);
-                if !same {
-                    self.news.push(News::Rendition(described));
-                }
-                self.news.push(News::Init {
-                    rendition: index as u8,
-                    number,
-                    cid,
-                    size: one.init.len() as u32,
-                });
-            } else {
-                self.stream().notice(&format!(
-                    "rendition {}: a stream has at most {} over its life; use the ids of earlier ones",
-                    one.id,
-                    manifest::MAX_RENDITIONS
-                ));
-            }
-            lanes.push(Lane {
-                index: (index < manifest::MAX_RENDITIONS).then_some(index as u8),
-                id: one.id,
-                init: (cid, one.init),
-                parts: Vec::new(),
-            });
-        }
-        self.lanes = lanes;
     }
 
     fn open(&mut self, msn: u64, start: u64, discontinuity: bool, init: u32) {
@@ -345,24 +293,4 @@ fn left_open(manifest: &Manifest) -> Option<(u64, u64, Vec<(u8, String, Vec<(Cid
         }
     }
     Some((last.msn, last.start, open))
-}
-
-fn describe(one: &package::Rendition) -> manifest::Rendition {
-    let (has_video, has_audio) = (one.width > 0, one.width == 0 || one.codecs.contains(','));
-    let (numerator, denominator) = one.frame_rate;
-    let frame_rate = u64::from(numerator) * 1_000 / u64::from(denominator.max(1));
-    manifest::Rendition {
-        id: one.id.clone(),
-        tracks: match (has_video, has_audio) {
-            (true, true) => Tracks::Both,
-            (true, false) => Tracks::Video,
-            _ => Tracks::Audio,
-        },
-        codecs: one.codecs.clone(),
-        bandwidth: one.bandwidth.max(1),
-        width: one.width,
-        height: one.height,
-        frame_rate: u32::try_from(frame_rate).unwrap_or(u32::MAX),
-        part_target: one.part_target,
-    }
 }

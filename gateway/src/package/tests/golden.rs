@@ -1,13 +1,11 @@
-//! The very bytes, and what other software makes of them.
-
-use std::{fs, process::Command};
+//! The very bytes.
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::sample::*;
 use crate::ingest::media::*;
-use crate::package::{Packaged, codecs, fmp4, init};
+use crate::package::{codecs, fmp4, init};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -270,47 +268,4 @@ fn opus_head_becomes_big_endian() {
             .to_string()
             .contains("OpusHead of 8 bytes")
     );
-}
-
-#[test]
-fn ffprobe_decodes_every_frame_of_every_segment() {
-    let (format, samples) = real(6);
-    let out = run(&mut packager(format), &samples);
-    let folder = std::env::temp_dir().join(format!("meshlive-package-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let Some(Packaged::Renditions { renditions, .. }) = out.first() else {
-        panic!("{out:?}")
-    };
-    let whole = folder.join("whole.mp4");
-    for (index, rendition) in renditions.iter().enumerate() {
-        let mut bytes = rendition.init.to_vec();
-        for p in &out {
-            if let Packaged::Parts { parts, .. } = p {
-                bytes.extend_from_slice(&parts[index].data);
-            }
-        }
-        fs::write(&whole, bytes).unwrap();
-        let probe = Command::new("ffprobe")
-            .args(
-                "-v error -count_frames -show_entries stream=codec_name,nb_read_frames -of csv=p=0"
-                    .split(' '),
-            )
-            .arg(&whole)
-            .output()
-            .unwrap();
-        assert_eq!(String::from_utf8_lossy(&probe.stderr), "", "no complaint");
-        // What the sound has beyond the end of the picture is in no part.
-        let count = |track| {
-            samples
-                .iter()
-                .filter(|s| s.track == track && micros(s) < 6_000_000)
-                .count()
-        };
-        let expected = match index {
-            0 => format!("h264,{}\naac,{}\n", count(VIDEO), count(AUDIO)),
-            _ => format!("aac,{}\n", count(AUDIO)),
-        };
-        assert_eq!(String::from_utf8_lossy(&probe.stdout), expected);
-    }
-    fs::remove_dir_all(folder).unwrap();
 }

@@ -1,5 +1,7 @@
 //! The packager as a whole; `sample` makes streams, `read` reads parts back.
 
+mod change;
+mod foreign;
 mod golden;
 mod lag;
 mod property;
