@@ -84,7 +84,7 @@ impl Inputs {
         let started = async {
             this.desk.open_configured(&keys)?;
             if let Some(address) = listen.srt.0 {
-                this.desk.listen_for_srt(address, &keys)?;
+                let address = this.desk.listen_for_srt(address, &keys)?;
                 this.addresses.push(("srt", address));
             }
             if let Some(address) = listen.rtmp.0 {
@@ -169,22 +169,17 @@ impl Desk {
     }
 
     /// SRT encrypts with a passphrase: it is the publish secret, so that nobody else gets in.
-    fn listen_for_srt(&self, address: SocketAddr, keys: &Keys) -> Result<(), StartError> {
-        if address.port() == 0 {
-            return Err(StartError::Input(format!(
-                "--srt {address}: FFmpeg's SRT listener takes no port 0; give a port such as 9710"
-            )));
-        }
+    fn listen_for_srt(&self, address: SocketAddr, keys: &Keys) -> Result<SocketAddr, StartError> {
         let secret = keys.ensure(SRT_ALIAS)?.publish_secret;
-        let url = format!("srt://{address}?mode=listener&passphrase={secret}&name={SRT_ALIAS}");
-        let spec = Spec::from_str(&url).map_err(|error| StartError::Input(error.to_string()))?;
+        let (spec, address) = ingest::srt_listener(address, SRT_ALIAS, &secret)
+            .map_err(|error| StartError::Input(error.to_string()))?;
         let door = self.open().doors.remove(SRT_ALIAS);
         let events = match door {
             Some(door) => door.events,
             None => self.open_stream(SRT_ALIAS)?,
         };
         self.run(spec, events);
-        Ok(())
+        Ok(address)
     }
 
     /// Opens a stream with its publishing thread; what is sent there is published.
