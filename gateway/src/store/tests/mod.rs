@@ -2,6 +2,7 @@
 
 mod crash;
 mod full;
+mod index;
 mod many;
 mod model;
 
