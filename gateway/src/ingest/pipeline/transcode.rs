@@ -279,7 +279,14 @@ impl Stage {
                 settings,
             )?;
         }
-        let key = self.is_key(pts, settings) | self.force;
+        let duration = u32::try_from(picture.packet().duration).unwrap_or(0);
+        // Behind a gap of more than two frames a browser shows nothing before the next key frame
+        // (Media Source Extensions, coded frame processing), so there is one.
+        let gap = duration > 0
+            && self
+                .newest
+                .is_some_and(|newest| pts - newest > 2 * i64::from(duration));
+        let key = self.is_key(pts, settings) | self.force | gap;
         let shown = i64::try_from(moment.at)
             .unwrap_or(i64::MAX)
             .saturating_add(pts / 9 * 100);
@@ -295,7 +302,6 @@ impl Stage {
         let passed = self.newest.map_or(0, |newest| pts - newest);
         self.newest = Some(pts);
         self.force = false;
-        let duration = u32::try_from(picture.packet().duration).unwrap_or(0);
         let began = Instant::now();
         let ladder = self.ladder.as_mut().expect("opened above or before");
         ladder.encode(picture, pts, duration, key, &mut |sample| {

@@ -112,7 +112,9 @@ pub(super) fn run(
             );
         }
         let time = grid.time(number);
-        let key = newest_key != Some(time / interval);
+        // Behind a gap of more than two frames a browser shows nothing before the next key frame
+        // (Media Source Extensions, coded frame processing), so there is one.
+        let key = newest_key != Some(time / interval) || number > due + 1;
         newest_key = Some(time / interval);
 
         canvas.draw(number, time);
