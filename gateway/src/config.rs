@@ -217,10 +217,10 @@ impl Config {
         self.package.check()?;
         self.publish.check()?;
         let longest = self.package.longest_key_frame_gap.as_secs_f64();
-        if self.ingest.max_key_frame_gap > longest {
+        if self.ingest.key_frame_interval > longest {
             return Err(Error::Nonsense(Nonsense::new(
-                "ingest.max_key_frame_gap",
-                self.ingest.max_key_frame_gap,
+                "ingest.key_frame_interval",
+                self.ingest.key_frame_interval,
                 format!("give at most package.longest_key_frame_gap ({longest} s)"),
             )));
         }

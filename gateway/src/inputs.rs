@@ -64,11 +64,12 @@ struct Door {
 impl Inputs {
     /// Opens every stream that has keys or an input, starts the inputs, and listens for publishers.
     pub(crate) async fn start(
-        config: Config,
+        mut config: Config,
         keys: Arc<Keys>,
         streams: Arc<Streams>,
         clock: Arc<Clock>,
     ) -> Result<Self, StartError> {
+        config.ingest.max_key_frame_gap = config.package.longest_key_frame_gap.as_secs_f64();
         let listen = config.listen.clone();
         let settings = config.rtmp.clone();
         let mut this = Self {

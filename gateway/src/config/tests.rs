@@ -75,8 +75,8 @@ fn a_setting_that_makes_no_sense_is_named_with_its_value_and_a_remedy() {
         ("store.keep = \"long\"", ["keep", "long", "30days"]),
         ("http.connections = 0", ["http.connections", "0", "1000000"]),
         (
-            "ingest.max_key_frame_gap = 4.5",
-            ["ingest.max_key_frame_gap", "4.5", "package"],
+            "ingest.key_frame_interval = 4.5",
+            ["ingest.key_frame_interval", "4.5", "package"],
         ),
         ("data = 7", ["data", "7", "config print"]),
     ] {

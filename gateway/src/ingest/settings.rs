@@ -10,7 +10,8 @@ use super::spec::CardSpec;
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Seconds. H.264 whose key frames are further apart is transcoded, because a viewer could neither join nor
-    /// switch in between.
+    /// switch in between. Not set here: it is `package.longest_key_frame_gap`.
+    #[serde(skip)]
     pub max_key_frame_gap: f64,
     /// Seconds between the key frames of what is encoded here. Segments are this long.
     pub key_frame_interval: f64,
@@ -123,17 +124,11 @@ impl TestcardSettings {
 impl Settings {
     /// What makes no sense, as one line that names the setting, its value and the remedy.
     pub fn check(&self) -> Result<(), String> {
-        for (name, value, range) in [
-            ("max_key_frame_gap", self.max_key_frame_gap, 1.0..=10.0),
-            ("key_frame_interval", self.key_frame_interval, 0.5..=10.0),
-        ] {
-            if !range.contains(&value) {
-                return Err(format!(
-                    "ingest.{name} is {value}: set {} to {} seconds",
-                    range.start(),
-                    range.end()
-                ));
-            }
+        if !(0.5..=10.0).contains(&self.key_frame_interval) {
+            return Err(format!(
+                "ingest.key_frame_interval is {}: set 0.5 to 10 seconds",
+                self.key_frame_interval
+            ));
         }
         if self.encoder_threads > 64 {
             return Err(format!(

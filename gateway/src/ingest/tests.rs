@@ -270,13 +270,6 @@ fn settings_are_checked_with_name_value_and_remedy() {
     let cases = [
         (
             Settings {
-                max_key_frame_gap: 0.0,
-                ..Settings::default()
-            },
-            "ingest.max_key_frame_gap is 0",
-        ),
-        (
-            Settings {
                 key_frame_interval: f64::NAN,
                 ..Settings::default()
             },
