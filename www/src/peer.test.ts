@@ -21,8 +21,11 @@ test("a name that is none is refused", () => {
 
 test("playlists are the gateway's bytes", () => {
   const known = peer();
-  assert.equal(known.playlist({ kind: "multivariant", audioOnly: false }), text("index.m3u8"));
-  assert.equal(known.playlist({ kind: "multivariant", audioOnly: true }), text("index-audio.m3u8"));
+  assert.equal(known.playlist({ kind: "multivariant", audioOnly: false, only: null }), text("index.m3u8"));
+  assert.equal(
+    known.playlist({ kind: "multivariant", audioOnly: true, only: null }),
+    text("index-audio.m3u8"),
+  );
   assert.equal(known.playlist({ kind: "playlist", rendition: "source" }), text("source.m3u8"));
   assert.equal(known.playlist({ kind: "playlist", rendition: "nonsense" }), undefined);
   assert.equal(known.holdBack(), 1);

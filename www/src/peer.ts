@@ -2,6 +2,7 @@
 
 import wasmFile from "peer.wasm";
 import init, { Peer } from "../generated/meshlive_wasm_peer.js";
+import { automatic, plays, withVariants } from "./quality.ts";
 import { type Position, reached, type Target } from "./url.ts";
 
 let loading: Promise<unknown> | undefined;
@@ -74,10 +75,16 @@ export class StreamPeer {
     return JSON.parse(this.#peer.renditions()) as Rendition[];
   }
 
-  /** The playlist as of now, the same bytes as the gateway's. Undefined for a rendition that is not announced. */
+  /**
+   * The playlist as of now, the same bytes as the gateway's; of a multivariant one only the variants that are asked for
+   * or may be chosen automatically. Undefined for a rendition that is not announced.
+   */
   playlist(target: Target): string | undefined {
     if (target.kind === "multivariant") {
-      return target.audioOnly ? this.#peer.audioPlaylist() : this.#peer.playlist(undefined, false);
+      if (target.audioOnly) return this.#peer.audioPlaylist();
+      const all = this.#peer.playlist(undefined, false);
+      const wanted = target.only === null ? this.#automatic() : [target.only];
+      return all && withVariants(all, (id) => wanted.length === 0 || wanted.includes(id));
     }
     if (target.kind === "playlist") return this.#peer.playlist(target.rendition, false);
     return undefined;
@@ -123,6 +130,10 @@ export class StreamPeer {
   close(): void {
     this.#waiting.clear();
     this.#peer.free();
+  }
+
+  #automatic(): string[] {
+    return automatic(this.renditions(), plays).map(({ id }) => id);
   }
 
   #isThere(wanted: Position): boolean {

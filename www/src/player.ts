@@ -6,11 +6,11 @@ import { type Failure, type Message, message } from "./message.ts";
 import { HttpParts } from "./parts.ts";
 import { loadPeer } from "./peer.ts";
 import type { Playback } from "./playback.ts";
-import { type Qualities, qualities } from "./quality.ts";
+import { automatic, plays, type Qualities, qualities } from "./quality.ts";
 import { type ScreenHandlers, watchScreen } from "./screen.ts";
 import { type Happening, handle } from "./state.ts";
 import type { Counters, Stats } from "./stats.ts";
-import { liveBase } from "./url.ts";
+import { liveBase, onlyPath } from "./url.ts";
 
 export interface PlayerOptions {
   gateway: string;
@@ -54,6 +54,8 @@ export class Player {
   /** Whether it should be playing whenever there is something to play. */
   #wanted: boolean;
   #choice: string | null = null;
+  /** The playlist that the newest playback began with. */
+  #loaded = "index.m3u8";
   #again: ReturnType<typeof setTimeout> | undefined;
   #closed = new AbortController();
 
@@ -66,7 +68,7 @@ export class Player {
     this.#happen("load");
     this.#follow = new Follow(this.#base, options.stream, {
       told: () => this.#told(),
-      news: () => this.#start(),
+      news: () => this.#news(),
       anew: () => this.#reload(),
       impostor: () => this.#fail({ kind: "name", name: options.stream }),
     });
@@ -100,10 +102,12 @@ export class Player {
     };
   }
 
-  /** Null is automatic. Audio only is a source of its own, so that nothing of the video is loaded. */
+  /**
+   * Null is automatic. What is not among that is a source of its own: of audio only, so that nothing of the video is
+   * loaded; of the publisher's own codecs, so that these are never mixed with others.
+   */
   choose(rendition: string | null): void {
-    const audio = this.#qualities().audioOnly?.rendition;
-    const reload = audio !== undefined && (rendition === audio) !== (this.#choice === audio);
+    const reload = this.#path(rendition) !== this.#loaded;
     this.#choice = rendition;
     if (reload) {
       // The pause that this makes is the viewer's choice, not a stall.
@@ -166,9 +170,9 @@ export class Player {
       return;
     }
     const parts = new HttpParts((cid, bytes) => peer.verify(cid, bytes), this.#counters);
-    const audio = this.#qualities().audioOnly?.rendition;
     const wanted = target ?? peer.holdBack() ?? DEFAULT_TARGET;
-    const path = audio !== undefined && this.#choice === audio ? "index.m3u8?audio=1" : "index.m3u8";
+    const path = this.#path(this.#choice);
+    this.#loaded = path;
     this.#playback = new this.#makePlayback(video, { base: this.#base, peer, parts }, path, wanted, {
       attached: () => this.#wanted && this.#options.play(),
       parsed: () => this.#playback?.choose(this.#choice),
@@ -194,9 +198,25 @@ export class Player {
     this.#start();
   }
 
+  /** A choice that the stream no longer has falls back to automatic. */
+  #news(): void {
+    const renditions = this.#choice === null ? [] : (this.#follow.peer?.renditions() ?? []);
+    const isGone = renditions.length > 0 && !renditions.some(({ id }) => id === this.#choice);
+    if (isGone) this.choose(null);
+    this.#start();
+  }
+
+  /** The playlist below the stream's folder that a choice is in. */
+  #path(choice: string | null): string {
+    const renditions = this.#follow.peer?.renditions() ?? [];
+    const chosen = renditions.find(({ id }) => id === choice);
+    if (!chosen || automatic(renditions, plays).includes(chosen)) return "index.m3u8";
+    return chosen.audioOnly ? "index.m3u8?audio=1" : onlyPath(chosen.id);
+  }
+
   /** Safari's own player chooses by itself. */
   #qualities(): Qualities {
-    return qualities(this.#native ? [] : (this.#follow.peer?.renditions() ?? []));
+    return qualities(this.#native ? [] : (this.#follow.peer?.renditions() ?? []), plays);
   }
 
   #screen(): ScreenHandlers {

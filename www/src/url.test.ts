@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { liveBase, parseTarget, partUrl, reached, socketUrl, waitsFor } from "./url.ts";
+import { liveBase, onlyPath, parseTarget, partUrl, reached, socketUrl, waitsFor } from "./url.ts";
 
 const base = liveBase("http://node.mesh:8080", "testcard");
 
@@ -12,8 +12,10 @@ test("a stream's folder belongs to the gateway, whatever page it is shown on", (
 });
 
 test("each door of a stream is told from the others", () => {
-  assert.deepEqual(parseTarget(base, `${base}index.m3u8`), { kind: "multivariant", audioOnly: false });
-  assert.deepEqual(parseTarget(base, `${base}index.m3u8?audio=1`), { kind: "multivariant", audioOnly: true });
+  const multivariant = { kind: "multivariant", audioOnly: false, only: null };
+  assert.deepEqual(parseTarget(base, `${base}index.m3u8`), multivariant);
+  assert.deepEqual(parseTarget(base, `${base}index.m3u8?audio=1`), { ...multivariant, audioOnly: true });
+  assert.deepEqual(parseTarget(base, base + onlyPath("a&b")), { ...multivariant, only: "a&b" });
   assert.deepEqual(parseTarget(base, `${base}720p.m3u8?_HLS_msn=4`), { kind: "playlist", rendition: "720p" });
   assert.deepEqual(parseTarget(base, `${base}720p/41.7.m4s`), {
     kind: "part",

@@ -2,7 +2,7 @@
 
 /** What a URL below `/live/{stream}/` names. */
 export type Target =
-  | { kind: "multivariant"; audioOnly: boolean }
+  | { kind: "multivariant"; audioOnly: boolean; only: string | null }
   | { kind: "playlist"; rendition: string }
   | { kind: "part"; rendition: string; msn: number; part: number }
   | { kind: "segment"; rendition: string; msn: number }
@@ -24,6 +24,11 @@ export function socketUrl(url: string): string {
   return url.replace(/^http/, "ws");
 }
 
+/** The playlist below a stream's folder that holds nothing but one rendition; the page's own, no door of the gateway. */
+export function onlyPath(rendition: string): string {
+  return `index.m3u8?only=${encodeURIComponent(rendition)}`;
+}
+
 /** The address of one part. */
 export function partUrl(base: string, rendition: string, msn: number, part: number): string {
   return `${base}${encodeURIComponent(rendition)}/${msn}.${part}.m4s`;
@@ -35,7 +40,8 @@ export function parseTarget(base: string, url: string): Target | undefined {
   if (!path.startsWith(base)) return undefined;
   const rest = path.slice(base.length);
   if (rest === "index.m3u8") {
-    return { kind: "multivariant", audioOnly: query.split("&").includes("audio=1") };
+    const asked = new URLSearchParams(query);
+    return { kind: "multivariant", audioOnly: asked.get("audio") === "1", only: asked.get("only") };
   }
   const playlist = /^([^/]+)\.m3u8$/.exec(rest);
   if (playlist?.[1]) return { kind: "playlist", rendition: decodeURIComponent(playlist[1]) };

@@ -36,7 +36,7 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rung {
-    /// `[a-z0-9-]{1,32}`, unique, neither "source" nor "audio".
+    /// `[a-z0-9-]{1,32}`, unique, not "source", "audio" or "original".
     pub id: String,
     /// Pixels, even; the width follows from the source's aspect ratio.
     pub height: u32,
@@ -156,14 +156,14 @@ impl Settings {
         }
         for (index, rung) in self.ladder.iter().enumerate() {
             let id = &rung.id;
-            let known = ["source", "audio"].contains(&id.as_str())
+            let known = ["source", "audio", "original"].contains(&id.as_str())
                 || self.ladder[..index].iter().any(|other| other.id == *id);
             let plain = id
                 .bytes()
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
             if known || !plain || !(1..=32).contains(&id.len()) {
                 return Err(format!(
-                    "ingest.ladder.id is {id:?}: give each rendition a name of its own from a-z, 0-9 and -, up to 32 long, neither source nor audio"
+                    "ingest.ladder.id is {id:?}: give each rendition a name of its own from a-z, 0-9 and -, up to 32 long, not source, audio or original"
                 ));
             }
             if !(64..=4320).contains(&rung.height) || rung.height % 2 != 0 {

@@ -35,7 +35,8 @@ pub enum Skip {
     Yes,
 }
 
-/// The multivariant playlist, best first. It has no variants before the first rendition is announced.
+/// The multivariant playlist: first what every browser plays, best first, then the rest. It has no variants before the
+/// first rendition is announced.
 pub fn multivariant(manifest: &Manifest, selection: Selection) -> String {
     let mut live: Vec<_> = manifest
         .renditions()
@@ -48,7 +49,13 @@ pub fn multivariant(manifest: &Manifest, selection: Selection) -> String {
         Selection::AudioOnly => entry.rendition.audio_only(),
     });
     // Players begin with the first; equals stay in the order of their announcement.
-    live.sort_by_key(|entry| std::cmp::Reverse(entry.rendition.bandwidth));
+    live.sort_by_key(|entry| {
+        let rendition = &entry.rendition;
+        (
+            !plays_everywhere(&rendition.codecs),
+            std::cmp::Reverse(rendition.bandwidth),
+        )
+    });
     let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS\n");
     for entry in live {
         let rendition = &entry.rendition;
@@ -73,6 +80,14 @@ pub fn multivariant(manifest: &Manifest, selection: Selection) -> String {
         line(&mut out, format_args!("\n{}.m3u8\n", rendition.id));
     }
     out
+}
+
+/// Whether all of a rendition's codecs are H.264 or AAC.
+fn plays_everywhere(codecs: &str) -> bool {
+    codecs
+        .split(',')
+        .map(str::trim)
+        .all(|codec| codec.starts_with("avc1.") || codec.starts_with("mp4a.40."))
 }
 
 /// The media playlist of a rendition; `None` if there is no such rendition, or nothing of it yet.

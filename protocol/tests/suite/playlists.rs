@@ -184,6 +184,31 @@ fn a_rendition_that_joins_later_or_pauses_keeps_the_common_numbers() {
 }
 
 #[test]
+fn what_plays_everywhere_stands_first_whatever_its_bandwidth() {
+    let mut publisher = stream(10);
+    for (id, codecs) in [
+        ("original", "hvc1.1.6.L93.90,opus"),
+        ("half", "avc1.64001f,opus"),
+    ] {
+        let other = Rendition {
+            bandwidth: 9_000_000,
+            codecs: codecs.into(),
+            ..rendition(id, Tracks::Both)
+        };
+        publisher.publish(vec![News::Rendition(other)]);
+    }
+    let text = playlist::multivariant(&publisher.manifest, Selection::Main);
+    let ids: Vec<&str> = text
+        .lines()
+        .filter(|line| line.ends_with(".m3u8"))
+        .collect();
+    assert_eq!(
+        ids,
+        ["source.m3u8", "low.m3u8", "original.m3u8", "half.m3u8"]
+    );
+}
+
+#[test]
 fn the_end_ends_playlists() {
     let mut publisher = stream(10);
     publisher.publish(vec![News::Withdrawn { rendition: 1 }]);

@@ -8,6 +8,8 @@
 
 pub(crate) mod ladder;
 
+mod framing;
+mod opus;
 mod passthrough;
 mod path;
 mod sound;

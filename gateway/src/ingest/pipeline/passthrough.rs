@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::framing::Framing;
 use crate::ingest::{
     aac,
     encode::VIDEO_TIMESCALE,
@@ -36,11 +37,10 @@ pub(super) enum Passed {
     },
 }
 
-/// H.264 that browsers play as it is.
+/// Video as it came.
 pub(super) struct Video {
     track: Track,
-    /// Bytes of a NAL unit's length in the source's packets.
-    prefix: usize,
+    framing: Framing,
     /// Microseconds that dts is moved on, so that it equals pts at key frames.
     reorder: i64,
     newest_key: Option<i64>,
@@ -50,33 +50,40 @@ pub(super) struct Video {
 }
 
 impl Video {
-    /// None where the stream must be transcoded.
+    /// None where the stream can only be transcoded.
     pub(super) fn new(stream: &SourceStream, id: TrackId) -> Option<Self> {
-        let (Codec::H264 { avcc }, Kind::Video { frame_rate, .. }) = (&stream.codec, &stream.kind)
+        let Kind::Video {
+            width,
+            height,
+            frame_rate,
+        } = stream.kind
         else {
             return None;
         };
-        let (prefix, sps) = h264::avcc_sps(avcc)?;
-        let info = h264::Sps::parse(sps)?;
-        // Baseline, Main, Extended, High with 4:2:0 and 8 bits: what every browser decodes.
-        let common = matches!(sps.get(1)?, 66 | 77 | 88 | 100) && info.is_common();
-        if !common || avcc.len() < 11 {
+        let (framing, codec, size, rate) = match h264(&stream.codec) {
+            Some((prefix, codec, info)) => {
+                let size = (info.width, info.height);
+                (Framing::H264(prefix), codec, size, info.frame_rate)
+            }
+            None => {
+                let (framing, codec) = Framing::beside(stream)?;
+                (framing, codec, (width, height), None)
+            }
+        };
+        if size.0 == 0 || size.1 == 0 {
             return None;
         }
         let frame_rate = if frame_rate.0 > 0 {
-            *frame_rate
+            frame_rate
         } else {
-            info.frame_rate.unwrap_or((30, 1))
+            rate.unwrap_or((30, 1))
         };
-        let mut avcc = avcc.to_vec();
-        // Samples have 4-byte lengths, whatever the source's have.
-        avcc[4] |= 3;
         let track = Track {
             id,
-            codec: Codec::H264 { avcc: avcc.into() },
+            codec,
             kind: Kind::Video {
-                width: info.width,
-                height: info.height,
+                width: size.0,
+                height: size.1,
                 frame_rate,
             },
             timescale: VIDEO_TIMESCALE,
@@ -85,13 +92,18 @@ impl Video {
         let (newest_key, kept) = (None, Vec::new());
         Some(Self {
             track,
-            prefix,
+            framing,
             reorder: 0,
             newest_key,
             newest_dts: 0,
             kept,
             kept_bytes: 0,
         })
+    }
+
+    /// Whether every browser plays it; else something must be transcoded beside it.
+    pub(super) fn plays_everywhere(&self) -> bool {
+        matches!(self.framing, Framing::H264(_))
     }
 
     pub(super) fn track(&self) -> &Track {
@@ -121,10 +133,10 @@ impl Video {
     }
 
     pub(super) fn pass(&mut self, packet: &Packet, placed: &Placed) -> Passed {
-        if !h264::is_whole(&packet.data, self.prefix) {
+        if !self.framing.is_whole(&packet.data) {
             return Passed::Nothing { damaged: true };
         }
-        let key = h264::is_key(&packet.data, self.prefix);
+        let key = self.framing.is_key(&packet.data, packet.key);
         if key {
             self.newest_key = Some(placed.dts);
             // The distance must not shrink, or dts would go back.
@@ -147,11 +159,14 @@ impl Video {
             pts: ticks(placed.pts, VIDEO_TIMESCALE),
             duration: u32::try_from(ticks(packet.duration, VIDEO_TIMESCALE)).unwrap_or(0),
             key,
-            data: h264::widened(&packet.data, self.prefix),
+            data: self.framing.sample(&packet.data),
         })
     }
 
     fn keep(&mut self, packet: &Packet, placed: &Placed) {
+        if !self.plays_everywhere() {
+            return; // its decoder goes along all the time
+        }
         self.kept_bytes += packet.data.len();
         if self.kept_bytes > KEPT {
             self.kept.clear();
@@ -162,6 +177,34 @@ impl Video {
                 pts: placed.pts,
             });
         }
+    }
+}
+
+/// The codec as its track has it, the bytes of a NAL unit's length in the source's packets, and what the SPS says, of
+/// H.264 that every browser decodes: Baseline, Main, Extended, High with 4:2:0 and 8 bits.
+fn h264(codec: &Codec) -> Option<(usize, Codec, h264::Sps)> {
+    let Codec::H264 { avcc } = codec else {
+        return None;
+    };
+    let (prefix, sps) = h264::avcc_sps(avcc)?;
+    let info = h264::Sps::parse(sps)?;
+    let common = matches!(sps.get(1)?, 66 | 77 | 88 | 100) && info.is_common();
+    if !common || avcc.len() < 11 {
+        return None;
+    }
+    let mut avcc = avcc.to_vec();
+    // Samples have 4-byte lengths, whatever the source's have.
+    avcc[4] |= 3;
+    Some((prefix, Codec::H264 { avcc: avcc.into() }, info))
+}
+
+/// Where a frame of sound begins that the source puts at `said`, in ticks: frames follow one another without a gap as
+/// long as the source's (rounded) times agree with that within 20 ms. None for an overlap: its sound was already there.
+pub(super) fn joined(said: i64, next: Option<i64>, timescale: u32) -> Option<i64> {
+    match next {
+        Some(next) if (said - next).abs() <= i64::from(timescale) / 50 => Some(next),
+        Some(next) if said < next => None,
+        _ => Some(said),
     }
 }
 
@@ -221,18 +264,14 @@ impl Audio {
         &self.track
     }
 
-    /// Frames follow one another without a gap as long as the source's (rounded) times agree with that within 20 ms.
+    /// The packet in its place.
     pub(super) fn pass(&mut self, packet: &Packet, placed: &Placed) -> Passed {
         if packet.data.is_empty() {
             return Passed::Nothing { damaged: true };
         }
         let said = ticks(placed.dts, self.track.timescale);
-        let near = i64::from(self.track.timescale) / 50;
-        let dts = match self.next {
-            Some(next) if (said - next).abs() <= near => next,
-            // An overlap: the frame's sound was already there.
-            Some(next) if said < next => return Passed::Nothing { damaged: false },
-            _ => said,
+        let Some(dts) = joined(said, self.next, self.track.timescale) else {
+            return Passed::Nothing { damaged: false };
         };
         self.next = Some(dts + self.frame);
         Passed::Sample(Sample {

@@ -1,6 +1,7 @@
 //! The way each stream takes: passed through or transcoded, and when that changes.
 
 use super::{
+    opus::Opus,
     passthrough::{self, Passed},
     sound::Sound,
     transcode::{self, Done, Make, Moment},
@@ -11,10 +12,14 @@ use crate::ingest::{
     timeline::Placed,
 };
 
-/// Tracks: the source's video, its sound, then the ladder's.
+/// Tracks: the source's video, its sound as AAC and as the Opus it was, then what is encoded of the video.
 const VIDEO: TrackId = 0;
 const AUDIO: TrackId = 1;
-const LADDER: TrackId = 2;
+const OPUS: TrackId = 2;
+const LADDER: TrackId = 3;
+
+/// The rendition that is just what the publisher sends, where not every browser plays that.
+const ORIGINAL: &str = "original";
 
 /// How long before the limit, in microseconds, the decoder begins to catch up.
 const EARLY: i64 = 500_000;
@@ -22,7 +27,8 @@ const EARLY: i64 = 500_000;
 const CATCH_UP: usize = 6;
 
 enum VideoPath {
-    /// As it came, with the ladder beside it where one is configured, and what will take over.
+    /// As it came, and what will take over. Beside it the ladder, where one is configured; beside HEVC and AV1 always
+    /// all that is transcoded.
     Copied(
         Box<passthrough::Video>,
         Option<Box<transcode::Video>>,
@@ -80,7 +86,8 @@ fn too_far_apart(settings: &Settings) -> String {
 
 enum AudioPath {
     Copied(passthrough::Audio),
-    Transcoded(Box<Sound>),
+    /// With the Opus it is made of, where it is that.
+    Transcoded(Box<Sound>, Option<Opus>),
 }
 
 /// What became of a packet.
@@ -111,18 +118,23 @@ impl Paths {
             Error::Refused(message) => notices.push(message),
             Error::Stopped => {}
         };
-        let video = video.and_then(|(index, stream)| {
-            let path = open_video(&stream, settings).map_err(&mut tell).ok()?;
-            Some((index, stream, path))
-        });
         let audio = audio.and_then(|(index, stream)| {
             let path = open_audio(&stream, settings).map_err(&mut tell).ok()?;
             Some((index, stream, path))
         });
-        if let Some((_, stream, VideoPath::Transcoded(_))) = &video {
-            notices.push(transcode::reason(stream));
+        let carried = !matches!(audio, Some((_, _, AudioPath::Transcoded(_, None))));
+        let video = video.and_then(|(index, stream)| {
+            let path = open_video(&stream, carried, settings)
+                .map_err(&mut tell)
+                .ok()?;
+            Some((index, stream, path))
+        });
+        match &video {
+            Some((_, _, VideoPath::Copied(copied, ..))) if copied.plays_everywhere() => {}
+            Some((_, stream, _)) => notices.push(transcode::reason(stream)),
+            None => {}
         }
-        if let Some((_, stream, AudioPath::Transcoded(_))) = &audio {
+        if let Some((_, stream, AudioPath::Transcoded(..))) = &audio {
             notices.push(format!(
                 "sound is {}: transcoded to AAC",
                 decode::name(&stream.codec)
@@ -141,7 +153,23 @@ impl Paths {
     }
 
     pub(super) fn is_audio(&self, track: TrackId) -> bool {
-        track == AUDIO
+        track == AUDIO || track == OPUS
+    }
+
+    /// The tracks of the rendition "original": what the publisher sends, where that is not "source" already and can be
+    /// carried.
+    fn original(&self) -> Option<Vec<TrackId>> {
+        let Some((_, _, VideoPath::Copied(copied, ..))) = &self.video else {
+            return None;
+        };
+        let sound = match self.audio.as_ref().map(|(_, _, path)| path) {
+            None => None,
+            Some(AudioPath::Copied(_)) => Some(AUDIO),
+            Some(AudioPath::Transcoded(_, Some(_))) => Some(OPUS),
+            Some(AudioPath::Transcoded(_, None)) => return None,
+        };
+        let differs = !copied.plays_everywhere() || sound == Some(OPUS);
+        differs.then(|| std::iter::once(VIDEO).chain(sound).collect())
     }
 
     pub(super) fn leader(&self) -> TrackId {
@@ -156,7 +184,7 @@ impl Paths {
     pub(super) fn format(&self) -> Option<Format> {
         let audio = self.audio.as_ref().map(|(_, _, path)| match path {
             AudioPath::Copied(copied) => (copied.track().clone(), None),
-            AudioPath::Transcoded(sound) => {
+            AudioPath::Transcoded(sound, _) => {
                 (sound.track().clone(), Some("transcoded to AAC".to_owned()))
             }
         });
@@ -166,11 +194,13 @@ impl Paths {
             None => None,
             Some(VideoPath::Copied(copied, ladder, _)) => {
                 tracks.push(copied.track().clone());
-                renditions.push(RenditionFormat {
-                    id: "source".into(),
-                    tracks: std::iter::once(VIDEO).chain(with_sound).collect(),
-                    transcoded: None,
-                });
+                if copied.plays_everywhere() {
+                    renditions.push(RenditionFormat {
+                        id: "source".into(),
+                        tracks: std::iter::once(VIDEO).chain(with_sound).collect(),
+                        transcoded: None,
+                    });
+                }
                 match ladder {
                     Some(ladder) => Some(ladder.ladder()?),
                     None => None,
@@ -188,6 +218,17 @@ impl Paths {
                 id: "audio".into(),
                 tracks: vec![AUDIO],
                 transcoded,
+            });
+        }
+        // Last, so that players begin with what plays everywhere.
+        if let Some(original) = self.original() {
+            if let Some((_, _, AudioPath::Transcoded(_, Some(opus)))) = &self.audio {
+                tracks.push(opus.track().clone());
+            }
+            renditions.push(RenditionFormat {
+                id: ORIGINAL.into(),
+                tracks: original,
+                transcoded: None,
             });
         }
         Some(Format {
@@ -213,6 +254,7 @@ impl Paths {
         settings: &Settings,
     ) -> Result<Step, Error> {
         let mut step = Step::default();
+        let has_original = self.original().is_some();
         if self
             .video
             .as_ref()
@@ -226,7 +268,10 @@ impl Paths {
         {
             match path {
                 AudioPath::Copied(copied) => step.take(copied.pass(packet, placed)),
-                AudioPath::Transcoded(sound) => {
+                AudioPath::Transcoded(sound, opus) => {
+                    if let Some(opus) = opus.as_mut().filter(|_| has_original) {
+                        step.take(opus.pass(packet, placed));
+                    }
                     if sound.transcode(&packet.data, placed.dts, &mut step.samples)? {
                         step.damaged();
                     }
@@ -255,6 +300,18 @@ impl Paths {
             *path = VideoPath::Transcoded(next.video);
             step.changed = true;
         }
+        let limit = (settings.max_key_frame_gap * 1e6) as i64;
+        if let VideoPath::Copied(copied, beside, _) = path
+            && !copied.plays_everywhere()
+            && copied.since_key(placed.dts) > limit
+            && let Some(mut alone) = beside.take()
+        {
+            // The original leaves; what was made beside it goes on.
+            alone.go_alone();
+            *path = VideoPath::Transcoded(alone);
+            step.changed = true;
+            step.notices.push(("gap", too_far_apart(settings)));
+        }
         match path {
             VideoPath::Transcoded(transcoded) => {
                 step.done(transcoded.transcode(
@@ -273,8 +330,10 @@ impl Paths {
                 if let Some(ladder) = ladder.as_mut().filter(|_| began) {
                     step.done(ladder.transcode(&packet.data, times, key, moment, settings)?);
                 }
+                if !copied.plays_everywhere() {
+                    return Ok(());
+                }
                 let gap = copied.since_key(placed.dts);
-                let limit = (settings.max_key_frame_gap * 1e6) as i64;
                 if gap <= limit - EARLY
                     && !takeover.as_ref().is_some_and(|takeover| takeover.decided)
                 {
@@ -336,8 +395,14 @@ impl Step {
     }
 }
 
-fn open_video(stream: &SourceStream, settings: &Settings) -> Result<VideoPath, Error> {
-    let Some(copied) = passthrough::Video::new(stream, VIDEO) else {
+/// `carried` is whether the sound, if any, can stand beside the video as it came.
+fn open_video(
+    stream: &SourceStream,
+    carried: bool,
+    settings: &Settings,
+) -> Result<VideoPath, Error> {
+    let copied = passthrough::Video::new(stream, VIDEO);
+    let Some(copied) = copied.filter(|copied| carried || copied.plays_everywhere()) else {
         let make = Make::Everything(transcode::reason(stream));
         return Ok(VideoPath::Transcoded(Box::new(transcode::Video::open(
             stream, make, LADDER, settings,
@@ -347,14 +412,17 @@ fn open_video(stream: &SourceStream, settings: &Settings) -> Result<VideoPath, E
         kind: copied.track().kind.clone(),
         ..stream.clone()
     };
-    let fits = settings
-        .ladder
-        .iter()
-        .any(|rung| copied.height() >= rung.height);
-    let ladder = fits.then(|| transcode::Video::open(&stream, Make::Ladder, LADDER, settings));
+    let make = if copied.plays_everywhere() {
+        let mut rungs = settings.ladder.iter();
+        let fits = rungs.any(|rung| copied.height() >= rung.height);
+        fits.then_some(Make::Ladder)
+    } else {
+        Some(Make::Beside(transcode::reason(&stream)))
+    };
+    let beside = make.map(|make| transcode::Video::open(&stream, make, LADDER, settings));
     Ok(VideoPath::Copied(
         Box::new(copied),
-        ladder.transpose()?.map(Box::new),
+        beside.transpose()?.map(Box::new),
         None,
     ))
 }
@@ -362,6 +430,9 @@ fn open_video(stream: &SourceStream, settings: &Settings) -> Result<VideoPath, E
 fn open_audio(stream: &SourceStream, settings: &Settings) -> Result<AudioPath, Error> {
     Ok(match passthrough::Audio::new(stream, AUDIO) {
         Some(copied) => AudioPath::Copied(copied),
-        None => AudioPath::Transcoded(Box::new(Sound::open(stream, AUDIO, settings)?)),
+        None => AudioPath::Transcoded(
+            Box::new(Sound::open(stream, AUDIO, settings)?),
+            Opus::new(stream, OPUS),
+        ),
     })
 }

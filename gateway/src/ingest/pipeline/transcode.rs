@@ -35,6 +35,8 @@ pub(super) enum Make {
     Ladder,
     /// A rendition "source" of the source's size, for the readable reason, and the ladder.
     Everything(String),
+    /// The same beside the original, with key frames where that has them.
+    Beside(String),
 }
 
 /// One video stream of the source, transcoded.
@@ -107,7 +109,7 @@ impl Video {
             (30, 1)
         };
         let keys = match make {
-            Make::Ladder => Keys::Source(VecDeque::new()),
+            Make::Ladder | Make::Beside(_) => Keys::Source(VecDeque::new()),
             Make::Everything(_) => Keys::Own { newest: None },
         };
         let mut stage = Stage {
@@ -141,6 +143,11 @@ impl Video {
             stage.changed = false;
         }
         Ok(Self { decoder, stage })
+    }
+
+    /// The original is beside it no longer: its key frames are its own from the next picture on.
+    pub(super) fn go_alone(&mut self) {
+        self.stage.keys = Keys::Own { newest: None };
     }
 
     /// The encoders; None until the first picture has told its size.
@@ -225,7 +232,7 @@ impl Video {
 impl Stage {
     fn open(&mut self, picture: Picture, settings: &Settings) -> Result<(), Error> {
         let mut wanted = Wanted::configured(settings, picture.height);
-        if let Make::Everything(reason) = &self.make {
+        if let Make::Everything(reason) | Make::Beside(reason) = &self.make {
             let bit_rate = if settings.video_bit_rate > 0 {
                 settings.video_bit_rate
             } else {
