@@ -8,6 +8,8 @@ import { Counters, type Stats } from "./stats.ts";
 /** After a pause longer than this many seconds "play" means "what is happening now". */
 const PAUSE_IS_LEAVING = 3;
 const AUTO = "auto";
+/** The first frame goes before the controls; where it is not there by then, they come all the same. */
+const CONTROLS_AFTER_MS = 1_200;
 
 const template = document.createElement("template");
 template.innerHTML = `
@@ -75,7 +77,10 @@ export class MeshPlayer extends HTMLElement {
 
   connectedCallback(): void {
     this.#counters = new Counters(performance.now());
-    import("./controls.ts").catch((error) => console.warn(`mesh-player: no controls: ${error}`));
+    if (!this.hasAttribute("autoplay")) showControls();
+    for (const sign of ["pointerdown", "focusin"]) this.addEventListener(sign, showControls, { once: true });
+    this.#video.addEventListener("loadeddata", showControls, { once: true });
+    setTimeout(showControls, CONTROLS_AFTER_MS);
     this.#open();
   }
 
@@ -196,6 +201,7 @@ export class MeshPlayer extends HTMLElement {
     if (!view) return;
     const message = this.#find<HTMLElement>(".message");
     message.hidden = view.message === null;
+    if (view.message?.kind === "error") showControls();
     message.classList.toggle("error", view.message?.kind === "error");
     message.setAttribute("role", view.message?.kind === "error" ? "alert" : "status");
     const text = this.#find("p");
@@ -227,6 +233,11 @@ export class MeshPlayer extends HTMLElement {
     if (!found) throw new Error(`the player's template has no ${selector}`);
     return found;
   }
+}
+
+/** Their script is there already (modulepreload); running it is what takes time. */
+function showControls(): void {
+  import("./controls.ts").catch((error) => console.warn(`mesh-player: no controls: ${error}`));
 }
 
 /** Starts what takes longest before there is any element to ask for it. */
