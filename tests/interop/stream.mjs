@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { CARD, Gateway, until } from "../e2e/gateway.mjs";
 
 /** A gateway whose test card has been on air for some segments. */
-export async function onAir(options = { inputs: [`${CARD}&rate=30`] }) {
+export async function onAir(options = { inputs: [`${CARD}&rate=30`] }, alias = "testcard") {
   const gateway = await Gateway.start(options);
   await until("four whole segments", async () => {
-    const { text } = await media(gateway, (await renditions(gateway))[0]);
+    const { text } = await media(gateway, (await renditions(gateway, alias))[0]);
     return (text.match(/#EXTINF/g) ?? []).length >= 4;
   }, { timeoutMs: 40_000 });
   return gateway;
