@@ -72,7 +72,8 @@ pub(crate) fn length_prefixed(bytes: &[u8]) -> Bytes {
     out.freeze()
 }
 
-fn put_unit(out: &mut BytesMut, unit: &[u8]) {
+/// Appends a NAL unit behind its length.
+pub(crate) fn put_unit(out: &mut BytesMut, unit: &[u8]) {
     out.put_u32(u32::try_from(unit.len()).expect("a packet of FFmpeg is shorter than 2 GiB"));
     out.put_slice(unit);
 }

@@ -13,6 +13,7 @@ mod decode;
 mod encode;
 mod ffmpeg;
 pub(crate) mod h264;
+mod hevc;
 mod run;
 mod settings;
 mod source;

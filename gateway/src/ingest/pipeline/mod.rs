@@ -3,7 +3,8 @@
 //! [`spawn`] runs a [`Pipeline`] for a source that runs elsewhere (the RTMP server); sources of this module call
 //! [`Pipeline::handle`] on their own thread. What comes out keeps this order: [`Event::Format`], [`Event::Anchor`], the
 //! leader's key frame, then everything else. A break in the source is told as [`Event::Discontinuity`] and a new
-//! anchor right before the leader's next key frame. Where the source's pictures are reordered, transcoded samples
+//! anchor right before the leader's next key frame. HEVC, AV1 and Opus go on as they came in a rendition "original" beside
+//! the H.264 and AAC made of them; then the original's picture leads, and the others have key frames where it has. Where the source's pictures are reordered, transcoded samples
 //! follow some pictures behind the leader's, also across a break: their pts says where they belong.
 
 pub(crate) mod ladder;

@@ -7,7 +7,7 @@
 
 mod amf0;
 mod answer;
-mod bits;
+pub(super) mod bits;
 mod chunk;
 mod connection;
 pub mod dimensions;

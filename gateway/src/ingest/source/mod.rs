@@ -1,7 +1,7 @@
 //! Sources that FFmpeg reads: files, URLs, SRT, cameras.
 //!
-//! Here their streams get the framing that [`media::Codec`](super::media::Codec) promises: H.264 with lengths and an
-//! AVCDecoderConfigurationRecord, AAC without ADTS headers. What FFmpeg's containers carry otherwise (MPEG-TS) is
+//! Here their streams get the framing that [`media::Codec`](super::media::Codec) promises: H.264 and HEVC with lengths and a
+//! decoder configuration record, AAC without ADTS headers. What FFmpeg's containers carry otherwise (MPEG-TS) is
 //! converted, and a parameter set that changes mid-stream becomes a new [`SourceEvent::Streams`].
 
 pub(super) mod camera;
@@ -13,8 +13,9 @@ use bytes::Bytes;
 use super::{
     aac,
     ffmpeg::Demuxed,
-    h264,
+    h264, hevc,
     media::{Codec, Kind, Packet, SourceEvent, SourceStream},
+    rtmp::dimensions::dimensions,
 };
 
 /// How a stream's packets come out of the container.
@@ -24,6 +25,8 @@ enum Framing {
     Plain,
     /// H.264 with start codes.
     AnnexB,
+    /// HEVC with start codes.
+    HevcAnnexB,
     /// AAC with ADTS headers.
     Adts,
     /// Neither video nor sound.
@@ -78,6 +81,13 @@ impl Streams {
                     avcc.map(|avcc| Codec::H264 { avcc }),
                 )
             }
+            Framing::HevcAnnexB => {
+                let hvcc = packet.key.then(|| hevc::hvcc(&packet.data)).flatten();
+                (
+                    hevc::length_prefixed(&packet.data),
+                    hvcc.map(|hvcc| Codec::Hevc { hvcc }),
+                )
+            }
             Framing::Adts => match aac::adts(&packet.data) {
                 Some((config, header)) => {
                     (packet.data.slice(header..), Some(Codec::Aac { config }))
@@ -128,6 +138,10 @@ fn framed(stream: &SourceStream) -> (Codec, Framing) {
             },
             Framing::Plain,
         ),
+        ("hevc", Some(_)) => match hevc::hvcc(extradata) {
+            Some(hvcc) => (Codec::Hevc { hvcc }, Framing::HevcAnnexB),
+            None => (stream.codec.clone(), Framing::Plain),
+        },
         ("av1", Some(0x81)) => (
             Codec::Av1 {
                 av1c: extradata.clone(),
@@ -184,6 +198,11 @@ fn resize(kind: &mut Kind, codec: &Codec) {
             let sps = h264::avcc_sps(avcc).and_then(|(_, sps)| h264::Sps::parse(sps));
             if let Some(sps) = sps {
                 (*width, *height) = (sps.width, sps.height);
+            }
+        }
+        (Kind::Video { width, height, .. }, Codec::Hevc { .. }) => {
+            if let Some(found) = dimensions(codec) {
+                (*width, *height) = (found.width, found.height);
             }
         }
         (

@@ -223,6 +223,37 @@ fn hevc_av1_and_opus_go_on_as_they_came_beside_h264_and_aac() {
 }
 
 #[test]
+fn hevc_in_a_transport_stream_is_carried_too_and_may_change_its_size() {
+    let encode =
+        |name: &str, size: &str| Made::new(name, size, 2, &format!("{X265}0 -c:a aac -ac 2"));
+    let (one, two) = (
+        encode("one.hevc.ts", "320x180"),
+        encode("two.hevc.ts", "640x360"),
+    );
+    let both = Made::empty("both.hevc.ts");
+    std::fs::write(&both.0, [one.bytes(), two.bytes()].concat()).unwrap();
+    let events = run(&one.0, Settings::default());
+    check(&events);
+    assert_eq!(ids(formats(&events)[0]), ["source", "audio", "original"]);
+    let out = packaged(&events);
+    aligned("one.hevc.ts", &out, 2);
+    let probed = probed("one.hevc.ts", &out, 2);
+    assert_eq!(probed[0], ("hevc".to_owned(), 60));
+    let events = run(&both.0, Settings::default());
+    check(&events);
+    let sizes: Vec<Kind> = formats(&events)
+        .iter()
+        .map(|format| track(format, format.renditions[2].tracks[0]).kind.clone())
+        .collect();
+    let size = |width, height| Kind::Video {
+        width,
+        height,
+        frame_rate: (30, 1),
+    };
+    assert_eq!(sizes, [size(320, 180), size(640, 360)]);
+}
+
+#[test]
 fn what_cannot_stand_beside_leaves_the_original_out() {
     for (name, arguments) in [
         ("mp2.mkv", format!("{X265}0 -c:a mp2")),
