@@ -16,6 +16,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("rtmp_session", rtmp::session),
     ("flv_tags", rtmp::flv_tags),
     ("h264", ingest::h264),
+    ("original", ingest::original),
     ("aac", ingest::aac),
     ("timeline", ingest::timeline),
     ("input_spec", ingest::spec),

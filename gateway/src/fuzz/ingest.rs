@@ -5,7 +5,9 @@ use bytes::Bytes;
 use crate::ingest::{
     Spec, aac,
     h264::{self, Sps},
-    media::Packet,
+    hevc,
+    media::{Codec, Kind, Packet, SourceStream},
+    pipeline::{framing::Framing, opus},
     timeline::Timeline,
 };
 
@@ -29,6 +31,45 @@ pub fn h264(bytes: &[u8]) {
     if h264::is_whole(&packet, prefix) {
         assert!(h264::is_whole(&h264::widened(&packet, prefix), 4));
     }
+}
+
+/// What goes on as it came beside H.264: HEVC in both framings, AV1, Opus; the first byte chooses.
+pub fn original(bytes: &[u8]) {
+    let Some((&head, rest)) = bytes.split_first() else {
+        return;
+    };
+    let stream = |codec| SourceStream {
+        codec,
+        kind: Kind::Video {
+            width: 0,
+            height: 0,
+            frame_rate: (0, 0),
+        },
+        bit_rate: 0,
+    };
+    let packet = Bytes::copy_from_slice(rest);
+    if let Some(hvcc) = hevc::hvcc(rest) {
+        let ours = Framing::beside(&stream(Codec::Hevc { hvcc })).map(|(framing, _)| framing);
+        assert_eq!(ours, Some(Framing::Hevc(4)));
+    }
+    let framed = hevc::length_prefixed(rest);
+    assert!(framed.is_empty() || Framing::Hevc(4).is_whole(&framed));
+    Framing::beside(&stream(Codec::Hevc {
+        hvcc: packet.clone(),
+    }));
+    for framing in [Framing::Hevc(usize::from(head % 4) + 1), Framing::Av1] {
+        framing.is_key(&packet, true);
+        if framing.is_whole(&packet) {
+            let sample = framing.sample(&packet);
+            assert!(!sample.is_empty());
+            let again = match framing {
+                Framing::Av1 => Framing::Av1,
+                _ => Framing::Hevc(4),
+            };
+            assert!(again.is_whole(&sample));
+        }
+    }
+    assert!(opus::duration(rest).is_none_or(|samples| samples <= 5_760));
 }
 
 /// AudioSpecificConfig and ADTS.

@@ -13,7 +13,7 @@ mod decode;
 mod encode;
 mod ffmpeg;
 pub(crate) mod h264;
-mod hevc;
+pub(crate) mod hevc;
 mod run;
 mod settings;
 mod source;

@@ -19,7 +19,7 @@ const TEMPORAL_DELIMITER: u8 = 2;
 
 /// The framing of a source's video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(crate) enum Framing {
     /// NAL units behind lengths of so many bytes.
     H264(usize),
     Hevc(usize),
@@ -29,7 +29,7 @@ pub(super) enum Framing {
 
 impl Framing {
     /// The framing of HEVC or AV1 and the codec as its track has it; None where `stream` cannot be carried as it is.
-    pub(super) fn beside(stream: &SourceStream) -> Option<(Self, Codec)> {
+    pub(crate) fn beside(stream: &SourceStream) -> Option<(Self, Codec)> {
         match &stream.codec {
             // Without parameter sets in the record there is nothing that a decoder could start with.
             Codec::Hevc { hvcc } if hvcc.len() > HVCC && hvcc[0] == 1 && hvcc[22] > 0 => {
@@ -46,19 +46,20 @@ impl Framing {
         }
     }
 
-    /// Whether the lengths in `data` add up to its size.
-    pub(super) fn is_whole(self, data: &[u8]) -> bool {
+    /// Whether the lengths in `data` add up to its size, and there is anything to decode in it.
+    pub(crate) fn is_whole(self, data: &[u8]) -> bool {
         match self {
             Self::H264(prefix) | Self::Hevc(prefix) => h264::is_whole(data, prefix),
             Self::Av1 => {
                 let length: usize = obus(data).map(<[u8]>::len).sum();
-                length > 0 && length == data.len()
+                let mut obus = obus(data);
+                length == data.len() && obus.any(|obu| kind(obu) != Some(TEMPORAL_DELIMITER))
             }
         }
     }
 
     /// Whether decoding can start from `data`, which the container says or not (`said`).
-    pub(super) fn is_key(self, data: &[u8], said: bool) -> bool {
+    pub(crate) fn is_key(self, data: &[u8], said: bool) -> bool {
         match self {
             Self::H264(prefix) => h264::is_key(data, prefix),
             Self::Hevc(prefix) => h264::units(data, prefix).any(|unit| {
@@ -71,7 +72,7 @@ impl Framing {
     }
 
     /// `data` as a sample has it.
-    pub(super) fn sample(self, data: &Bytes) -> Bytes {
+    pub(crate) fn sample(self, data: &Bytes) -> Bytes {
         match self {
             Self::H264(prefix) | Self::Hevc(prefix) => h264::widened(data, prefix),
             Self::Av1 if obus(data).any(|obu| kind(obu) == Some(TEMPORAL_DELIMITER)) => {
@@ -97,7 +98,7 @@ fn obus(data: &[u8]) -> impl Iterator<Item = &[u8]> {
             (0, 0) => rest.len(),
             (0, _) => {
                 let (length, bytes) = leb128(rest.get(behind..)?)?;
-                behind + bytes + length
+                (behind + bytes).checked_add(length)?
             }
             _ => return None,
         };
@@ -134,7 +135,7 @@ mod tests {
         assert_eq!(&sample[..], &unit[2..]);
         for short in 0..unit.len() {
             let whole = Framing::Av1.is_whole(&unit[..short]);
-            assert_eq!(whole, [2, 6].contains(&short), "{short}");
+            assert_eq!(whole, short == 6, "{short}");
         }
         let endless = [0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
         assert!(!Framing::Av1.is_whole(&endless));

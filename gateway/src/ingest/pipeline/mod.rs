@@ -7,10 +7,10 @@
 //! the H.264 and AAC made of them; then the original's picture leads, and the others have key frames where it has. Where the source's pictures are reordered, transcoded samples
 //! follow some pictures behind the leader's, also across a break: their pts says where they belong.
 
+pub(crate) mod framing;
 pub(crate) mod ladder;
+pub(crate) mod opus;
 
-mod framing;
-mod opus;
 mod passthrough;
 mod path;
 mod sound;

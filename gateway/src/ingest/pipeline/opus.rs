@@ -14,7 +14,7 @@ const LONGEST: u32 = 5_760;
 const HEAD: usize = 19;
 const HEAD_WITH_TABLE: usize = 21;
 
-pub(super) struct Opus {
+pub(crate) struct Opus {
     track: Track,
     next: Option<i64>,
 }
@@ -75,7 +75,7 @@ impl Opus {
 }
 
 /// Samples of a packet, by its first byte or two (RFC 6716 §3.1, §3.2); None where it is damaged.
-fn duration(data: &[u8]) -> Option<u32> {
+pub(crate) fn duration(data: &[u8]) -> Option<u32> {
     let first = *data.first()?;
     let frame = match first >> 3 {
         config @ 0..=11 => [480, 960, 1_920, 2_880][usize::from(config & 3)],
