@@ -95,6 +95,17 @@ impl Gateway {
             .await
             .expect("every connection ends");
     }
+
+    /// Waits until `count` frames were dropped: not one more.
+    async fn dropped(&self, count: u64) {
+        let counted = async {
+            while self.server.dropped_frames() < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let counted = timeout(PATIENCE, counted).await;
+        assert_eq!(self.server.dropped_frames(), count, "{counted:?}");
+    }
 }
 
 async fn next(events: &mut mpsc::Receiver<SourceEvent>) -> SourceEvent {
