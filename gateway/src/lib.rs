@@ -19,7 +19,11 @@ pub mod store;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::watch,
+    task::JoinHandle,
+};
 
 use clock::Clock;
 use config::Config;
@@ -29,6 +33,8 @@ use metrics::Metrics;
 use publish::Streams;
 use store::Store;
 
+/// Connections that the system keeps for us until they are accepted, where its own limit (`net.core.somaxconn`) allows.
+const WAITING_CONNECTIONS: u32 = 4096;
 /// How often the size of the store is told to the metrics.
 const STATS_EVERY: Duration = Duration::from_secs(5);
 
@@ -93,7 +99,7 @@ impl Gateway {
             address,
             error,
         };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let listener = listener(address).map_err(listen)?;
         let http = listener.local_addr().map_err(listen)?;
 
         let streams = Arc::new(Streams::new(
@@ -160,6 +166,18 @@ impl Gateway {
         self.inputs.shutdown().await;
         end(&self.stop, self.tasks).await;
     }
+}
+
+/// A whole audience may come in the same moment: each waits in the system's queue until it is accepted, and one for
+/// whom there is no place tries again only after a second.
+fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING_CONNECTIONS)
 }
 
 async fn end(stop: &watch::Sender<bool>, tasks: Vec<JoinHandle<()>>) {

@@ -41,12 +41,16 @@ impl Publisher {
         let (mut format, mut anchor) = (None, None);
         let mut silent_at = time::Instant::now() + SILENCE;
         loop {
-            let event = tokio::select! {
-                event = events.recv() => event,
-                () = time::sleep_until(silent_at), if self.is_live() => {
-                    self.silence();
-                    continue;
-                }
+            // What waits already needs no timer.
+            let event = match events.try_recv() {
+                Ok(event) => Some(event),
+                Err(_) => tokio::select! {
+                    event = events.recv() => event,
+                    () = time::sleep_until(silent_at), if self.is_live() => {
+                        self.silence();
+                        continue;
+                    }
+                },
             };
             let Some(event) = event else { break };
             match &event {

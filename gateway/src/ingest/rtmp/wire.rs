@@ -18,7 +18,7 @@ use tokio::{
 };
 
 /// How often a publisher is read: half of it is added to the latency, on average.
-const BEAT: Duration = Duration::from_millis(20);
+const BEAT: Duration = Duration::from_millis(50);
 /// Room for one read; a read that fills it is followed by the next at once.
 const READ_BYTES: usize = 32 << 10;
 /// A peer that does not read our few answers for so long is gone.
