@@ -5,12 +5,16 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { median } from "../e2e/browser.mjs";
-import { Gateway, run, sleep, start } from "../e2e/gateway.mjs";
+import { film, Gateway, run, sleep, start } from "../e2e/gateway.mjs";
 import { report } from "./process.mjs";
 
-const gateway = await Gateway.start({ inputs: ["testcard?bit_rate=6000000&size=1280x720"] });
+const work = mkdtempSync(join(tmpdir(), "meshlive-nginx-"));
+// 6 Mbit/s, all of them: parts of 200 ms are then 150 KB.
+const rate = ["-b:v", "6000k", "-minrate", "6000k", "-maxrate", "6000k", "-bufsize", "1200k", "-x264-params", "nal-hrd=cbr"];
+const path = await film(join(work, "film.mp4"), { seconds: 30, size: "1280x720", extra: rate });
+const gateway = await Gateway.start({ inputs: [`${path}?name=film`] });
 await sleep(12_000);
-const base = `${gateway.url}/live/testcard/index.m3u8`;
+const base = `${gateway.url}/live/film/index.m3u8`;
 const multivariant = await (await fetch(base)).text();
 const playlist = new URL(multivariant.split("\n").find((line) => line.trim() && !line.startsWith("#")).trim(), base);
 const text = await (await fetch(playlist)).text();
@@ -25,7 +29,6 @@ await gateway.stop(); // frees the processor of the encoder; the parts are in th
 gateway.options.inputs = ["/nothing.mp4?name=none"];
 await gateway.start();
 
-const work = mkdtempSync(join(tmpdir(), "meshlive-nginx-"));
 mkdirSync(join(work, "files"));
 writeFileSync(join(work, "files/part.m4s"), part.body);
 writeFileSync(

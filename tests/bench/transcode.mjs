@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { film, Gateway, sleep, start, until } from "../e2e/gateway.mjs";
 import { cpuDuring, report } from "./process.mjs";
 
-const SECONDS = 40;
+const SECONDS = 25;
 const folder = mkdtempSync(join(tmpdir(), "meshlive-bench-"));
 const path = await film(join(folder, "film.mp4"), { seconds: 60, size: "1280x720", gop: 300 });
 
