@@ -35,8 +35,10 @@ pub mod dag;
 pub mod fuzz;
 pub mod key;
 pub mod manifest;
+pub mod message;
 pub mod name;
 pub mod part;
 pub mod playlist;
+pub mod scheduler;
 
 pub use cid::Cid;

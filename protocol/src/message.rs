@@ -1,0 +1,67 @@
+//! What peers of one stream tell each other (README §8): the gateway and viewers, viewers among themselves.
+//!
+//! Two libp2p streams in each direction, opened by whoever has something to say and open as long as the link:
+//! [`CONTROL_PROTOCOL`] carries [`Message`]s, [`PARTS_PROTOCOL`] parts, so that what is small never waits behind what is
+//! large. The first frame of each names the stream; a [`Message::Join`] is the first message on a control stream.
+
+use bytes::Bytes;
+use libp2p_identity::PeerId;
+
+/// Protocol of the streams that carry [`Message`]s.
+pub const CONTROL_PROTOCOL: &str = "/meshlive/control/1";
+/// Protocol of the streams that carry parts.
+pub const PARTS_PROTOCOL: &str = "/meshlive/parts/1";
+
+/// Parts named in one message.
+pub const MAX_PLACES: usize = 256;
+/// Peers named in one message.
+pub const MAX_NEIGHBOURS: usize = 32;
+/// Bytes of one encoded message other than a manifest's or announcement's envelope.
+pub const MAX_MESSAGE_BYTES: usize = 8 * 1024;
+
+/// Where a part belongs in its stream: what its URL says, too. No place is ever used for two parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Number of its segment.
+    pub msn: u64,
+    /// Its index within the segment.
+    pub part: u32,
+    /// Index of its rendition in the manifest.
+    pub rendition: u8,
+}
+
+/// What a peer wants of the stream, and what it gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Join {
+    /// Bit n: the parts of rendition n are wanted as they appear.
+    pub renditions: u16,
+    /// Bytes per second that it is willing to upload; 0 when sharing is off.
+    pub upload: u32,
+    /// Whether it has a link to a gateway: announcements come from there first.
+    pub gateway: bool,
+}
+
+/// One message of a control stream.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// First, and again whenever something of it changes.
+    Join(Join),
+    /// A signed announcement. `seeds` (a hint, not signed) are those to whom the sender pushes its parts.
+    Announcement { envelope: Bytes, seeds: Vec<PeerId> },
+    /// The whole window, signed: to whoever joins, and on [`Message::WantManifest`].
+    Manifest { envelope: Bytes },
+    /// An announcement was lost.
+    WantManifest,
+    /// The sender holds these parts and gives them to whoever wants them.
+    Have(Vec<Place>),
+    /// The sender wants these parts, now or as soon as they are there, until it cancels.
+    Want(Vec<Place>),
+    /// It no longer wants them.
+    Cancel(Vec<Place>),
+    /// The sender will not give these (not there any more, or no upload left): they are to be had elsewhere.
+    Lack(Vec<Place>),
+    /// Peers of the same stream.
+    Neighbours(Vec<PeerId>),
+    /// More neighbours are wanted.
+    WantNeighbours,
+}
