@@ -1,0 +1,1 @@
+//! libp2p over `RTCPeerConnection`: `/webrtc` (dial and listen) and `/webrtc-direct` (dial).
