@@ -3,6 +3,7 @@
 import css from "./element.css";
 import { loadPeer } from "./peer.ts";
 import { Player, type PlayerOptions, type View } from "./player.ts";
+import { connection, decide, remember, remembered, type Sharing } from "./sharing.ts";
 import { Counters, type Stats } from "./stats.ts";
 
 /** After a pause longer than this many seconds "play" means "what is happening now". */
@@ -41,17 +42,21 @@ template.innerHTML = `
  * @attr {string} gateway - origin of the gateway; by default the one this script came from
  * @attr {boolean} autoplay - begins by itself, without sound where the browser insists
  * @attr {boolean} muted - begins without sound
+ * @attr {"on"|"off"} share - whether viewers feed each other until they choose for themselves; by default on, but off
+ *   where the browser saves data or the connection is mobile
  * @attr {number} target-latency - seconds behind the live edge, 0.4 to 30; by default the stream's own
  * @fires mesh-change - title, state or viewers changed; `detail` is the `View`
  */
 export class MeshPlayer extends HTMLElement {
-  static observedAttributes = ["stream", "gateway", "target-latency", "muted"];
+  static observedAttributes = ["stream", "gateway", "target-latency", "muted", "share"];
 
   #player: Player | null = null;
   #counters = new Counters(performance.now());
   #video: HTMLVideoElement;
   #root: ShadowRoot;
   #pausedMs: number | null = null;
+  /** The viewer's own word on sharing, from now or an earlier visit. */
+  #shares = remembered();
 
   constructor() {
     super();
@@ -75,16 +80,34 @@ export class MeshPlayer extends HTMLElement {
     return this.#video;
   }
 
+  /** Whether this viewer feeds others. Setting it is the viewer's choice, and remembered. */
+  get sharing(): boolean {
+    return this.sharingNow.on;
+  }
+
+  set sharing(on: boolean) {
+    this.#shares = on;
+    remember(on);
+    this.#share();
+  }
+
+  /** The same with the reason why it is off by itself. */
+  get sharingNow(): Sharing {
+    return decide(this.#shares, this.getAttribute("share"), connection());
+  }
+
   connectedCallback(): void {
     this.#counters = new Counters(performance.now());
     if (!this.hasAttribute("autoplay")) showControls();
     for (const sign of ["pointerdown", "focusin"]) this.addEventListener(sign, showControls, { once: true });
     this.#video.addEventListener("loadeddata", showControls, { once: true });
     setTimeout(showControls, CONTROLS_AFTER_MS);
+    connection()?.addEventListener("change", this.#share);
     this.#open();
   }
 
   disconnectedCallback(): void {
+    connection()?.removeEventListener("change", this.#share);
     this.#close();
   }
 
@@ -94,6 +117,7 @@ export class MeshPlayer extends HTMLElement {
       this.#video.muted = after !== null;
       return;
     }
+    if (name === "share") return this.#share();
     this.#close();
     this.#open();
   }
@@ -120,11 +144,16 @@ export class MeshPlayer extends HTMLElement {
       video: this.#video,
       target: this.#targetLatency(),
       autoplay: true,
+      sharing: this.sharing,
       changed: () => this.#render(),
       play: () => this.#play(),
     };
     this.#player = new Player(options, this.#counters);
   }
+
+  #share = (): void => {
+    if (this.#player) this.#player.sharing = this.sharing;
+  };
 
   #close(): void {
     this.#player?.close();

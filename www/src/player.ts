@@ -21,6 +21,8 @@ export interface PlayerOptions {
   target: number | null;
   /** Whether it begins to play by itself. */
   autoplay: boolean;
+  /** Whether it feeds other viewers and is fed by them; see `Player.sharing`. */
+  sharing: boolean;
   /** Something in `view` is new. */
   changed(): void;
   /** A source is attached that is wanted to play. */
@@ -54,6 +56,7 @@ export class Player {
   /** Whether it should be playing whenever there is something to play. */
   #wanted: boolean;
   #choice: string | null = null;
+  #sharing: boolean;
   /** The playlist that the newest playback began with. */
   #loaded = "index.m3u8";
   #again: ReturnType<typeof setTimeout> | undefined;
@@ -63,6 +66,7 @@ export class Player {
     this.#options = options;
     this.#counters = counters;
     this.#wanted = options.autoplay;
+    this.#sharing = options.sharing;
     this.#base = liveBase(options.gateway, options.stream);
     watchScreen(options.video, this.#screen(), this.#closed.signal);
     this.#happen("load");
@@ -100,6 +104,15 @@ export class Player {
       qualities: this.#qualities(),
       choice: this.#choice,
     };
+  }
+
+  /** Off: it plays over HTTP alone, uploads nothing, and no viewer is told its address. */
+  get sharing(): boolean {
+    return this.#sharing;
+  }
+
+  set sharing(on: boolean) {
+    this.#sharing = on;
   }
 
   /**
