@@ -6,6 +6,7 @@
 use crate::{
     key::SigningKey,
     manifest::{self, Follower, Manifest, Opened},
+    message::{MAX_CONTROL_FRAME_BYTES, MAX_NEIGHBOURS, MAX_PLACES, Message, PartHeader},
     name::StreamName,
     playlist::{self, Selection, Skip},
 };
@@ -19,11 +20,13 @@ pub fn key() -> SigningKey {
 pub type Body = fn(&[u8]);
 
 /// All targets, by the name of their corpus.
-pub const TARGETS: [(&str, Body); 4] = [
+pub const TARGETS: [(&str, Body); 6] = [
     ("envelope", envelope),
     ("announcement", announcement),
     ("manifest", manifest),
+    ("message", message),
     ("name", name),
+    ("part-header", part_header),
 ];
 
 /// Bytes as they come from a stranger.
@@ -65,6 +68,36 @@ pub fn manifest(payload: &[u8]) {
     };
     assert_eq!(manifest.encode(), payload, "there is one form only");
     check(&manifest);
+}
+
+/// A frame of a control stream, from any peer.
+pub fn message(bytes: &[u8]) {
+    let Ok(message) = Message::decode(&bytes.to_vec().into()) else {
+        return;
+    };
+    assert!(bytes.len() <= MAX_CONTROL_FRAME_BYTES);
+    assert_eq!(message.encode(), bytes, "there is one form only");
+    match &message {
+        Message::Announcement { seeds: peers, .. } | Message::Neighbours(peers) => {
+            assert!(peers.len() <= MAX_NEIGHBOURS);
+        }
+        Message::Have(places)
+        | Message::Want(places)
+        | Message::Cancel(places)
+        | Message::Lack(places) => assert!(places.len() <= MAX_PLACES),
+        _ => {}
+    }
+}
+
+/// What stands before a part, from any peer.
+pub fn part_header(bytes: &[u8]) {
+    let Some(bytes) = bytes.first_chunk() else {
+        return;
+    };
+    if let Ok(header) = PartHeader::decode(bytes) {
+        assert_eq!(&header.encode(), bytes, "there is one form only");
+        assert!((1..=crate::part::MAX_PART_BYTES).contains(&(header.size as usize)));
+    }
 }
 
 /// The text of a stream's name.

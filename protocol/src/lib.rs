@@ -31,6 +31,7 @@
 //! - [`playlist`]: the window as HLS
 //! - [`fuzz`]: what the fuzzers in `fuzz/` and the replay of their corpora call
 
+mod cbor;
 pub mod dag;
 pub mod fuzz;
 pub mod key;

@@ -2,10 +2,22 @@
 //!
 //! Two libp2p streams in each direction, opened by whoever has something to say and open as long as the link:
 //! [`CONTROL_PROTOCOL`] carries [`Message`]s, [`PARTS_PROTOCOL`] parts, so that what is small never waits behind what is
-//! large. The first frame of each names the stream; a [`Message::Join`] is the first message on a control stream.
+//! large. Everything on them is a frame: its length as an unsigned varint, and so many bytes. The first frame of each
+//! stream is the [name](crate::name::StreamName) as text. Then come, on a control stream, messages, of which
+//! [`Message::Join`] is the first; on a stream of parts, parts, each behind its [`PartHeader`].
+
+mod codec;
+mod header;
 
 use bytes::Bytes;
 use libp2p_identity::PeerId;
+
+pub use header::{PART_HEADER_BYTES, PartHeader};
+
+use crate::{
+    manifest::{MAX_ANNOUNCEMENT_BYTES, MAX_ENVELOPE_OVERHEAD, MAX_MANIFEST_BYTES},
+    part::MAX_PART_BYTES,
+};
 
 /// Protocol of the streams that carry [`Message`]s.
 pub const CONTROL_PROTOCOL: &str = "/meshlive/control/1";
@@ -18,6 +30,13 @@ pub const MAX_PLACES: usize = 256;
 pub const MAX_NEIGHBOURS: usize = 32;
 /// Bytes of one encoded message other than a manifest's or announcement's envelope.
 pub const MAX_MESSAGE_BYTES: usize = 8 * 1024;
+/// Bytes of one frame of a control stream, whatever it holds; [`Message::limit`] tells it of each.
+pub const MAX_CONTROL_FRAME_BYTES: usize =
+    MAX_MANIFEST_BYTES + MAX_ENVELOPE_OVERHEAD + MAX_MESSAGE_BYTES;
+/// Bytes of one frame of a stream of parts.
+pub const MAX_PART_FRAME_BYTES: usize = PART_HEADER_BYTES + MAX_PART_BYTES;
+/// Bytes of a peer id: the longest multihash that names a key.
+pub const MAX_PEER_BYTES: usize = 42;
 
 /// Where a part belongs in its stream: what its URL says, too. No place is ever used for two parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,3 +84,8 @@ pub enum Message {
     /// More neighbours are wanted.
     WantNeighbours,
 }
+
+/// Longest envelope of an announcement, bytes.
+const MAX_ANNOUNCEMENT_ENVELOPE: usize = MAX_ANNOUNCEMENT_BYTES + MAX_ENVELOPE_OVERHEAD;
+/// Longest envelope of a manifest, bytes.
+const MAX_MANIFEST_ENVELOPE: usize = MAX_MANIFEST_BYTES + MAX_ENVELOPE_OVERHEAD;

@@ -2,11 +2,11 @@
 
 use cid::Cid;
 
-use super::{
-    MAX_NEWS, MAX_NUMBER, Rejected, Rendition,
+use super::{MAX_NEWS, MAX_NUMBER, Rejected, Rendition};
+use crate::{
     cbor::{Reader, Writer},
+    part::MAX_PART_BYTES,
 };
-use crate::part::MAX_PART_BYTES;
 
 /// Everything that is new at one part boundary, for all renditions together.
 #[derive(Clone, Debug, PartialEq, Eq)]

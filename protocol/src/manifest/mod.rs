@@ -6,7 +6,6 @@
 
 mod announcement;
 mod apply;
-mod cbor;
 mod envelope;
 mod follow;
 mod rejected;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use cid::Cid;
 
 use super::{
-    MAX_CODECS_BYTES, MAX_ID_BYTES, MAX_INITS, MAX_RENDITIONS, Manifest, Rejected,
-    apply::is_block,
-    cbor::{Reader, Writer},
+    MAX_CODECS_BYTES, MAX_ID_BYTES, MAX_INITS, MAX_RENDITIONS, Manifest, Rejected, apply::is_block,
 };
-use crate::part::MAX_PART_MICROS;
+use crate::{
+    cbor::{Reader, Writer},
+    part::MAX_PART_MICROS,
+};
 
 /// Which tracks a rendition has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,11 @@
 use super::{
     InitEntry, MAX_INITS, MAX_NUMBER, MAX_PARTS_PER_SEGMENT, MAX_RENDITIONS, MAX_SEGMENTS,
     MAX_TARGET_SECONDS, MAX_WINDOW_MICROS, Manifest, PartEntry, Rejected, Rendition, Settings,
-    cbor::{Reader, Writer},
 };
-use crate::part::{MAX_PART_BYTES, MAX_PART_MICROS};
+use crate::{
+    cbor::{Reader, Writer},
+    part::{MAX_PART_BYTES, MAX_PART_MICROS},
+};
 
 impl Manifest {
     /// The payload: `[reserved, epoch, sequence, clock, window, target, hold back, ended, first msn,

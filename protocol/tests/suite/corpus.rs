@@ -63,6 +63,22 @@ fn write_seeds() {
         "another-key",
         &manifest::sign_announcement(&other, &publisher.announcements[2]),
     );
+    for (name, message) in crate::messages::each() {
+        write("message", name, &message.encode());
+    }
+    write(
+        "message",
+        "claimed",
+        &[0x82, 4, 0x9a, 0xff, 0xff, 0xff, 0xff, 0x83],
+    );
+    let header = crate::messages::header();
+    write("part-header", "good", &header.encode());
+    write(
+        "part-header",
+        "largest",
+        &crate::messages::largest().encode(),
+    );
+    write("part-header", "empty", &[0; 16]);
     write("name", "good", key().name().to_string().as_bytes());
     write("name", "zeros", format!("k{}", "0".repeat(61)).as_bytes());
     write(

@@ -121,6 +121,17 @@ fn a_manifest() {
     );
 }
 
+/// Each kind of message in a line of its own, its name before it; then a part's header.
+#[test]
+fn messages() {
+    let mut text: String = crate::messages::each()
+        .map(|(name, message)| format!("{name} {}\n", hex(&message.encode())))
+        .collect();
+    let header = crate::messages::header();
+    text += &format!("part {}\n", hex(&header.encode()));
+    crate::common::golden("messages.hex", &text);
+}
+
 #[test]
 fn playlists() {
     let manifest = stream(14).manifest;
@@ -147,7 +158,7 @@ fn playlists() {
     );
 }
 
-/// README §8: the first word of each line of the last block of code is the envelope.
+/// README §9: the first word of each line of the last block of code is the envelope.
 #[test]
 fn the_example_in_the_readme() {
     let readme = include_str!("../../README.md");

@@ -10,6 +10,7 @@ mod golden;
 mod hostile;
 mod interop;
 mod limits;
+mod messages;
 mod playlists;
 mod properties;
 mod renditions;

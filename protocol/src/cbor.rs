@@ -1,11 +1,10 @@
-//! The part of dag-cbor that announcements and manifests use: unsigned numbers, texts, arrays, booleans, null
-//! and links (README §4). Reading accepts the canonical form only, and tells every length before anything of
+//! The part of dag-cbor that announcements, manifests and messages use: unsigned numbers, byte strings, texts,
+//! arrays, booleans, null and links (README §4, §8). Reading accepts the canonical form only, and tells every length before anything of
 //! that length is allocated; the general serde codec can do neither.
 
 use cid::Cid;
 
-use super::Rejected;
-use crate::dag;
+use crate::{dag, manifest::Rejected};
 
 /// Multibase "identity", which stands before the CID's bytes in a link (dag-cbor, "Links").
 const IDENTITY_PREFIX: u8 = 0;
@@ -15,6 +14,7 @@ const CID_BYTES: usize = 36;
 const LINK_HEADER: [u8; 5] = [0xd8, 42, 0x58, 1 + CID_BYTES as u8, IDENTITY_PREFIX];
 
 const UNSIGNED: u8 = 0;
+const BYTES: u8 = 2;
 const TEXT: u8 = 3;
 const ARRAY: u8 = 4;
 const FALSE: u8 = 0xf4;
@@ -23,40 +23,46 @@ const NULL: u8 = 0xf6;
 
 /// Writes items one behind another.
 #[derive(Default)]
-pub(super) struct Writer(Vec<u8>);
+pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 
-    pub(super) fn number(&mut self, value: impl Into<u64>) -> &mut Self {
+    pub(crate) fn number(&mut self, value: impl Into<u64>) -> &mut Self {
         self.head(UNSIGNED, value.into())
     }
 
-    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.head(BYTES, bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    pub(crate) fn text(&mut self, text: &str) -> &mut Self {
         self.head(TEXT, text.len() as u64);
         self.0.extend_from_slice(text.as_bytes());
         self
     }
 
     /// Begins an array; its `length` items follow.
-    pub(super) fn array(&mut self, length: usize) -> &mut Self {
+    pub(crate) fn array(&mut self, length: usize) -> &mut Self {
         self.head(ARRAY, length as u64)
     }
 
-    pub(super) fn boolean(&mut self, value: bool) -> &mut Self {
+    pub(crate) fn boolean(&mut self, value: bool) -> &mut Self {
         self.0.push(if value { TRUE } else { FALSE });
         self
     }
 
-    pub(super) fn null(&mut self) -> &mut Self {
+    pub(crate) fn null(&mut self) -> &mut Self {
         self.0.push(NULL);
         self
     }
 
     /// A CID of a part, an init segment or a segment file.
-    pub(super) fn link(&mut self, cid: &Cid) -> &mut Self {
+    pub(crate) fn link(&mut self, cid: &Cid) -> &mut Self {
         self.0.extend_from_slice(&LINK_HEADER);
         self.0.extend_from_slice(&cid.to_bytes());
         self
@@ -86,15 +92,15 @@ impl Writer {
 }
 
 /// Reads items one behind another from bytes that are not trusted.
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
     /// Ends reading: nothing may be left.
-    pub(super) fn finish(self) -> Result<(), Rejected> {
+    pub(crate) fn finish(self) -> Result<(), Rejected> {
         if self.0.is_empty() {
             Ok(())
         } else {
@@ -103,7 +109,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A number of at most `max`; `what` names it in the error.
-    pub(super) fn number<N>(&mut self, what: &'static str, max: N) -> Result<N, Rejected>
+    pub(crate) fn number<N>(&mut self, what: &'static str, max: N) -> Result<N, Rejected>
     where
         N: Copy + TryFrom<u64> + Into<u64>,
     {
@@ -118,20 +124,26 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A byte string of at most `max` bytes.
+    pub(crate) fn bytes(&mut self, what: &'static str, max: usize) -> Result<&'a [u8], Rejected> {
+        let length = self.length(BYTES, what, max)?;
+        self.take(length)
+    }
+
     /// A text of at most `max` bytes.
-    pub(super) fn text(&mut self, what: &'static str, max: usize) -> Result<&'a str, Rejected> {
+    pub(crate) fn text(&mut self, what: &'static str, max: usize) -> Result<&'a str, Rejected> {
         let length = self.length(TEXT, what, max)?;
         let bytes = self.take(length)?;
         std::str::from_utf8(bytes).map_err(|_| Rejected::Malformed("a text that is not UTF-8"))
     }
 
     /// The length of an array of at most `max` items; they follow.
-    pub(super) fn array(&mut self, what: &'static str, max: usize) -> Result<usize, Rejected> {
+    pub(crate) fn array(&mut self, what: &'static str, max: usize) -> Result<usize, Rejected> {
         self.length(ARRAY, what, max)
     }
 
     /// An array of exactly `length` items; they follow.
-    pub(super) fn tuple(&mut self, length: usize) -> Result<(), Rejected> {
+    pub(crate) fn tuple(&mut self, length: usize) -> Result<(), Rejected> {
         if self.head(ARRAY)? == length as u64 {
             Ok(())
         } else {
@@ -139,7 +151,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn boolean(&mut self) -> Result<bool, Rejected> {
+    pub(crate) fn boolean(&mut self) -> Result<bool, Rejected> {
         match self.take(1)?[0] {
             FALSE => Ok(false),
             TRUE => Ok(true),
@@ -147,7 +159,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn null(&mut self) -> Result<(), Rejected> {
+    pub(crate) fn null(&mut self) -> Result<(), Rejected> {
         match self.take(1)?[0] {
             NULL => Ok(()),
             _ => Err(Rejected::Malformed("a reserved field that is not null")),
@@ -155,7 +167,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A CIDv1 with sha2-256.
-    pub(super) fn link(&mut self) -> Result<Cid, Rejected> {
+    pub(crate) fn link(&mut self) -> Result<Cid, Rejected> {
         if self.take(LINK_HEADER.len())? != LINK_HEADER {
             return Err(Rejected::Malformed("no link where one belongs"));
         }
