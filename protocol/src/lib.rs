@@ -31,6 +31,8 @@
 //! - [`playlist`]: the window as HLS
 //! - [`fuzz`]: what the fuzzers in `fuzz/` and the replay of their corpora call
 
+#[cfg(feature = "behaviour")]
+pub mod behaviour;
 mod cbor;
 pub mod dag;
 pub mod fuzz;
