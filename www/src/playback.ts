@@ -3,6 +3,7 @@
 import Hls, { type ErrorData, type HlsConfig, type Level, type RetryConfig } from "hls.js/light";
 import { LatencyController } from "./latency.ts";
 import { partLoader, playlistLoader, type Source } from "./loader.ts";
+import { rateController } from "./rate-controller.ts";
 import { settle } from "./settle.ts";
 import { parseTarget } from "./url.ts";
 
@@ -32,6 +33,11 @@ export interface PlaybackHandlers {
   again(): void;
 }
 
+export interface PlaybackSource extends Omit<Source, "playhead"> {
+  /** Bits per second that peers and gateway could give; null until it is known. */
+  estimate: () => number | null;
+}
+
 export class Playback {
   #hls: Hls;
   #video: HTMLVideoElement;
@@ -49,7 +55,7 @@ export class Playback {
   /** `path` is the playlist below the stream's folder; `target` the wanted latency in seconds. */
   constructor(
     video: HTMLVideoElement,
-    source: Omit<Source, "playhead">,
+    source: PlaybackSource,
     path: string,
     target: number,
     handlers: PlaybackHandlers,
@@ -58,7 +64,7 @@ export class Playback {
     this.#base = source.base;
     this.#handlers = handlers;
     this.#latency = new LatencyController(target);
-    this.#hls = new Hls(settings({ ...source, playhead: () => video.currentTime }, target));
+    this.#hls = new Hls(settings({ ...source, playhead: () => video.currentTime }, source.estimate, target));
     this.#hls.on(Hls.Events.ERROR, (_, data) => this.#error(data));
     this.#hls.on(Hls.Events.MEDIA_ATTACHED, () => handlers.attached());
     this.#hls.on(Hls.Events.MANIFEST_PARSED, () => {
@@ -206,10 +212,11 @@ export class Playback {
   }
 }
 
-function settings(source: Source, target: number): Partial<HlsConfig> {
+function settings(source: Source, estimate: () => number | null, target: number): Partial<HlsConfig> {
   return {
     pLoader: playlistLoader(source),
     fLoader: partLoader(source),
+    abrController: rateController(estimate),
     lowLatencyMode: true,
     // The worker would need a blob: script, and passing fragmented MP4 through costs the page next to nothing.
     enableWorker: false,

@@ -186,7 +186,8 @@ export class Player {
     const wanted = target ?? peer.holdBack() ?? DEFAULT_TARGET;
     const path = this.#path(this.#choice);
     this.#loaded = path;
-    this.#playback = new this.#makePlayback(video, { base: this.#base, peer, parts }, path, wanted, {
+    const source = { base: this.#base, peer, parts, estimate: () => null };
+    this.#playback = new this.#makePlayback(video, source, path, wanted, {
       attached: () => this.#wanted && this.#options.play(),
       parsed: () => this.#playback?.choose(this.#choice),
       levels: () => {
