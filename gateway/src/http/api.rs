@@ -60,7 +60,7 @@ impl Object {
             .iter()
             .filter(|entry| !entry.withdrawn);
         Self {
-            stream: Some(stream.name().to_string()),
+            stream: Some(stream.text().to_owned()),
             alias: stream.alias().to_owned(),
             title: stream.title(),
             live: snapshot.live,
@@ -154,7 +154,7 @@ pub(super) async fn metrics(FromState(state): FromState<State>) -> Response {
         let viewers = live.viewers.lock().expect(UNPOISONED).count(Instant::now());
         state
             .metrics
-            .viewers(&live.stream.name().to_string(), viewers);
+            .viewers(live.stream.text(), viewers);
     }
     state.metrics.store_bytes(state.store.stats().bytes);
     let body = body::memory(&state.metrics, Kind::Other, state.metrics.render().into());

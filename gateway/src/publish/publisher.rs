@@ -182,7 +182,8 @@ impl Publisher {
 
     fn parts(&mut self, msn: u64, part: u32, parts: Vec<package::Part>) {
         self.end += parts.first().map_or(0, |first| u64::from(first.duration));
-        let name = self.stream().name().to_string();
+        let stream = self.stream().clone();
+        let name = stream.text();
         let mut lanes = std::mem::take(&mut self.lanes);
         for (lane, one) in lanes.iter_mut().zip(parts) {
             let Some(rendition) = lane.index else {
