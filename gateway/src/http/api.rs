@@ -152,9 +152,7 @@ pub(super) async fn metrics(FromState(state): FromState<State>) -> Response {
     for stream in state.streams.list() {
         let live: Arc<Live> = state.live_of(stream);
         let viewers = live.viewers.lock().expect(UNPOISONED).count(Instant::now());
-        state
-            .metrics
-            .viewers(live.stream.text(), viewers);
+        state.metrics.viewers(live.stream.text(), viewers);
     }
     state.metrics.store_bytes(state.store.stats().bytes);
     let body = body::memory(&state.metrics, Kind::Other, state.metrics.render().into());
