@@ -202,12 +202,12 @@ impl Publisher {
                 independent: one.independent,
             });
             self.keep(&lane.id, cid, one.data);
-            self.metrics.part_published(&name, &lane.id);
+            self.metrics.part_published(name, &lane.id);
         }
         self.lanes = lanes;
         self.announcer.live = true;
         let lag = self.clock.now().saturating_sub(self.end);
-        self.metrics.ingest_lag(&name, lag as f64 / 1e6);
+        self.metrics.ingest_lag(name, lag as f64 / 1e6);
     }
 
     fn close(&mut self, msn: u64) {
