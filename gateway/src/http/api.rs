@@ -60,7 +60,7 @@ impl Object {
             .iter()
             .filter(|entry| !entry.withdrawn);
         Self {
-            stream: Some(stream.name().to_string()),
+            stream: Some(stream.text().to_owned()),
             alias: stream.alias().to_owned(),
             title: stream.title(),
             live: snapshot.live,
@@ -152,9 +152,7 @@ pub(super) async fn metrics(FromState(state): FromState<State>) -> Response {
     for stream in state.streams.list() {
         let live: Arc<Live> = state.live_of(stream);
         let viewers = live.viewers.lock().expect(UNPOISONED).count(Instant::now());
-        state
-            .metrics
-            .viewers(&live.stream.name().to_string(), viewers);
+        state.metrics.viewers(live.stream.text(), viewers);
     }
     state.metrics.store_bytes(state.store.stats().bytes);
     let body = body::memory(&state.metrics, Kind::Other, state.metrics.render().into());

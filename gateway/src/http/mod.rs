@@ -41,6 +41,7 @@ use axum::{
     http::{HeaderName, Method, header},
     routing::get,
 };
+use meshlive_protocol::name::StreamName;
 use tokio::sync::{Semaphore, watch};
 use tower_http::cors::{Any, CorsLayer};
 
@@ -114,7 +115,7 @@ pub struct Shared {
     metrics: Arc<Metrics>,
     settings: Settings,
     blocks: Arc<Blocks>,
-    lives: Mutex<HashMap<String, Arc<Live>>>,
+    lives: Mutex<HashMap<StreamName, Arc<Live>>>,
     sockets: Arc<Semaphore>,
     closing: watch::Sender<bool>,
 }
@@ -162,9 +163,8 @@ impl State {
     /// At most one for each stream that this gateway has or had.
     fn live_of(&self, stream: Arc<Stream>) -> Arc<Live> {
         let mut lives = self.lives.lock().expect(UNPOISONED);
-        let name = stream.name().to_string();
         let live = lives
-            .entry(name)
+            .entry(stream.name().clone())
             .or_insert_with(|| Arc::new(Live::new(stream.clone())));
         if !Arc::ptr_eq(&live.stream, &stream) {
             *live = Arc::new(Live::new(stream));

@@ -182,7 +182,8 @@ impl Publisher {
 
     fn parts(&mut self, msn: u64, part: u32, parts: Vec<package::Part>) {
         self.end += parts.first().map_or(0, |first| u64::from(first.duration));
-        let name = self.stream().name().to_string();
+        let stream = self.stream().clone();
+        let name = stream.text();
         let mut lanes = std::mem::take(&mut self.lanes);
         for (lane, one) in lanes.iter_mut().zip(parts) {
             let Some(rendition) = lane.index else {
@@ -201,12 +202,12 @@ impl Publisher {
                 independent: one.independent,
             });
             self.keep(&lane.id, cid, one.data);
-            self.metrics.part_published(&name, &lane.id);
+            self.metrics.part_published(name, &lane.id);
         }
         self.lanes = lanes;
         self.announcer.live = true;
         let lag = self.clock.now().saturating_sub(self.end);
-        self.metrics.ingest_lag(&name, lag as f64 / 1e6);
+        self.metrics.ingest_lag(name, lag as f64 / 1e6);
     }
 
     fn close(&mut self, msn: u64) {

@@ -22,6 +22,8 @@ const MAX_TEXT: usize = 300;
 /// A stream; its `Publisher` writes it.
 pub struct Stream {
     name: StreamName,
+    /// The name as it stands in URLs: written once, for every request compares it.
+    text: String,
     alias: String,
     /// The operator's title goes before the publisher's.
     fixed_title: Option<String>,
@@ -50,6 +52,7 @@ impl Stream {
     ) -> Self {
         let first = Snapshot::new(key.clone(), manifest, None, false);
         Self {
+            text: key.name().to_string(),
             name: key.name(),
             alias: alias.to_owned(),
             fixed_title,
@@ -65,6 +68,11 @@ impl Stream {
     /// Its IPNS name.
     pub fn name(&self) -> &StreamName {
         &self.name
+    }
+
+    /// Its IPNS name as text, `k51…`.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The operator's short name for it.

@@ -104,10 +104,9 @@ impl Streams {
         if let Some(stream) = streams.get(name_or_alias) {
             return Some(stream.clone());
         }
-        let name = name_or_alias.parse().ok()?;
         streams
             .values()
-            .find(|stream| *stream.name() == name)
+            .find(|stream| stream.text() == name_or_alias)
             .cloned()
     }
 
