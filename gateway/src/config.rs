@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ingest::Spec;
-use value::Address;
+use value::{Address, Beside};
 
 /// No configuration is longer than this; whatever is, is not one.
 pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -49,6 +49,8 @@ pub struct Config {
     pub store: crate::store::Settings,
     /// How many viewers are served, and how long a slow one is waited for.
     pub http: crate::http::Settings,
+    /// How many peers are served, and how they find this gateway.
+    pub p2p: crate::swarm::Settings,
     /// What is known beforehand of single streams, by alias: a table [streams.ALIAS] each.
     pub streams: BTreeMap<String, StreamSettings>,
 }
@@ -63,14 +65,14 @@ pub struct Listen {
     pub rtmp: Address,
     /// Publishers over SRT (UDP).
     pub srt: Address,
-    /// Other gateways, over TCP. Nothing listens here yet: it starts with P2P.
-    pub p2p_tcp: Address,
-    /// Other gateways, over QUIC (UDP). Nothing listens here yet: it starts with P2P.
-    pub p2p_quic: Address,
-    /// Viewers, over WebRTC (UDP). Nothing listens here yet: it starts with P2P.
-    pub p2p_webrtc: Address,
-    /// Tells viewers their own address (UDP). Nothing listens here yet: it starts with P2P.
-    pub stun: Address,
+    /// Other gateways, over TCP. Here and below a port alone means: at the IP of "http"; where that port is taken, another.
+    pub p2p_tcp: Beside,
+    /// Other gateways, over QUIC (UDP).
+    pub p2p_quic: Beside,
+    /// Viewers' peers, over WebRTC (UDP). They also come over WebSocket, at "http".
+    pub p2p_webrtc: Beside,
+    /// Tells viewers their own address (STUN, UDP), so that they find each other without any server of others.
+    pub stun: Beside,
 }
 
 /// What an operator says about one stream.
@@ -94,6 +96,7 @@ impl Default for Config {
             publish: crate::publish::Settings::default(),
             store: crate::store::Settings::default(),
             http: crate::http::Settings::default(),
+            p2p: crate::swarm::Settings::default(),
             streams: BTreeMap::new(),
         }
     }
@@ -105,10 +108,10 @@ impl Default for Listen {
             http: Address::loopback(8080),
             rtmp: Address::loopback(1935),
             srt: Address::OFF,
-            p2p_tcp: Address::OFF,
-            p2p_quic: Address::OFF,
-            p2p_webrtc: Address::OFF,
-            stun: Address::OFF,
+            p2p_tcp: Beside::Port(4101),
+            p2p_quic: Beside::Port(4101),
+            p2p_webrtc: Beside::Port(4102),
+            stun: Beside::Port(3478),
         }
     }
 }
@@ -209,6 +212,7 @@ impl Config {
     pub fn check(&self) -> Result<(), Error> {
         self.check_own()?;
         self.http.check()?;
+        self.p2p.check()?;
         for input in &self.inputs {
             Spec::from_str(input).map_err(|error| Error::Refused(format!("inputs: {error}")))?;
         }

@@ -86,6 +86,19 @@ pub enum Error {
     Random(getrandom::Error),
 }
 
+/// A secret of the gateway itself: the bytes of the file `name` in the data folder, of mode 0600. Where there is none it
+/// is made once and stays.
+///
+/// # Errors
+/// When the disk refuses, and what `make` says.
+pub(crate) fn kept(
+    data: &Path,
+    name: &str,
+    make: impl FnOnce() -> Result<Vec<u8>, Error>,
+) -> Result<Vec<u8>, Error> {
+    files::kept(data, name, make)
+}
+
 /// All keys of a gateway. Cheap to share behind an `Arc`; every method may be called from any thread.
 pub struct Keys {
     folder: PathBuf,

@@ -1,6 +1,6 @@
 //! The gateway, in the order in which bytes pass through it:
 //! [`ingest`] (a source to coded samples) → [`package`] (samples to parts) → [`publish`] (CID, signature, the live
-//! window) → [`store`] (pinned on disk before it is announced) → [`http`] (page, playlists, parts, API).
+//! window) → [`store`] (pinned on disk before it is announced) → [`swarm`] (peers) and [`http`] (page, playlists, parts, API).
 //!
 //! [`Gateway::start`] assembles the rooms in that order from back to front, so that nothing arrives before there is
 //! someone to take it; [`Gateway::shutdown`] takes them apart from front to back.
@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod package;
 pub mod publish;
 pub mod store;
+pub mod swarm;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -32,6 +33,7 @@ use keys::Keys;
 use metrics::Metrics;
 use publish::Streams;
 use store::Store;
+use swarm::Network;
 
 /// Connections that the system keeps for us until they are accepted, where its own limit (`net.core.somaxconn`) allows.
 const WAITING_CONNECTIONS: u32 = 4096;
@@ -57,6 +59,9 @@ pub enum StartError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// The swarm.
+    #[error("no peer can be made of the key in peer.key: {0}; delete the file for a new one")]
+    Peer(String),
     /// A stream.
     #[error(transparent)]
     Stream(#[from] publish::Error),
@@ -71,6 +76,7 @@ pub enum StartError {
 /// A running gateway.
 pub struct Gateway {
     inputs: Inputs,
+    network: Network,
     streams: Arc<Streams>,
     http: SocketAddr,
     public_url: String,
@@ -110,6 +116,7 @@ impl Gateway {
             clock.clone(),
             metrics.clone(),
         ));
+        let network = Network::start(&config, http, metrics.clone()).await?;
         let (stop, stopping) = watch::channel(false);
         let doors = http::State::new(
             streams.clone(),
@@ -117,6 +124,7 @@ impl Gateway {
             clock.clone(),
             metrics.clone(),
             config.http.clone(),
+            Some(network.door()),
         );
         let served = http::serve(listener, doors, told(stopping.clone()));
         let mut tasks = vec![tokio::spawn(served)];
@@ -129,6 +137,7 @@ impl Gateway {
         match Inputs::start(config, keys, streams.clone(), clock).await {
             Ok(inputs) => Ok(Self {
                 inputs,
+                network,
                 streams,
                 http,
                 public_url,
@@ -136,6 +145,7 @@ impl Gateway {
                 tasks,
             }),
             Err(error) => {
+                network.shutdown().await;
                 end(&stop, tasks).await;
                 Err(error)
             }
@@ -145,7 +155,12 @@ impl Gateway {
     /// The line that says where everything is: `ready`, the page's URL, and `key=address` of each other listener.
     pub fn ready(&self) -> String {
         let mut line = format!("ready {}/", self.public_url);
-        for (name, address) in self.inputs.addresses() {
+        for (name, address) in self
+            .inputs
+            .addresses()
+            .iter()
+            .chain(self.network.addresses())
+        {
             line.push_str(&format!(" {name}={address}"));
         }
         line
@@ -164,6 +179,7 @@ impl Gateway {
     /// Ends everything, from front to back; returns when all that was announced is on the disk.
     pub async fn shutdown(self) {
         self.inputs.shutdown().await;
+        self.network.shutdown().await;
         end(&self.stop, self.tasks).await;
     }
 }

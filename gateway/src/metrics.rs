@@ -50,6 +50,11 @@ struct StreamLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TransportLabel {
+    transport: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RenditionLabel {
     stream: String,
     rendition: String,
@@ -59,6 +64,9 @@ struct RenditionLabel {
 pub struct Metrics {
     registry: Registry,
     sent: [Counter; 5],
+    p2p_sent: [Counter; 5],
+    p2p_connections: Family<TransportLabel, Gauge>,
+    p2p_refused: Counter,
     viewers: Family<StreamLabel, Gauge>,
     parts: Family<RenditionLabel, Counter>,
     ingest_lag: Family<StreamLabel, Gauge<f64, AtomicU64>>,
@@ -76,6 +84,9 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::default();
         let sent = Family::<KindLabel, Counter>::default();
+        let p2p_sent = Family::<KindLabel, Counter>::default();
+        let p2p_connections = Family::<TransportLabel, Gauge>::default();
+        let p2p_refused = Counter::default();
         let viewers = Family::<StreamLabel, Gauge>::default();
         let parts = Family::<RenditionLabel, Counter>::default();
         let ingest_lag = Family::<StreamLabel, Gauge<f64, AtomicU64>>::default();
@@ -85,6 +96,21 @@ impl Metrics {
             "meshlive_http_sent_bytes",
             "Bytes of HTTP bodies and WebSocket messages sent",
             sent.clone(),
+        );
+        registry.register(
+            "meshlive_p2p_sent_bytes",
+            "Bytes of messages sent to peers, by what they carry",
+            p2p_sent.clone(),
+        );
+        registry.register(
+            "meshlive_p2p_connections",
+            "Peers' connections at the moment",
+            p2p_connections.clone(),
+        );
+        registry.register(
+            "meshlive_p2p_refused",
+            "Connections of peers that were not made: too many, or not understood",
+            p2p_refused.clone(),
         );
         registry.register(
             "meshlive_viewers",
@@ -103,17 +129,22 @@ impl Metrics {
             store_bytes.clone(),
         );
         // Looked up once, so that counting a body takes no lock.
-        let sent = [
-            Kind::Part,
-            Kind::Playlist,
-            Kind::Announcement,
-            Kind::Page,
-            Kind::Other,
-        ]
-        .map(|kind| sent.get_or_create_owned(&KindLabel { kind }));
+        let each = |family: Family<KindLabel, Counter>| {
+            [
+                Kind::Part,
+                Kind::Playlist,
+                Kind::Announcement,
+                Kind::Page,
+                Kind::Other,
+            ]
+            .map(|kind| family.get_or_create_owned(&KindLabel { kind }))
+        };
         Self {
             registry,
-            sent,
+            sent: each(sent),
+            p2p_sent: each(p2p_sent),
+            p2p_connections,
+            p2p_refused,
             viewers,
             parts,
             ingest_lag,
@@ -129,6 +160,28 @@ impl Metrics {
     /// How many bytes of this kind went out since start.
     pub fn sent_bytes(&self, kind: Kind) -> u64 {
         self.sent[kind as usize].get()
+    }
+
+    /// `bytes` of a message of this kind went out to a peer.
+    pub fn p2p_sent(&self, kind: Kind, bytes: usize) {
+        self.p2p_sent[kind as usize].inc_by(bytes as u64);
+    }
+
+    /// A peer connected; `transport` is one of ws, webrtc, quic and tcp.
+    pub fn p2p_connected(&self, transport: &'static str) {
+        let label = TransportLabel { transport };
+        self.p2p_connections.get_or_create(&label).inc();
+    }
+
+    /// It is gone.
+    pub fn p2p_disconnected(&self, transport: &'static str) {
+        let label = TransportLabel { transport };
+        self.p2p_connections.get_or_create(&label).dec();
+    }
+
+    /// A peer's connection was not made.
+    pub fn p2p_refused(&self) {
+        self.p2p_refused.inc();
     }
 
     /// How many viewers a stream has.
@@ -182,6 +235,11 @@ mod tests {
         metrics.sent(Kind::Part, 150_000);
         metrics.sent(Kind::Announcement, 7);
         metrics.sent(Kind::Announcement, 1);
+        metrics.p2p_sent(Kind::Part, 5);
+        metrics.p2p_connected("ws");
+        metrics.p2p_connected("ws");
+        metrics.p2p_disconnected("ws");
+        metrics.p2p_refused();
         metrics.viewers("k51x", 3);
         metrics.part_published("k51x", "720p");
         metrics.part_published("k51x", "720p");
@@ -192,6 +250,9 @@ mod tests {
             r#"meshlive_http_sent_bytes_total{kind="part"} 150000"#,
             r#"meshlive_http_sent_bytes_total{kind="announcement"} 8"#,
             r#"meshlive_http_sent_bytes_total{kind="page"} 0"#,
+            r#"meshlive_p2p_sent_bytes_total{kind="part"} 5"#,
+            r#"meshlive_p2p_connections{transport="ws"} 1"#,
+            "meshlive_p2p_refused_total 1",
             r#"meshlive_viewers{stream="k51x"} 3"#,
             r#"meshlive_parts_published_total{stream="k51x",rendition="720p"} 2"#,
             r#"meshlive_ingest_lag_seconds{stream="k51x"} 0.25"#,

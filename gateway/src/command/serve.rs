@@ -5,7 +5,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use meshlive_gateway::Gateway;
-use meshlive_gateway::config::{Config, Nonsense, value::Address};
+use meshlive_gateway::config::{
+    Config, Nonsense,
+    value::{Address, Beside},
+};
 
 use super::{Failure, place::Place};
 
@@ -27,16 +30,16 @@ pub(super) struct Flags {
     /// Publishers over SRT: IP:PORT or off
     #[arg(long, value_name = "ADDR")]
     srt: Option<String>,
-    /// Other gateways over TCP: nothing listens yet, it starts with P2P
+    /// Other gateways over TCP: IP:PORT, PORT (at the IP of --http) or off
     #[arg(long, value_name = "ADDR")]
     p2p_tcp: Option<String>,
-    /// Other gateways over QUIC: nothing listens yet, it starts with P2P
+    /// Other gateways over QUIC: IP:PORT, PORT or off
     #[arg(long, value_name = "ADDR")]
     p2p_quic: Option<String>,
-    /// Viewers over WebRTC: nothing listens yet, it starts with P2P
+    /// Viewers' peers over WebRTC: IP:PORT, PORT or off
     #[arg(long, value_name = "ADDR")]
     p2p_webrtc: Option<String>,
-    /// STUN for viewers: nothing listens yet, it starts with P2P
+    /// STUN for viewers: IP:PORT, PORT or off
     #[arg(long, value_name = "ADDR")]
     stun: Option<String>,
     /// testcard, a file or URL that FFmpeg reads, or v4l2:/dev/video0; each may carry ?name=ALIAS&title=...&loop=1.
@@ -60,14 +63,23 @@ impl Flags {
             ("--http", &self.http, &mut listen.http),
             ("--rtmp", &self.rtmp, &mut listen.rtmp),
             ("--srt", &self.srt, &mut listen.srt),
+        ] {
+            if let Some(text) = flag {
+                *setting = text.parse::<Address>().map_err(|_| {
+                    Nonsense::new(name, text, "give IP:PORT such as 127.0.0.1:8080, or off")
+                })?;
+            }
+        }
+        for (name, flag, setting) in [
             ("--p2p-tcp", &self.p2p_tcp, &mut listen.p2p_tcp),
             ("--p2p-quic", &self.p2p_quic, &mut listen.p2p_quic),
             ("--p2p-webrtc", &self.p2p_webrtc, &mut listen.p2p_webrtc),
             ("--stun", &self.stun, &mut listen.stun),
         ] {
             if let Some(text) = flag {
-                *setting = text.parse::<Address>().map_err(|_| {
-                    Nonsense::new(name, text, "give IP:PORT such as 127.0.0.1:8080, or off")
+                *setting = text.parse::<Beside>().map_err(|_| {
+                    let remedy = "give IP:PORT such as 127.0.0.1:4101, a port, or off";
+                    Nonsense::new(name, text, remedy)
                 })?;
             }
         }

@@ -59,6 +59,58 @@ impl From<Address> for String {
     }
 }
 
+/// Where to listen beside HTTP: "IP:PORT", a port alone (at the IP of `listen.http`), or "off".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub enum Beside {
+    /// Not at all.
+    Off,
+    /// At the IP of `listen.http`. Where this port is taken, or HTTP itself takes any free one, any free one does:
+    /// peers learn it from the gateway.
+    Port(u16),
+    /// There and nowhere else.
+    At(SocketAddr),
+}
+
+impl FromStr for Beside {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let port = text.parse().map(Self::Port);
+        port.or_else(|_| text.parse().map(Self::At)).map_err(|_| {
+            format!("{text:?} is not an address to listen on: give IP:PORT such as 127.0.0.1:4101, a port such as 4101 (at the IP of listen.http), or \"off\"")
+        })
+    }
+}
+
+impl TryFrom<String> for Beside {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Beside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::Port(port) => port.fmt(f),
+            Self::At(address) => address.fmt(f),
+        }
+    }
+}
+
+impl From<Beside> for String {
+    fn from(beside: Beside) -> Self {
+        beside.to_string()
+    }
+}
+
 /// Durations as people write them: "200ms", "60s", "30days".
 /// For a field: `#[serde(with = "crate::config::value::duration")] #[schemars(with = "String")]`.
 pub mod duration {

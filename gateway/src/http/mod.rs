@@ -1,7 +1,7 @@
 //! The doors: every URL of the gateway, at one glance in [`router`].
 //!
 //! Files: `serve` (connections and their limits) → `query`, `range`, `encoding`, `error` (what is asked, purely) →
-//! `playlists`, `parts`, `wait`, `live` (LL-HLS; one rendering serves all who wait) → `sockets`, `client` (pushes) → `api` →
+//! `playlists`, `parts`, `wait`, `live` (LL-HLS; one rendering serves all who wait) → `sockets`, `client` (pushes) → `api`, `peers` (the swarm's WebSockets) →
 //! `ipfs`, `format`, `resolve`, `unixfs`, `listing`, `car` (path and trustless gateway) → `page`, `still`, `key_frame` → `content`, `body`, `blocks` (bytes out).
 
 mod api;
@@ -19,6 +19,7 @@ mod listing;
 mod live;
 mod page;
 mod parts;
+mod peers;
 mod playlists;
 pub mod query;
 pub mod range;
@@ -53,6 +54,7 @@ use crate::{
     metrics::Metrics,
     publish::{Stream, Streams},
     store::Store,
+    swarm::Door,
 };
 use blocks::{Blocks, UNPOISONED};
 use error::Refusal;
@@ -72,12 +74,14 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/streams", get(api::streams))
         .route("/api/v1/streams/watch", get(sockets::directory))
         .route("/api/v1/streams/{stream}", get(api::stream))
+        .route("/api/v1/peer", get(peers::peer))
         .route("/embed.js", get(page::embed))
         .route("/assets/{file}", get(page::asset))
         .layer(cors());
     // … and nothing else.
     Router::new()
-        .route("/", get(page::directory))
+        .route("/", get(peers::root))
+        .route("/p2p", get(peers::p2p))
         .route("/s/{stream}", get(page::player))
         .route("/healthz", get(api::healthz))
         .route("/readyz", get(api::readyz))
@@ -118,6 +122,7 @@ pub struct Shared {
     lives: Mutex<HashMap<StreamName, Arc<Live>>>,
     sockets: Arc<Semaphore>,
     closing: watch::Sender<bool>,
+    swarm: Option<Door>,
 }
 
 impl std::ops::Deref for State {
@@ -129,13 +134,14 @@ impl std::ops::Deref for State {
 }
 
 impl State {
-    /// What the doors serve from.
-    pub fn new(
+    /// What the doors serve from; without a swarm there are no doors for peers.
+    pub(crate) fn new(
         streams: Arc<Streams>,
         store: Store,
         clock: Arc<Clock>,
         metrics: Arc<Metrics>,
         settings: Settings,
+        swarm: Option<Door>,
     ) -> Self {
         Self(Arc::new(Shared {
             blocks: Blocks::new(store.clone(), settings.memory_bytes),
@@ -147,6 +153,7 @@ impl State {
             clock,
             metrics,
             settings,
+            swarm,
         }))
     }
 

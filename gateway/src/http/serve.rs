@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     io::{self, IoSlice},
-    net::IpAddr,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -37,7 +37,7 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nr
 
 /// Who asks, as far as the connection tells.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) IpAddr);
+pub(super) struct Peer(pub(super) SocketAddr);
 
 /// Serves the [`router`] until `shutdown`, then lets answers under way finish for a moment.
 pub async fn serve(listener: TcpListener, state: State, shutdown: impl Future<Output = ()>) {
@@ -75,7 +75,7 @@ pub async fn serve(listener: TcpListener, state: State, shutdown: impl Future<Ou
         let closing = state.closing.subscribe();
         let connection = connection(
             socket,
-            Peer(address.ip()),
+            Peer(address),
             doors.clone(),
             settings.clone(),
             closing,

@@ -39,10 +39,10 @@ impl Viewers {
     /// The client that sent these headers; behind a reverse proxy all have its address.
     pub(super) fn client(&self, peer: Option<Extension<Peer>>, headers: &HeaderMap) -> Client {
         let user_agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes);
-        Client(
-            self.hasher
-                .hash_one((peer.map(|Extension(Peer(address))| address), user_agent)),
-        )
+        Client(self.hasher.hash_one((
+            peer.map(|Extension(Peer(address))| address.ip()),
+            user_agent,
+        )))
     }
 
     /// An announcement socket opened. The number of sockets is limited where they are accepted.
@@ -97,7 +97,9 @@ mod tests {
         let headers =
             HeaderMap::from_iter([(header::USER_AGENT, HeaderValue::from_static(user_agent))]);
         viewers.client(
-            Some(Extension(Peer(std::net::Ipv4Addr::from(address).into()))),
+            Some(Extension(Peer(
+                (std::net::Ipv4Addr::from(address), 1).into(),
+            ))),
             &headers,
         )
     }

@@ -20,8 +20,8 @@ const SECRET_BYTES: usize = 20;
 /// An operator's own secret has at least as many characters as 128 bits take in base64.
 const MIN_SECRET_CHARACTERS: usize = 22;
 const MAX_SECRET_CHARACTERS: usize = 128;
-/// Neither file is ever as long; a longer one is not read into memory.
-const MAX_FILE_BYTES: u64 = 1024;
+/// No file is ever as long (a certificate has about 1 KB); a longer one is not read into memory.
+const MAX_FILE_BYTES: u64 = 4096;
 
 pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
     DirBuilder::new()
@@ -29,6 +29,23 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
         .mode(0o700)
         .create(folder)
         .map_err(at(folder))
+}
+
+/// The text in the file `name` of the data folder, made by `make` where there is none yet.
+pub(super) fn kept(
+    data: &Path,
+    name: &str,
+    make: impl FnOnce() -> Result<Vec<u8>, Error>,
+) -> Result<Vec<u8>, Error> {
+    let path = data.join(name);
+    match read_file(&path) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            let made = make()?;
+            write(data, name, &made)?;
+            Ok(made)
+        }
+        read => read,
+    }
 }
 
 /// Reads every alias. What is no alias by its name is passed over with a warning.

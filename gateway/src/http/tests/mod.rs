@@ -80,6 +80,7 @@ impl Bench {
             clock,
             metrics.clone(),
             settings,
+            None,
         );
         Self {
             store,

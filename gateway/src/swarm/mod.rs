@@ -1,0 +1,155 @@
+//! The gateway among peers: one libp2p swarm that viewers' browsers and other gateways connect to.
+//!
+//! Files: `settings`, `identity` (the key that stays) → `listen`, `interfaces`, `addresses` (where we are, purely) →
+//! `websocket` (what HTTP accepts), `transports` (every way in) → `behaviour` (what runs on each connection, and its limits)
+//! → `run` (the one task that has the swarm) → `stun` (viewers learn their own address).
+//!
+//! Viewers reserve a place at our relay and reach each other through it for signalling only: a circuit lives 30 s and
+//! carries 64 KiB. What they tell each other there is secured end to end.
+
+mod addresses;
+mod behaviour;
+mod identity;
+mod interfaces;
+mod listen;
+mod run;
+mod settings;
+pub mod stun;
+mod transports;
+mod websocket;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::extract::ws::WebSocket;
+use libp2p::{Swarm, swarm};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    task::JoinHandle,
+};
+
+use crate::{StartError, config::Config, metrics::Metrics};
+use addresses::{Described, Reach};
+use run::Run;
+pub use settings::Settings;
+pub(crate) use websocket::MAX_MESSAGE_BYTES;
+
+/// Accepted WebSockets that may wait for the swarm's task.
+const WAITING_ARRIVALS: usize = 64;
+/// A connection on which nothing runs (no reservation, no link) is closed after this.
+const IDLE: Duration = Duration::from_secs(30);
+/// Streams of one connection that may be in the making at once.
+const NEGOTIATING_STREAMS: usize = 32;
+
+/// The running swarm.
+pub(crate) struct Network {
+    door: Door,
+    listeners: Vec<(&'static str, SocketAddr)>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Network {
+    /// Listens on everything that `config` asks for, beside HTTP at `http`; when it returns, peers are served.
+    ///
+    /// # Errors
+    /// When the key, or an address that was asked for, cannot be had.
+    pub(crate) async fn start(
+        config: &Config,
+        http: SocketAddr,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StartError> {
+        let key = identity::key(&config.data)?;
+        let peer = key.public().to_peer_id();
+        let plan = listen::plan(config, http)?;
+        let loopback = |ip: IpAddr| ip.is_loopback();
+        let open = |address: &SocketAddr| !loopback(address.ip());
+        let mdns = config.p2p.mdns && plan.iter().any(|(_, address)| open(address));
+
+        let (arrive, arrivals) = mpsc::channel(WAITING_ARRIVALS);
+        let transport = transports::build(&key, websocket::Transport::new(arrivals, http))
+            .map_err(|error| StartError::Peer(error.to_string()))?;
+        let room = behaviour::Room::new(&key, &config.p2p, mdns);
+        let settings = swarm::Config::with_tokio_executor()
+            .with_idle_connection_timeout(IDLE)
+            .with_max_negotiating_inbound_streams(NEGOTIATING_STREAMS);
+        let swarm = Swarm::new(transport, room, peer, settings);
+        let reach = Reach {
+            peer,
+            http,
+            public_url: config.public_url.clone(),
+            interfaces: Vec::new(),
+            listening: Vec::new(),
+            stun: Vec::new(),
+        };
+        let mut run = Run::new(swarm, reach, plan, metrics);
+        let listeners = run.listen().await?;
+        let door = Door {
+            arrive,
+            places: Arc::new(Semaphore::new(config.p2p.connections as usize)),
+            reach: run.reach(),
+        };
+        let (stop, mut stopping) = watch::channel(false);
+        let task = tokio::spawn(run.run(async move {
+            // An error means that the gateway is gone: the same.
+            let _ = stopping.wait_for(|stop| *stop).await;
+        }));
+        Ok(Self {
+            door,
+            listeners,
+            stop,
+            task,
+        })
+    }
+
+    /// For HTTP: where WebSockets go in, and what peers are told.
+    pub(crate) fn door(&self) -> Door {
+        self.door.clone()
+    }
+
+    /// Names and addresses of the listeners, for the ready line.
+    pub(crate) fn addresses(&self) -> &[(&'static str, SocketAddr)] {
+        &self.listeners
+    }
+
+    /// Ends all connections.
+    pub(crate) async fn shutdown(self) {
+        self.stop.send_replace(true);
+        let _ = self.task.await; // a panic in there has been reported
+    }
+}
+
+/// What HTTP needs of the swarm. A clone is the same.
+#[derive(Clone)]
+pub(crate) struct Door {
+    arrive: mpsc::Sender<websocket::Arrival>,
+    places: Arc<Semaphore>,
+    reach: watch::Receiver<Reach>,
+}
+
+impl Door {
+    /// A place for one more WebSocket, if there is any.
+    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        self.places.clone().try_acquire_owned().ok()
+    }
+
+    /// An upgraded WebSocket becomes a connection; where too many arrive at once it is closed.
+    pub(crate) fn arrive(&self, socket: WebSocket, from: SocketAddr, place: OwnedSemaphorePermit) {
+        let arrival = websocket::Arrival {
+            socket,
+            from,
+            place,
+        };
+        if self.arrive.try_send(arrival).is_err() {
+            tracing::debug!(%from, "too many WebSockets arrive at once: one is closed");
+        }
+    }
+
+    /// What a peer needs to join, for who asked under `host`.
+    pub(crate) fn described(&self, host: Option<&str>) -> Described {
+        self.reach.borrow().described(host)
+    }
+}

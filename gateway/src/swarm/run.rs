@@ -1,0 +1,255 @@
+//! The one task that has the swarm: it listens where the machine's interfaces are, and takes what happens.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::StreamExt;
+use libp2p::{Multiaddr, Swarm, mdns, multiaddr::Protocol, ping, swarm::SwarmEvent};
+use tokio::{
+    net::UdpSocket,
+    sync::watch,
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use super::{
+    addresses::{self, MAX_INTERFACES, Reach},
+    behaviour::{Room, RoomEvent},
+    interfaces,
+    listen::{self, Way},
+    stun,
+};
+use crate::{StartError, metrics::Metrics};
+
+/// How often the machine's interfaces are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Listeners tell their address right after they were asked to listen.
+const START_PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) struct Run {
+    swarm: Swarm<Room>,
+    reach: watch::Sender<Reach>,
+    plan: Vec<(Way, SocketAddr)>,
+    /// Aborted when dropped.
+    stun: HashMap<IpAddr, Responder>,
+    metrics: Arc<Metrics>,
+}
+
+struct Responder(SocketAddr, JoinHandle<()>);
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        self.1.abort();
+    }
+}
+
+impl Run {
+    pub(super) fn new(
+        swarm: Swarm<Room>,
+        reach: Reach,
+        plan: Vec<(Way, SocketAddr)>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            swarm,
+            reach: watch::Sender::new(reach),
+            plan,
+            stun: HashMap::new(),
+            metrics,
+        }
+    }
+
+    pub(super) fn reach(&self) -> watch::Receiver<Reach> {
+        self.reach.subscribe()
+    }
+
+    /// Begins to listen; returns each listener's first address, with the port that it has.
+    ///
+    /// # Errors
+    /// When one cannot be had after all.
+    pub(super) async fn listen(&mut self) -> Result<Vec<(&'static str, SocketAddr)>, StartError> {
+        let mut listeners = Vec::new();
+        for (way, address) in self.plan.clone() {
+            let failed = |error| StartError::Listen {
+                what: way.name(),
+                address,
+                error,
+            };
+            for ip in listen::families(address.ip()) {
+                let multiaddr = match way {
+                    Way::Tcp => Multiaddr::from(ip).with(Protocol::Tcp(address.port())),
+                    Way::Quic => Multiaddr::from(ip)
+                        .with(Protocol::Udp(address.port()))
+                        .with(Protocol::QuicV1),
+                    Way::WebRtc | Way::Stun => continue, // on each interface: look_around
+                };
+                let id = self
+                    .swarm
+                    .listen_on(multiaddr)
+                    .map_err(|error| failed(std::io::Error::other(error)))?;
+                let told = timeout(START_PATIENCE, self.told(id)).await;
+                let bound = told.map_err(|_| failed(std::io::ErrorKind::TimedOut.into()))?;
+                if !listeners.iter().any(|(name, _)| *name == way.name()) {
+                    listeners.push((way.name(), SocketAddr::new(address.ip(), bound)));
+                }
+            }
+        }
+        self.look_around().await;
+        for (way, address) in &self.plan {
+            let bound = match way {
+                Way::Stun => self.stun.values().map(|one| one.0.port()).next(),
+                Way::WebRtc | Way::Tcp | Way::Quic => None,
+            };
+            if let Some(port) = bound {
+                listeners.push((way.name(), SocketAddr::new(address.ip(), port)));
+            }
+        }
+        Ok(listeners)
+    }
+
+    /// The port of a listener, as soon as it is known.
+    async fn told(&mut self, id: libp2p::core::transport::ListenerId) -> u16 {
+        loop {
+            let event = self.swarm.select_next_some().await;
+            let bound = match &event {
+                SwarmEvent::NewListenAddr {
+                    listener_id,
+                    address,
+                } if *listener_id == id => addresses::socket(address),
+                _ => None,
+            };
+            self.happened(event);
+            if let Some(bound) = bound {
+                return bound.port();
+            }
+        }
+    }
+
+    /// Serves until `stop`.
+    pub(super) async fn run(mut self, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.happened(event),
+                _ = look.tick() => self.look_around().await,
+                () = &mut stop => return,
+            }
+        }
+    }
+
+    fn happened(&mut self, event: SwarmEvent<RoomEvent>) {
+        match event {
+            SwarmEvent::NewListenAddr { .. } | SwarmEvent::ExpiredListenAddr { .. } => self.tell(),
+            SwarmEvent::ConnectionEstablished { endpoint, .. } => {
+                let transport = addresses::transport(endpoint.get_remote_address());
+                self.metrics.p2p_connected(transport);
+            }
+            SwarmEvent::ConnectionClosed { endpoint, .. } => {
+                let transport = addresses::transport(endpoint.get_remote_address());
+                self.metrics.p2p_disconnected(transport);
+            }
+            SwarmEvent::IncomingConnectionError {
+                error,
+                send_back_addr,
+                ..
+            } => {
+                self.metrics.p2p_refused();
+                tracing::debug!(%error, from = %send_back_addr, "a peer's connection was not made");
+            }
+            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener"),
+            SwarmEvent::ListenerClosed {
+                addresses, reason, ..
+            } => {
+                tracing::warn!(?addresses, ?reason, "a listener closed");
+                self.tell();
+            }
+            SwarmEvent::Behaviour(event) => self.behaved(event),
+            _ => {}
+        }
+    }
+
+    fn behaved(&mut self, event: RoomEvent) {
+        match event {
+            // Who does not answer is gone: its reservation, circuits and buffers go, too.
+            RoomEvent::Ping(ping::Event {
+                connection,
+                result: Err(ping::Failure::Timeout | ping::Failure::Other { .. }),
+                ..
+            }) => {
+                self.swarm.close_connection(connection);
+            }
+            RoomEvent::Mdns(mdns::Event::Discovered(found)) => {
+                tracing::debug!(?found, "peers on this link");
+            }
+            _ => {}
+        }
+    }
+
+    /// Listens on interfaces that came, and no more on those that went.
+    async fn look_around(&mut self) {
+        let mut there = interfaces::addresses();
+        there.truncate(MAX_INTERFACES);
+        for (way, address) in self.plan.clone() {
+            let places = addresses::places(address.ip(), &there);
+            if way == Way::Stun {
+                self.stun.retain(|ip, _| places.contains(ip));
+                for ip in places {
+                    if !self.stun.contains_key(&ip) {
+                        self.respond(ip, address.port()).await;
+                    }
+                }
+            }
+        }
+        self.reach.send_if_modified(|reach| {
+            let changed = reach.interfaces != there;
+            reach.interfaces = there;
+            changed
+        });
+        self.tell();
+    }
+
+    /// A STUN responder on one interface. Each has its own socket, so that an answer leaves from the address that was asked.
+    async fn respond(&mut self, ip: IpAddr, port: u16) {
+        // All have one port, also where any was asked for.
+        let port = self.stun.values().next().map_or(port, |one| one.0.port());
+        let bound = UdpSocket::bind(SocketAddr::new(ip, port)).await;
+        match bound.and_then(|socket| Ok((socket.local_addr()?, socket))) {
+            Ok((address, socket)) => {
+                let task = tokio::spawn(stun::respond(socket));
+                self.stun.insert(ip, Responder(address, task));
+            }
+            Err(error) => tracing::warn!(%error, "no STUN at {ip}, port {port}"),
+        }
+    }
+
+    /// Tells peers and HTTP where we are, after that changed.
+    fn tell(&mut self) {
+        let mut now = self.reach.borrow().clone();
+        now.listening = self.swarm.listeners().cloned().collect();
+        now.listening.sort();
+        now.stun = self.stun.values().map(|one| one.0).collect();
+        now.stun.sort();
+        let announced = now.announced();
+        let old: Vec<_> = self.swarm.external_addresses().cloned().collect();
+        for address in old.iter().filter(|address| !announced.contains(address)) {
+            self.swarm.remove_external_address(address);
+        }
+        for address in announced {
+            if !old.contains(&address) {
+                self.swarm.add_external_address(address);
+            }
+        }
+        self.reach.send_if_modified(|reach| {
+            let changed = *reach != now;
+            *reach = now;
+            changed
+        });
+    }
+}
