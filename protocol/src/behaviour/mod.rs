@@ -2,27 +2,53 @@
 //!
 //! It owns a [`Scheduler`] for each stream that is followed here, carries messages and parts between them and their
 //! peers, and wakes them. What it cannot do itself (dial, fetch over HTTP, tell the player) comes out as [`Event`]s.
+//!
+//! A **link** is a peer and a stream, over a direct connection: relayed ones carry signalling and nothing of ours.
+//! Each side writes on libp2p streams that it opened itself. Where two connections to a peer stand, each side writes on
+//! the one it likes; a link moves to another connection when its own is gone or when the peer has moved.
+//!
+//! Bounds, each with its test: `queue` (what waits to be sent), `reader` (how fast and how patiently is read), `frames`
+//! (lengths), `handler` (libp2p streams of one connection), [`MAX_BANNED`]. A peer that takes or says too little or too
+//! much loses its link, one that breaks the protocol is banned.
+
+mod engine;
+mod frames;
+mod handler;
+mod links;
+mod pipe;
+mod protocols;
+mod queue;
+mod reader;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
-use futures::FutureExt;
 use futures_timer::Delay;
-use libp2p_core::{Endpoint, Multiaddr, transport::PortUse};
+use libp2p_core::{Endpoint, Multiaddr, multiaddr, transport::PortUse};
 use libp2p_identity::PeerId;
 use libp2p_swarm::{
     ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
-    THandlerOutEvent, ToSwarm, dummy,
+    THandlerOutEvent, ToSwarm,
 };
 
+use self::{engine::Followed, links::Peer};
+pub use self::{
+    handler::{Command, Handler, Report},
+    protocols::{Protocol, Protocols},
+    queue::Queue,
+};
 use crate::{
     manifest::Rejected,
     name::StreamName,
     scheduler::{Input, Micros, Output, Scheduler},
 };
+
+/// Liars that are remembered; the oldest are forgotten first.
+pub const MAX_BANNED: usize = 1024;
 
 /// What was sent, as the gateway's metrics tell it apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +64,7 @@ pub enum SentKind {
 pub enum Event {
     /// Dial, Fetch, Abort, Ready, Gone or News; everything else is done inside.
     Output { stream: StreamName, output: Output },
-    /// So many bytes went to peers.
+    /// So many bytes went to peers, frames' lengths not counted.
     Sent {
         stream: StreamName,
         kind: SentKind,
@@ -46,19 +72,31 @@ pub enum Event {
     },
 }
 
-struct Followed {
-    scheduler: Scheduler,
-}
-
 /// The engines of all streams that are followed here, joined to a libp2p Swarm.
 pub struct Behaviour {
     now: fn() -> Micros,
     streams: BTreeMap<StreamName, Followed>,
+    peers: BTreeMap<PeerId, Peer>,
     gateways: HashSet<PeerId>,
-    actions: VecDeque<ToSwarm<Event, std::convert::Infallible>>,
+    banned: VecDeque<PeerId>,
+    /// Dials that an engine waits for.
+    dialled: BTreeMap<PeerId, Vec<StreamName>>,
+    next_link: u64,
+    /// What engines have to hear as soon as the one that speaks has finished.
+    inbox: VecDeque<(StreamName, Input<'static>)>,
+    actions: VecDeque<ToSwarm<Event, Command>>,
+    /// Bytes said but not told yet.
+    sent: BTreeMap<(StreamName, SentKind), usize>,
+    /// When links have to be looked at.
+    look_at: Option<Micros>,
     timer: Option<(Micros, Delay)>,
     waker: Option<Waker>,
 }
+
+/// The peer lied before.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is banned: it lied or broke the protocol")]
+struct Banned(PeerId);
 
 impl Behaviour {
     /// Nothing is followed. `now` is the driver's clock, microseconds; it never goes back.
@@ -66,8 +104,15 @@ impl Behaviour {
         Self {
             now,
             streams: BTreeMap::new(),
+            peers: BTreeMap::new(),
             gateways: HashSet::new(),
+            banned: VecDeque::new(),
+            dialled: BTreeMap::new(),
+            next_link: 0,
+            inbox: VecDeque::new(),
             actions: VecDeque::new(),
+            sent: BTreeMap::new(),
+            look_at: None,
             timer: None,
             waker: None,
         }
@@ -76,19 +121,33 @@ impl Behaviour {
     /// Follows a stream. Who `greets` opens its side of the link on every direct connection at once (viewers); others
     /// answer (gateways). A stream that was open is opened anew.
     pub fn open(&mut self, stream: StreamName, scheduler: Scheduler, greets: bool) {
-        let _ = greets;
-        self.streams.insert(stream.clone(), Followed { scheduler });
+        self.close(&stream);
+        self.streams
+            .insert(stream.clone(), Followed { scheduler, greets });
+        if greets {
+            for peer in self.peers.keys().copied().collect::<Vec<_>>() {
+                self.greet(peer, &stream);
+            }
+        }
         self.pump(&stream);
+        self.settle();
     }
 
     /// No longer follows it: its links end.
     pub fn close(&mut self, stream: &StreamName) {
         self.streams.remove(stream);
+        for peer in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.unlink(peer, stream, "the stream is not followed any more");
+        }
+        self.settle();
     }
 
-    /// Links to this peer are to a gateway.
+    /// Links to this peer are to a gateway. Those that stand already are told to the engine anew.
     pub fn gateway(&mut self, peer: PeerId) {
-        self.gateways.insert(peer);
+        if self.gateways.insert(peer) {
+            self.relabel(peer);
+            self.settle();
+        }
     }
 
     /// Tells an engine what happened outside of the network; a stream that is not followed is passed over.
@@ -96,12 +155,8 @@ impl Behaviour {
     /// # Errors
     /// Why an [`Input::Envelope`] was rejected.
     pub fn input(&mut self, stream: &StreamName, input: Input<'_>) -> Result<(), Rejected> {
-        let now = (self.now)();
-        let Some(followed) = self.streams.get_mut(stream) else {
-            return Ok(());
-        };
-        let taken = followed.scheduler.handle(input, now);
-        self.pump(stream);
+        let taken = self.handle(stream, input);
+        self.settle();
         taken
     }
 
@@ -112,89 +167,109 @@ impl Behaviour {
 
     /// The round-trip time to a peer, from libp2p ping.
     pub fn round_trip(&mut self, peer: PeerId, micros: Micros) {
-        let _ = (peer, micros);
+        for stream in self.linked_streams(peer) {
+            let input = Input::RoundTrip { peer, micros };
+            self.inbox.push_back((stream, input));
+        }
+        self.settle();
     }
 
-    fn pump(&mut self, stream: &StreamName) {
-        let Some(followed) = self.streams.get_mut(stream) else {
-            return;
-        };
-        while let Some(output) = followed.scheduler.output() {
-            let stream = stream.clone();
-            self.actions
-                .push_back(ToSwarm::GenerateEvent(Event::Output { stream, output }));
-        }
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
+    fn handler(&self, peer: PeerId, relayed: bool) -> Result<Handler, ConnectionDenied> {
+        self.refuse_banned(peer)?;
+        Ok(Handler::new(relayed, self.now))
     }
 
-    fn poll_timer(&mut self, cx: &mut Context<'_>) {
-        loop {
-            let wanted = self.streams.values().filter_map(|f| f.scheduler.wake_at());
-            let Some(at) = wanted.min() else {
-                self.timer = None;
-                return;
-            };
-            let now = (self.now)();
-            if at <= now {
-                let due: Vec<StreamName> = self
-                    .streams
-                    .iter_mut()
-                    .filter(|(_, f)| f.scheduler.wake_at().is_some_and(|at| at <= now))
-                    .map(|(name, _)| name.clone())
-                    .collect();
-                for stream in due {
-                    let _ = self.input(&stream, Input::Wake);
-                }
-                return cx.waker().wake_by_ref();
-            }
-            if self.timer.as_ref().is_none_or(|(set, _)| *set != at) {
-                self.timer = Some((at, Delay::new(Duration::from_micros(at - now))));
-            }
-            let (_, delay) = self.timer.as_mut().expect("set above");
-            if delay.poll_unpin(cx).is_pending() {
-                return;
-            }
-            self.timer = None;
+    fn refuse_banned(&self, peer: PeerId) -> Result<(), ConnectionDenied> {
+        if self.banned.contains(&peer) {
+            return Err(ConnectionDenied::new(Banned(peer)));
         }
+        Ok(())
     }
 }
 
+/// Whether a connection at this address runs through a relay. `…/p2p-circuit/webrtc` does not: the circuit only
+/// signalled for it.
+fn is_relayed(address: &Multiaddr) -> bool {
+    address.iter().fold(false, |relayed, part| match part {
+        multiaddr::Protocol::P2pCircuit => true,
+        multiaddr::Protocol::WebRTC => false,
+        _ => relayed,
+    })
+}
+
 impl NetworkBehaviour for Behaviour {
-    type ConnectionHandler = dummy::ConnectionHandler;
+    type ConnectionHandler = Handler;
     type ToSwarm = Event;
 
     fn handle_established_inbound_connection(
         &mut self,
         _: ConnectionId,
-        _: PeerId,
-        _: &Multiaddr,
-        _: &Multiaddr,
+        peer: PeerId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(dummy::ConnectionHandler)
+        self.handler(peer, is_relayed(local) || is_relayed(remote))
+    }
+
+    fn handle_pending_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        peer: Option<PeerId>,
+        _: &[Multiaddr],
+        _: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        if let Some(peer) = peer {
+            self.refuse_banned(peer)?;
+        }
+        Ok(Vec::new())
     }
 
     fn handle_established_outbound_connection(
         &mut self,
         _: ConnectionId,
-        _: PeerId,
-        _: &Multiaddr,
+        peer: PeerId,
+        address: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(dummy::ConnectionHandler)
+        self.handler(peer, is_relayed(address))
     }
 
-    fn on_swarm_event(&mut self, _: FromSwarm) {}
+    fn on_swarm_event(&mut self, event: FromSwarm) {
+        match event {
+            FromSwarm::ConnectionEstablished(made) => {
+                let relayed = match made.endpoint {
+                    libp2p_core::ConnectedPoint::Dialer { address, .. } => is_relayed(address),
+                    libp2p_core::ConnectedPoint::Listener {
+                        local_addr,
+                        send_back_addr,
+                    } => is_relayed(local_addr) || is_relayed(send_back_addr),
+                };
+                if !relayed {
+                    self.connected(made.peer_id, made.connection_id);
+                }
+            }
+            FromSwarm::ConnectionClosed(gone) => {
+                self.disconnected(gone.peer_id, gone.connection_id);
+            }
+            FromSwarm::DialFailure(failed) => {
+                if let Some(peer) = failed.peer_id {
+                    self.not_reached(peer);
+                }
+            }
+            _ => {}
+        }
+        self.settle();
+    }
 
     fn on_connection_handler_event(
         &mut self,
-        _: PeerId,
-        _: ConnectionId,
-        event: THandlerOutEvent<Self>,
+        peer: PeerId,
+        connection: ConnectionId,
+        report: THandlerOutEvent<Self>,
     ) {
-        match event {}
+        self.reported(peer, connection, report);
+        self.settle();
     }
 
     fn poll(
@@ -204,6 +279,14 @@ impl NetworkBehaviour for Behaviour {
         self.poll_timer(cx);
         if let Some(action) = self.actions.pop_front() {
             return Poll::Ready(action);
+        }
+        if let Some(((stream, kind), bytes)) = self.sent.pop_first() {
+            let event = Event::Sent {
+                stream,
+                kind,
+                bytes,
+            };
+            return Poll::Ready(ToSwarm::GenerateEvent(event));
         }
         self.waker = Some(cx.waker().clone());
         Poll::Pending

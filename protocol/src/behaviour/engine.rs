@@ -1,0 +1,183 @@
+//! The behaviour's side of the engines: what they are told, what they ask for, when they are woken.
+
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures_timer::Delay;
+use libp2p_identity::PeerId;
+use libp2p_swarm::{CloseConnection, ToSwarm};
+
+use super::{Behaviour, Event, MAX_BANNED, SentKind};
+use crate::{
+    manifest::Rejected,
+    message::{Message, Place},
+    name::StreamName,
+    scheduler::{Input, Micros, Output, Scheduler},
+};
+
+/// A stream that is followed.
+pub(super) struct Followed {
+    pub(super) scheduler: Scheduler,
+    pub(super) greets: bool,
+}
+
+impl Behaviour {
+    /// Tells one engine, and does what it asks for. What others (or itself) are to hear of that waits in the inbox.
+    pub(super) fn handle(&mut self, stream: &StreamName, input: Input<'_>) -> Result<(), Rejected> {
+        let now = (self.now)();
+        let Some(followed) = self.streams.get_mut(stream) else {
+            return Ok(());
+        };
+        let taken = followed.scheduler.handle(input, now);
+        self.pump(stream);
+        taken
+    }
+
+    /// Empties the inbox. To be called at the end of whatever may have filled it.
+    pub(super) fn settle(&mut self) {
+        while let Some((stream, input)) = self.inbox.pop_front() {
+            // Only an envelope from outside is rejected by an error.
+            let _ = self.handle(&stream, input);
+        }
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Does what an engine asks for.
+    pub(super) fn pump(&mut self, stream: &StreamName) {
+        while let Some(output) =
+            (self.streams.get_mut(stream)).and_then(|followed| followed.scheduler.output())
+        {
+            match output {
+                Output::Send { peer, message } => self.send(stream, peer, &message),
+                Output::SendPart { peer, place, bytes } => {
+                    self.send_part(stream, peer, place, bytes);
+                }
+                Output::Unsend { peer, place } => self.unsend(stream, peer, place),
+                Output::Drop { peer, ban, why } => {
+                    self.unlink(peer, stream, why);
+                    if ban {
+                        self.ban(peer);
+                    }
+                }
+                Output::Dial { peer } => self.dial(stream, peer),
+                output => self.act(Event::Output {
+                    stream: stream.clone(),
+                    output,
+                }),
+            }
+        }
+    }
+
+    pub(super) fn act(&mut self, event: Event) {
+        self.actions.push_back(ToSwarm::GenerateEvent(event));
+    }
+
+    fn send(&mut self, stream: &StreamName, peer: PeerId, message: &Message) {
+        let Some(queue) = self.queue(peer, stream) else {
+            return;
+        };
+        let encoded = message.encode();
+        let bytes = encoded.len();
+        if queue.push_message(encoded).is_err() {
+            return self.unlink(peer, stream, "it does not take what it is told");
+        }
+        let kind = match message {
+            Message::Announcement { .. } | Message::Manifest { .. } => SentKind::Announcement,
+            _ => SentKind::Other,
+        };
+        self.count(stream, kind, bytes);
+    }
+
+    fn send_part(&mut self, stream: &StreamName, peer: PeerId, place: Place, part: Bytes) {
+        let full = |queue: &super::queue::Queue| queue.push_part(place, part).is_err();
+        if self.queue(peer, stream).is_some_and(full) {
+            self.not_sent(stream, peer, place);
+        }
+    }
+
+    fn unsend(&mut self, stream: &StreamName, peer: PeerId, place: Place) {
+        let taken_back = |queue: &super::queue::Queue| queue.unsend(place);
+        if self.queue(peer, stream).is_some_and(taken_back) {
+            self.not_sent(stream, peer, place);
+        }
+    }
+
+    /// Zero bytes of the part left, and none will.
+    fn not_sent(&mut self, stream: &StreamName, peer: PeerId, place: Place) {
+        let input = Input::Sent {
+            peer,
+            place,
+            bytes: 0,
+        };
+        self.inbox.push_back((stream.clone(), input));
+    }
+
+    pub(super) fn count(&mut self, stream: &StreamName, kind: SentKind, bytes: usize) {
+        *self.sent.entry((stream.clone(), kind)).or_default() += bytes;
+    }
+
+    /// Ends all connections to a peer and takes none of it any more.
+    pub(super) fn ban(&mut self, peer: PeerId) {
+        if self.banned.contains(&peer) {
+            return;
+        }
+        if self.banned.len() == MAX_BANNED {
+            self.banned.pop_front();
+        }
+        self.banned.push_back(peer);
+        for stream in self.linked_streams(peer) {
+            self.unlink(peer, &stream, "it is banned");
+        }
+        self.actions.push_back(ToSwarm::CloseConnection {
+            peer_id: peer,
+            connection: CloseConnection::All,
+        });
+    }
+
+    /// Wakes engines and looks at links when it is time, and sees to it that the Swarm comes back in time.
+    pub(super) fn poll_timer(&mut self, cx: &mut Context<'_>) {
+        loop {
+            let now = (self.now)();
+            if self.look_at.is_some_and(|at| at <= now) {
+                self.look_at_links(now);
+                self.settle();
+            }
+            let due: Vec<StreamName> = (self.streams.iter())
+                .filter(|(_, followed)| followed.scheduler.wake_at().is_some_and(|at| at <= now))
+                .map(|(stream, _)| stream.clone())
+                .collect();
+            for stream in due {
+                let _ = self.handle(&stream, Input::Wake);
+            }
+            self.settle();
+            let Some(at) = self.next_wake() else {
+                self.timer = None;
+                return;
+            };
+            if self.timer.as_ref().is_none_or(|(set, _)| *set != at) {
+                // An engine that wants to be woken at once, again and again, does not take the whole thread.
+                let delay = Duration::from_micros(at.saturating_sub(now).max(1_000));
+                self.timer = Some((at, Delay::new(delay)));
+            }
+            let (_, delay) = self.timer.as_mut().expect("set above");
+            match delay.poll_unpin(cx) {
+                Poll::Pending => return,
+                Poll::Ready(()) => self.timer = None,
+            }
+        }
+    }
+
+    fn next_wake(&self) -> Option<Micros> {
+        let engines = self
+            .streams
+            .values()
+            .filter_map(|followed| followed.scheduler.wake_at());
+        engines.chain(self.look_at).min()
+    }
+}

@@ -1,0 +1,479 @@
+//! Links: a peer and a stream, over one of the direct connections to that peer. When they stand, and when they end.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use libp2p_identity::PeerId;
+use libp2p_swarm::{ConnectionId, NotifyHandler, ToSwarm};
+
+use super::{
+    Behaviour, Command, Event, Protocol, Report, SentKind, handler::MAX_LINKS, queue::Queue,
+};
+use crate::{
+    message::{MAX_CONTROL_FRAME_BYTES, MAX_MESSAGE_BYTES},
+    name::StreamName,
+    scheduler::{Input, Kind, Micros, Output},
+};
+
+/// A peer that was greeted opens its own side within this time.
+const ANSWER: Micros = 10_000_000;
+/// When its side ends it may come back on another connection within this time.
+const RETURN: Micros = 1_000_000;
+/// A gateway that does not follow the stream is asked again after this time, doubled each time up to [`RETRY_MAX`].
+const RETRY: Micros = 1_000_000;
+const RETRY_MAX: Micros = 30_000_000;
+
+/// A peer with a direct connection, or with something to try again.
+#[derive(Default)]
+pub(super) struct Peer {
+    /// Direct ones, the newest last.
+    connections: Vec<ConnectionId>,
+    links: BTreeMap<StreamName, Link>,
+    /// When a gateway is greeted again, and how long the last pause was.
+    retries: BTreeMap<StreamName, (Micros, Micros)>,
+}
+
+/// A libp2p stream that the peer opened.
+type ReaderId = (ConnectionId, u64);
+
+struct Link {
+    id: u64,
+    /// Where is written.
+    connection: ConnectionId,
+    queue: Arc<Queue>,
+    /// Whether the engine knows of it.
+    stands: bool,
+    control: Option<ReaderId>,
+    parts: Option<ReaderId>,
+    /// Until then the peer's control stream has to be there.
+    until: Option<Micros>,
+}
+
+impl Behaviour {
+    pub(super) fn connected(&mut self, peer: PeerId, connection: ConnectionId) {
+        self.peers
+            .entry(peer)
+            .or_default()
+            .connections
+            .push(connection);
+        let greeting = self.streams.iter().filter(|(_, followed)| followed.greets);
+        let streams: Vec<StreamName> = greeting.map(|(stream, _)| stream.clone()).collect();
+        for stream in streams {
+            self.greet(peer, &stream);
+        }
+    }
+
+    pub(super) fn disconnected(&mut self, peer: PeerId, connection: ConnectionId) {
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        known.connections.retain(|one| *one != connection);
+        let newest = known.connections.last().copied();
+        let mut lost = Vec::new();
+        for (stream, link) in &mut known.links {
+            for reader in [&mut link.control, &mut link.parts] {
+                *reader = reader.take_if(|(on, _)| *on != connection);
+            }
+            if link.connection == connection {
+                lost.push((stream.clone(), link.control.take(), link.parts.take()));
+            }
+        }
+        for (stream, control, parts) in lost {
+            self.unlink(peer, &stream, "its connection is gone");
+            let Some(newest) = newest else {
+                continue;
+            };
+            self.link(peer, &stream, newest);
+            // The peer may have moved already.
+            if let Some(link) = self.link_of(peer, &stream) {
+                (link.control, link.parts) = (control, parts);
+            }
+        }
+        let now = (self.now)();
+        if let Some(known) = self.peers.get_mut(&peer) {
+            for link in known.links.values_mut() {
+                if link.control.is_none() && link.until.is_none() {
+                    link.until = Some(now + RETURN);
+                }
+            }
+            if newest.is_none() {
+                self.peers.remove(&peer);
+            }
+        }
+        self.look_by(now + RETURN);
+    }
+
+    /// A dial came to nothing.
+    pub(super) fn not_reached(&mut self, peer: PeerId) {
+        for stream in self.dialled.remove(&peer).unwrap_or_default() {
+            if self.link_of(peer, &stream).is_none() {
+                self.inbox.push_back((stream, Input::Unlinked { peer }));
+            }
+        }
+    }
+
+    /// An engine wants a link: over a connection that stands, or by a new one.
+    pub(super) fn dial(&mut self, stream: &StreamName, peer: PeerId) {
+        if self.banned.contains(&peer) {
+            let input = Input::Unlinked { peer };
+            return self.inbox.push_back((stream.clone(), input));
+        }
+        if self.queue(peer, stream).is_some() {
+            return;
+        }
+        let waiting = self.dialled.entry(peer).or_default();
+        if !waiting.contains(stream) {
+            waiting.push(stream.clone());
+        }
+        if !self.peers.contains_key(&peer) {
+            return self.act(Event::Output {
+                stream: stream.clone(),
+                output: Output::Dial { peer },
+            });
+        }
+        self.greet(peer, stream);
+        if self.link_of(peer, stream).is_none() {
+            self.not_reached(peer);
+        }
+    }
+
+    /// Opens our side on the newest connection, unless there is a link.
+    pub(super) fn greet(&mut self, peer: PeerId, stream: &StreamName) {
+        let Some(known) = self.peers.get(&peer) else {
+            return;
+        };
+        if let (None, Some(newest)) = (known.links.get(stream), known.connections.last()) {
+            self.link(peer, stream, *newest);
+        }
+    }
+
+    /// Begins a link, which stands when the peer is known to follow the stream.
+    fn link(&mut self, peer: PeerId, stream: &StreamName, connection: ConnectionId) {
+        let until = (self.now)() + ANSWER;
+        let id = self.next_link;
+        let queue = Arc::new(Queue::default());
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        if known.links.len() == MAX_LINKS {
+            return;
+        }
+        self.next_link += 1;
+        let link = Link {
+            id,
+            connection,
+            queue: queue.clone(),
+            stands: false,
+            control: None,
+            parts: None,
+            until: Some(until),
+        };
+        known.links.insert(stream.clone(), link);
+        let open = Command::Open {
+            link: id,
+            stream: stream.clone(),
+            queue,
+        };
+        self.command(peer, connection, open);
+        self.look_by(until);
+    }
+
+    /// The engine hears of the link.
+    fn stands(&mut self, peer: PeerId, stream: &StreamName) {
+        let kind = self.kind(peer);
+        let Some(link) = self.link_of(peer, stream).filter(|link| !link.stands) else {
+            return;
+        };
+        link.stands = true;
+        if let Some(waiting) = self.dialled.get_mut(&peer) {
+            waiting.retain(|one| one != stream);
+            if waiting.is_empty() {
+                self.dialled.remove(&peer);
+            }
+        }
+        let input = Input::Linked { peer, kind };
+        self.inbox.push_back((stream.clone(), input));
+    }
+
+    /// The peer began anew: so does the engine. What was queued for what was before is forgotten.
+    fn begin_anew(&mut self, peer: PeerId, stream: &StreamName) {
+        let kind = self.kind(peer);
+        let Some(link) = self.link_of(peer, stream).filter(|link| link.stands) else {
+            return;
+        };
+        link.queue.clear_parts();
+        self.inbox
+            .push_back((stream.clone(), Input::Unlinked { peer }));
+        self.inbox
+            .push_back((stream.clone(), Input::Linked { peer, kind }));
+    }
+
+    /// Links to a peer that turns out to be a gateway.
+    pub(super) fn relabel(&mut self, peer: PeerId) {
+        for stream in self.linked_streams(peer) {
+            self.begin_anew(peer, &stream);
+        }
+    }
+
+    /// Ends a link, whatever state it is in.
+    pub(super) fn unlink(&mut self, peer: PeerId, stream: &StreamName, _why: &str) {
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let Some(link) = known.links.remove(stream) else {
+            return;
+        };
+        let close = Command::Close { link: link.id };
+        self.command(peer, link.connection, close);
+        for (connection, reader) in link.control.into_iter().chain(link.parts) {
+            self.command(peer, connection, Command::Refuse { reader });
+        }
+        let waited = (self.dialled.get_mut(&peer)).is_some_and(|waiting| {
+            let before = waiting.len();
+            waiting.retain(|one| one != stream);
+            waiting.len() < before
+        });
+        if link.stands || waited {
+            self.inbox
+                .push_back((stream.clone(), Input::Unlinked { peer }));
+        }
+        if self.gateways.contains(&peer) {
+            self.retry(peer, stream);
+        }
+    }
+
+    /// A gateway may only be starting: it is asked again as long as the connection stands.
+    fn retry(&mut self, peer: PeerId, stream: &StreamName) {
+        let greets = (self.streams.get(stream)).is_some_and(|followed| followed.greets);
+        let now = (self.now)();
+        let Some(known) = self.peers.get_mut(&peer).filter(|_| greets) else {
+            return;
+        };
+        let last = known
+            .retries
+            .get(stream)
+            .map_or(RETRY / 2, |(_, pause)| *pause);
+        let pause = (2 * last).min(RETRY_MAX);
+        known.retries.insert(stream.clone(), (now + pause, pause));
+        self.look_by(now + pause);
+    }
+
+    /// What a connection's handler tells.
+    pub(super) fn reported(&mut self, peer: PeerId, on: ConnectionId, report: Report) {
+        match report {
+            Report::Opened { link } => {
+                if let Some(stream) = self.stream_of(peer, link) {
+                    self.stands(peer, &stream);
+                }
+            }
+            Report::Failed { link, why } => {
+                if let Some(stream) = self.stream_of(peer, link) {
+                    self.unlink(peer, &stream, &why);
+                }
+            }
+            Report::Sent { link, place, bytes } => {
+                if let Some(stream) = self.stream_of(peer, link) {
+                    self.count(&stream, SentKind::Part, bytes);
+                    let input = Input::Sent { peer, place, bytes };
+                    self.inbox.push_back((stream, input));
+                }
+            }
+            Report::Named {
+                reader,
+                protocol,
+                stream,
+            } => self.named(peer, (on, reader), protocol, &stream),
+            Report::Message {
+                reader,
+                stream,
+                message,
+            } => {
+                if self.is_current(peer, &stream, (on, reader)) {
+                    let input = Input::Message { peer, message };
+                    self.inbox.push_back((stream, input));
+                }
+            }
+            Report::Progress {
+                reader,
+                stream,
+                place,
+                bytes,
+            } => {
+                if self.is_current(peer, &stream, (on, reader)) {
+                    let input = Input::Progress { peer, place, bytes };
+                    self.inbox.push_back((stream, input));
+                }
+            }
+            Report::Part {
+                reader,
+                stream,
+                place,
+                bytes,
+            } => {
+                if self.is_current(peer, &stream, (on, reader)) {
+                    let input = Input::Part { peer, place, bytes };
+                    self.inbox.push_back((stream, input));
+                }
+            }
+            Report::Ended {
+                reader,
+                stream,
+                broken,
+            } => {
+                if let Some(why) = broken {
+                    self.unlink(peer, &stream, &why);
+                    self.ban(peer);
+                } else {
+                    self.ended(peer, &stream, (on, reader));
+                }
+            }
+        }
+    }
+
+    /// The peer opened a libp2p stream for this stream: the proof that it follows it, too.
+    fn named(&mut self, peer: PeerId, reader: ReaderId, protocol: Protocol, stream: &StreamName) {
+        let (connection, id) = reader;
+        let greets = self.streams.get(stream).map(|followed| followed.greets);
+        // Gateways take no parts: nothing that they serve comes from a viewer.
+        if greets.is_none_or(|greets| !greets && protocol == Protocol::Parts) {
+            return self.command(peer, connection, Command::Refuse { reader: id });
+        }
+        let moved = self.link_of(peer, stream).is_some_and(|link| {
+            let before = link.control.filter(|_| protocol == Protocol::Control);
+            before.is_some_and(|(on, _)| on != connection && link.connection != connection)
+        });
+        if moved {
+            self.unlink(peer, stream, "the peer writes on another connection");
+        }
+        if self.link_of(peer, stream).is_none() {
+            self.link(peer, stream, connection);
+        }
+        let Some(link) = self.link_of(peer, stream) else {
+            return self.command(peer, connection, Command::Refuse { reader: id });
+        };
+        let slot = match protocol {
+            Protocol::Control => {
+                link.until = None;
+                &mut link.control
+            }
+            Protocol::Parts => &mut link.parts,
+        };
+        let replaced = slot.replace(reader);
+        if let Some((connection, reader)) = replaced {
+            self.command(peer, connection, Command::Refuse { reader });
+            if protocol == Protocol::Control {
+                self.begin_anew(peer, stream);
+            }
+        }
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.retries.remove(stream);
+        }
+        let accept = Command::Accept {
+            reader: id,
+            // Viewers have no manifests or announcements for a gateway.
+            max_message: if greets == Some(true) {
+                MAX_CONTROL_FRAME_BYTES
+            } else {
+                MAX_MESSAGE_BYTES
+            },
+        };
+        self.command(peer, connection, accept);
+        self.stands(peer, stream);
+    }
+
+    /// A libp2p stream of the peer ended: with its control stream the link ends, unless another comes soon.
+    fn ended(&mut self, peer: PeerId, stream: &StreamName, reader: ReaderId) {
+        let until = (self.now)() + RETURN;
+        let Some(link) = self.link_of(peer, stream) else {
+            return;
+        };
+        if link.parts == Some(reader) {
+            link.parts = None;
+        } else if link.control == Some(reader) {
+            link.control = None;
+            link.until = Some(until);
+            self.look_by(until);
+        }
+    }
+
+    /// Ends links whose peer has said nothing for too long, and greets gateways again.
+    pub(super) fn look_at_links(&mut self, now: Micros) {
+        self.look_at = None;
+        let (mut silent, mut again, mut next) = (Vec::new(), Vec::new(), None::<Micros>);
+        let mut sort = |at: Micros, to: &mut Vec<_>, peer: PeerId, stream: &StreamName| {
+            if at <= now {
+                to.push((peer, stream.clone()));
+            } else {
+                next = Some(next.map_or(at, |next| next.min(at)));
+            }
+        };
+        for (peer, known) in &self.peers {
+            for (stream, link) in &known.links {
+                if let Some(until) = link.until {
+                    sort(until, &mut silent, *peer, stream);
+                }
+            }
+            for (stream, (at, _)) in &known.retries {
+                if !known.links.contains_key(stream) {
+                    sort(*at, &mut again, *peer, stream);
+                }
+            }
+        }
+        if let Some(next) = next {
+            self.look_by(next);
+        }
+        for (peer, stream) in silent {
+            self.unlink(peer, &stream, "its control stream is not there");
+        }
+        for (peer, stream) in again {
+            if self.streams.contains_key(&stream) {
+                self.greet(peer, &stream);
+            }
+        }
+    }
+
+    fn look_by(&mut self, at: Micros) {
+        self.look_at = Some(self.look_at.map_or(at, |before| before.min(at)));
+    }
+
+    fn command(&mut self, peer_id: PeerId, connection: ConnectionId, event: Command) {
+        self.actions.push_back(ToSwarm::NotifyHandler {
+            peer_id,
+            handler: NotifyHandler::One(connection),
+            event,
+        });
+    }
+
+    fn kind(&self, peer: PeerId) -> Kind {
+        if self.gateways.contains(&peer) {
+            Kind::Gateway
+        } else {
+            Kind::Viewer
+        }
+    }
+
+    fn link_of(&mut self, peer: PeerId, stream: &StreamName) -> Option<&mut Link> {
+        self.peers.get_mut(&peer)?.links.get_mut(stream)
+    }
+
+    fn stream_of(&self, peer: PeerId, link: u64) -> Option<StreamName> {
+        let links = &self.peers.get(&peer)?.links;
+        let (stream, _) = links.iter().find(|(_, one)| one.id == link)?;
+        Some(stream.clone())
+    }
+
+    fn is_current(&self, peer: PeerId, stream: &StreamName, reader: ReaderId) -> bool {
+        let link = (self.peers.get(&peer)).and_then(|known| known.links.get(stream));
+        link.is_some_and(|link| link.control == Some(reader) || link.parts == Some(reader))
+    }
+
+    /// What waits to be sent on a link that stands.
+    pub(super) fn queue(&self, peer: PeerId, stream: &StreamName) -> Option<&Queue> {
+        let link = self.peers.get(&peer)?.links.get(stream)?;
+        link.stands.then_some(&*link.queue)
+    }
+
+    pub(super) fn linked_streams(&self, peer: PeerId) -> Vec<StreamName> {
+        let links = self.peers.get(&peer).map(|known| known.links.keys());
+        links.into_iter().flatten().cloned().collect()
+    }
+}

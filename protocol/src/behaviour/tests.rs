@@ -1,0 +1,1 @@
+//! Two and more Swarms over memory transports.
