@@ -135,12 +135,15 @@ function hashed(name, content) {
   return `/assets/${file}`;
 }
 
+/** What comes only when someone asks for it. */
+const LATER = ["src/panel.ts"];
+
 /** All that the entry needs, now or a moment later, so that it comes side by side instead of one after the other. */
 function preloads(metafile, entry) {
   const outputs = metafile.outputs;
   const wanted = new Set();
   const visit = (path) => {
-    if (wanted.has(path) || !outputs[path]) return;
+    if (wanted.has(path) || !outputs[path] || LATER.includes(outputs[path].entryPoint)) return;
     wanted.add(path);
     for (const { path: next } of outputs[path].imports) if (next.endsWith(".js")) visit(next);
   };

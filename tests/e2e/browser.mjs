@@ -1,8 +1,9 @@
 // Chromium, and pages in it that fail the test on any console error or uncaught exception.
 
 import assert from "node:assert/strict";
-import { accessSync, constants, mkdirSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createRequire } from "node:module";
 import { delimiter, join } from "node:path";
 import { chromium } from "playwright-core";
 import { out } from "./gateway.mjs";
@@ -23,6 +24,8 @@ const FLAGS = [
   // Whatever asks for another host than this one fails, and is seen.
   "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ];
+
+export const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
 
 function chromiumPath() {
   const names = ["chromium", "chromium-browser", "google-chrome"];
@@ -114,6 +117,18 @@ export async function screenshot(page, name) {
   mkdirSync(out, { recursive: true });
   await page.screenshot({ path: join(out, `${name}.png`) });
 }
+
+/** What axe-core finds against WCAG 2.2 AA, a line each. */
+export async function violations(page) {
+  await page.evaluate(readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8"));
+  const { violations: found } = await page.evaluate(() =>
+    window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }),
+  );
+  return found.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
+}
+
+/** Whether the page need not be scrolled sideways. */
+export const fits = (page) => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
 
 /** Runs in the page, before any of its own scripts. */
 function inPage() {

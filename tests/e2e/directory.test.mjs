@@ -1,15 +1,10 @@
 // How the pages look and weigh: accessibility in light and dark, on a phone and a desk; budgets of what is transferred.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { request } from "node:http";
 import { after, before, test } from "node:test";
-import { launch, open, playing, screenshot } from "./browser.mjs";
+import { fits, launch, open, PHONE, playing, screenshot, violations } from "./browser.mjs";
 import { CARD, Gateway, until } from "./gateway.mjs";
-
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
 
 let browser;
 let gateway;
@@ -22,14 +17,6 @@ after(async () => {
   await browser?.close();
   await gateway?.dispose();
 });
-
-async function violations(page) {
-  await page.evaluate(axe);
-  const { violations: found } = await page.evaluate(() =>
-    window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }),
-  );
-  return found.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
-}
 
 for (const colorScheme of ["light", "dark"]) {
   for (const [device, context] of [["desk", {}], ["phone", PHONE]]) {
@@ -49,8 +36,6 @@ for (const colorScheme of ["light", "dark"]) {
     });
   }
 }
-
-const fits = (page) => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
 
 test("the player is used by the keyboard alone", async () => {
   const page = await open(browser, `${gateway.url}/s/testcard`);

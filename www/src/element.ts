@@ -1,9 +1,11 @@
 // `<mesh-player>`: the top of the player's tree. It owns the attributes and the controls; all below is read-only to it.
 
 import css from "./element.css";
+import { remember, remembered } from "./memory.ts";
+import type { Panel } from "./panel.ts";
 import { loadPeer } from "./peer.ts";
 import { Player, type PlayerOptions, type View } from "./player.ts";
-import { connection, decide, remember, remembered, type Sharing } from "./sharing.ts";
+import { connection, decide, type Sharing } from "./sharing.ts";
 import { Counters, type Stats } from "./stats.ts";
 
 /** After a pause longer than this many seconds "play" means "what is happening now". */
@@ -15,7 +17,7 @@ const CONTROLS_AFTER_MS = 1_200;
 const template = document.createElement("template");
 template.innerHTML = `
 <style>${css}</style>
-<media-controller part="controller" defaultstreamtype="live" liveedgeoffset="4" noautoseektolive hotkeys="noarrowleft noarrowright">
+<media-controller part="controller" defaultstreamtype="live" liveedgeoffset="4" noautoseektolive hotkeys="noarrowleft noarrowright nop">
   <video slot="media" playsinline crossorigin="anonymous"></video>
   <img slot="poster" alt="" hidden>
   <media-loading-indicator slot="centered-chrome" noautohide></media-loading-indicator>
@@ -29,6 +31,9 @@ template.innerHTML = `
     <media-volume-range></media-volume-range>
     <span class="space"></span>
     <select class="quality" aria-label="Quality" title="Quality" hidden></select>
+    <button class="flow" type="button" aria-label="What flows" title="What flows (P)" aria-haspopup="dialog" aria-expanded="false">
+      <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M12 6 5 17M12 6l7 11M6 18h12" fill="none" stroke="currentColor" stroke-width="1.6"/><circle cx="12" cy="5" r="3"/><circle cx="5" cy="18" r="3"/><circle cx="19" cy="18" r="3"/></svg>
+    </button>
     <media-captions-button></media-captions-button>
     <media-pip-button></media-pip-button>
     <media-fullscreen-button></media-fullscreen-button>
@@ -46,6 +51,7 @@ template.innerHTML = `
  *   where the browser saves data or the connection is mobile
  * @attr {number} target-latency - seconds behind the live edge, 0.4 to 30; by default the stream's own
  * @fires mesh-change - title, state or viewers changed; `detail` is the `View`
+ * @fires mesh-panel - the panel opened or closed at the window's right or lower side; `detail.open`
  */
 export class MeshPlayer extends HTMLElement {
   static observedAttributes = ["stream", "gateway", "target-latency", "muted", "share"];
@@ -55,8 +61,11 @@ export class MeshPlayer extends HTMLElement {
   #video: HTMLVideoElement;
   #root: ShadowRoot;
   #pausedMs: number | null = null;
+  #panel: Panel | null = null;
+  /** Whether the key P opens the panel. */
+  panelKey = remembered("panel-key") ?? true;
   /** The viewer's own word on sharing, from now or an earlier visit. */
-  #shares = remembered();
+  #shares = remembered("sharing");
 
   constructor() {
     super();
@@ -87,13 +96,24 @@ export class MeshPlayer extends HTMLElement {
 
   set sharing(on: boolean) {
     this.#shares = on;
-    remember(on);
+    remember("sharing", on);
     this.#share();
   }
 
   /** The same with the reason why it is off by itself. */
   get sharingNow(): Sharing {
     return decide(this.#shares, this.getAttribute("share"), connection());
+  }
+
+  /** Opens or closes the panel that shows what flows; its script comes with the first time. */
+  async togglePanel(): Promise<void> {
+    if (!this.#panel) {
+      const { Panel } = await import("./panel.ts");
+      this.#panel ??= new Panel(this, this.#root, () => this.#panelIs(false));
+    }
+    if (this.#panel.isOpen) return this.#panel.close();
+    this.#panel.open();
+    this.#panelIs(true);
   }
 
   connectedCallback(): void {
@@ -108,6 +128,7 @@ export class MeshPlayer extends HTMLElement {
 
   disconnectedCallback(): void {
     connection()?.removeEventListener("change", this.#share);
+    this.#panel?.close();
     this.#close();
   }
 
@@ -205,6 +226,11 @@ export class MeshPlayer extends HTMLElement {
       const { value } = event.currentTarget as HTMLSelectElement;
       this.#player?.choose(value === AUTO ? null : value);
     });
+    this.#find<HTMLButtonElement>(".flow").addEventListener("click", this.#toggle);
+    this.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.#panel?.close();
+      else if (this.panelKey && isPanelKey(event)) this.#toggle();
+    });
     // media-chrome would seek to the very edge, where nothing is buffered yet.
     this.#root.addEventListener(
       "mediaseektoliverequest",
@@ -223,6 +249,15 @@ export class MeshPlayer extends HTMLElement {
       this.#pausedMs = null;
       if (pausedMs > PAUSE_IS_LEAVING * 1000) this.#player?.jumpToLive();
     });
+  }
+
+  #toggle = (): void => {
+    this.togglePanel().catch((error) => console.warn(`mesh-player: no panel: ${error}`));
+  };
+
+  #panelIs(open: boolean): void {
+    this.#find(".flow").setAttribute("aria-expanded", String(open));
+    this.dispatchEvent(new CustomEvent("mesh-panel", { detail: { open } }));
   }
 
   #render(): void {
@@ -262,6 +297,17 @@ export class MeshPlayer extends HTMLElement {
     if (!found) throw new Error(`the player's template has no ${selector}`);
     return found;
   }
+}
+
+/** The key P alone, where it is not part of something that is typed or sought. */
+export function isPanelKey(event: KeyboardEvent): boolean {
+  if (event.key.toLowerCase() !== "p" || event.ctrlKey || event.metaKey || event.altKey || event.repeat)
+    return false;
+  const [target] = event.composedPath();
+  return !(
+    target instanceof Element &&
+    target.closest("select, textarea, [contenteditable], input:not([type=checkbox])")
+  );
 }
 
 /** Their script is there already (modulepreload); running it is what takes time. */

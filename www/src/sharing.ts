@@ -15,8 +15,6 @@ export interface Connection extends EventTarget {
   type?: string;
 }
 
-const KEY = "meshlive-sharing";
-
 /** `chosen` is the viewer's own word, `attribute` the page's (`share="off"`). The viewer's goes before all else. */
 export function decide(
   chosen: boolean | null,
@@ -40,21 +38,4 @@ export function because(reason: Reason): string {
 /** The browser's word on the connection, where it gives one. */
 export function connection(): Connection | null {
   return (navigator as { connection?: Connection }).connection ?? null;
-}
-
-/** The viewer's choice of an earlier visit to this page's origin; null when there is none. */
-export function remembered(): boolean | null {
-  try {
-    const kept = localStorage.getItem(KEY);
-    return kept === "on" ? true : kept === "off" ? false : null;
-  } catch {
-    // Storage that is forbidden (a sandboxed frame, a browser's setting) remembers nothing.
-    return null;
-  }
-}
-
-export function remember(on: boolean): void {
-  try {
-    localStorage.setItem(KEY, on ? "on" : "off");
-  } catch {}
 }

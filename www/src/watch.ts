@@ -1,7 +1,6 @@
 // The player page, /s/{stream}: what is around the player.
 
-import type { MeshPlayer } from "./element.ts";
-import "./element.ts";
+import { isPanelKey, type MeshPlayer } from "./element.ts";
 import { embedSnippet } from "./embed-snippet.ts";
 import type { View } from "./player.ts";
 
@@ -18,6 +17,16 @@ player.addEventListener("mesh-change", (event) => show((event as CustomEvent<Vie
 player.setAttribute("stream", stream);
 document.title = `${stream} · Meshlive`;
 byId("title").textContent = stream;
+
+// The player is what this page is for: its key works while nothing else has the focus.
+document.addEventListener("keydown", (event) => {
+  if (event.target === document.body && player.panelKey && isPanelKey(event)) player.togglePanel();
+});
+
+// The picture makes room for the panel where the window is wide enough.
+player.addEventListener("mesh-panel", (event) => {
+  document.body.classList.toggle("beside", (event as CustomEvent<{ open: boolean }>).detail.open);
+});
 
 function show({ object }: View): void {
   if (!object) return;
