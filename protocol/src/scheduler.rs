@@ -2,11 +2,39 @@
 //! happened and gives what is to be done; time and randomness are arguments, a seed replays a run.
 //!
 //! Three drivers use it unchanged: the browser, the gateway, the simulator.
+//!
+//! # The files, as a part walks
+//!
+//! - `news`: an announcement is verified and passed on; what it brings is wanted (`window`, `demand`)
+//! - `seed`: a gateway pushes each part to a few viewers, by turns
+//! - `choose`: a viewer waits for a push, asks a neighbour, or fetches over HTTP, as its deadline wants (`http`)
+//! - `arrive`: bytes are checked against their CID, kept (`cache`), and told to the player
+//! - `give`: they are passed on, as far as the upload budget goes (`bucket`)
+//! - `links`, `peers`: who is linked, who is introduced to whom, what is known of each
+//! - `estimate`: how much could come in, for the choice of rendition
+
+mod arrive;
+mod bucket;
+mod cache;
+mod choose;
+mod contract;
+mod demand;
+mod estimate;
+mod give;
+mod http;
+mod links;
+mod news;
+mod peers;
+pub(crate) mod random;
+mod seed;
+mod window;
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use libp2p_identity::PeerId;
+
+pub use contract::{Counters, Input, Kind, Micros, Output, PeerCounters, Role, Settings};
 
 use crate::{
     manifest::{Manifest, Rejected},
@@ -14,147 +42,107 @@ use crate::{
     name::StreamName,
 };
 
-/// Microseconds of a clock that never goes back; its zero is the driver's.
-pub type Micros = u64;
-
-/// Who a peer is to the stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Viewer,
-    /// Known by its peer id, from the gateway's `/api/v1/peer`.
-    Gateway,
-}
-
-/// What this peer is.
-#[derive(Clone, Debug)]
-pub enum Role {
-    /// Publishes: gets its parts by [`Input::Published`], pushes them to seeds, introduces viewers to each other.
-    Gateway,
-    /// Plays: fetches over HTTP what no peer gives in time.
-    Viewer,
-}
-
-/// How an engine behaves; every value has a unit and a reason.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Bytes of parts that are kept for others.
-    pub cache_bytes: usize,
-    /// Links to other viewers that are sought; at most twice as many are accepted.
-    pub neighbours: usize,
-    /// Bytes per second given to others at most; 0: sharing is off.
-    pub upload: u32,
-    /// Parts are fetched over HTTP this long before they are needed, microseconds, or earlier on a slow link.
-    pub reserve: Micros,
-}
-
-/// What happened.
-#[derive(Debug)]
-pub enum Input<'a> {
-    /// A direct connection to a peer stands and it speaks our protocols.
-    Linked { peer: PeerId, kind: Kind },
-    /// The last connection is gone, or could not be made.
-    Unlinked { peer: PeerId },
-    /// A message came.
-    Message { peer: PeerId, message: Message },
-    /// A part came. Its bytes are checked here and nowhere else.
-    Part {
-        peer: PeerId,
-        place: Place,
-        bytes: Bytes,
-    },
-    /// A part began to come: nothing is believed of it but that bytes flow.
-    Progress {
-        peer: PeerId,
-        place: Place,
-        bytes: usize,
-    },
-    /// What was given by [`Output::SendPart`] has left (or was dropped with its link).
-    Sent {
-        peer: PeerId,
-        place: Place,
-        bytes: usize,
-    },
-    /// Round-trip time to a peer, measured by the driver.
-    RoundTrip { peer: PeerId, micros: Micros },
-    /// An envelope from elsewhere (the page's own socket, the journal); verified like any other.
-    Envelope(&'a [u8]),
-    /// What [`Output::Fetch`] asked for; `None`: the gateway does not have it or cannot be reached.
-    Fetched {
-        place: Place,
-        bytes: Option<Bytes>,
-        took: Micros,
-    },
-    /// Gateway only: a new part, already stored and announced by the next [`Input::Announced`].
-    Published { place: Place, bytes: Bytes },
-    /// Gateway only: what was just announced.
-    Announced {
-        envelope: Bytes,
-        manifest: &'a Manifest,
-    },
-    /// Viewer only: the player wants this part, and gets it by [`Output::Ready`] (again, if it is there already).
-    Demand { place: Place },
-    /// Viewer only: where playback is: program date time in microseconds, and whether it moves.
-    Playhead { micros: u64, moving: bool },
-    /// Viewer only: the renditions that are wanted, a bit each; 0 when the player is paused for long.
-    Select { renditions: u16 },
-    /// The viewer's or operator's limit changed.
-    Upload { bytes_per_second: u32 },
-    /// Nothing but time passed ([`Scheduler::wake_at`]).
-    Wake,
-}
-
-/// What is to be done.
-#[derive(Debug, PartialEq)]
-pub enum Output {
-    /// Say this. Never dropped silently: a link whose queue is full is closed by the driver.
-    Send { peer: PeerId, message: Message },
-    /// Give this part; [`Input::Sent`] follows.
-    SendPart {
-        peer: PeerId,
-        place: Place,
-        bytes: Bytes,
-    },
-    /// Stop giving it, if it has not begun to leave.
-    Unsend { peer: PeerId, place: Place },
-    /// Make a connection to this viewer.
-    Dial { peer: PeerId },
-    /// End the link. `ban`: it lied, and is not taken back.
-    Drop {
-        peer: PeerId,
-        ban: bool,
-        why: &'static str,
-    },
-    /// Get this part over HTTP.
-    Fetch { place: Place },
-    /// No longer.
-    Abort { place: Place },
-    /// Verified, in the cache: [`Scheduler::part`] has it. Said once for each part that comes, and for each demand.
-    Ready { place: Place },
-    /// A demand that cannot be met: the window does not hold it any more.
-    Gone { place: Place },
-    /// The verified window moved on; `anew`: it does not continue the one before.
-    News { anew: bool },
-}
+/// The least a cache holds, bytes: a few of the largest parts.
+const LEAST_CACHE: usize = 4 * crate::part::MAX_PART_BYTES;
 
 /// The engine of one stream.
 #[derive(Debug)]
 pub struct Scheduler {
+    me: PeerId,
+    role: Role,
+    settings: Settings,
+    random: random::Random,
+    /// Of the input that is being handled.
+    now: Micros,
     outputs: VecDeque<Output>,
+    window: window::Window,
+    /// The newest part of each rendition at the last news: (msn, part).
+    seen: Vec<Option<(u64, u32)>>,
+    silence: news::Silence,
+    signed_at: Option<Micros>,
+    cache: cache::Cache,
+    early: arrive::Early,
+    demand: demand::Demand,
+    http: http::Http,
+    peers: peers::Peers,
+    acquaintances: links::Acquaintances,
+    /// What everyone was told of this peer.
+    said: Option<Join>,
+    gifts: give::Gifts,
+    /// When peers are told what is new here.
+    news_due: Option<Micros>,
+    seeding: seed::Seeding,
+    estimate: estimate::Estimate,
+    counters: Counters,
 }
 
 impl Scheduler {
     /// Nothing is known and nobody is linked. The same `seed` and inputs give the same outputs.
     pub fn new(me: PeerId, stream: StreamName, role: Role, settings: Settings, seed: u64) -> Self {
-        let _ = (me, stream, role, settings, seed);
         Self {
+            me,
+            role,
+            random: random::Random::new(seed),
+            now: 0,
             outputs: VecDeque::new(),
+            window: window::Window::new(stream),
+            seen: Vec::new(),
+            silence: news::Silence::default(),
+            signed_at: None,
+            cache: cache::Cache::new(settings.cache_bytes.max(LEAST_CACHE)),
+            early: arrive::Early::default(),
+            demand: demand::Demand::default(),
+            http: http::Http::new(),
+            peers: peers::Peers::default(),
+            acquaintances: links::Acquaintances::default(),
+            said: None,
+            gifts: give::Gifts::new(settings.upload),
+            news_due: None,
+            seeding: seed::Seeding::default(),
+            estimate: estimate::Estimate::default(),
+            counters: Counters::default(),
+            settings,
         }
     }
 
     /// Takes one input. An error concerns [`Input::Envelope`] only: why it was rejected; nothing has changed then.
     pub fn handle(&mut self, input: Input<'_>, now: Micros) -> Result<(), Rejected> {
-        let _ = (input, now);
-        Ok(())
+        self.now = self.now.max(now);
+        let mut taken = Ok(());
+        match input {
+            Input::Linked { peer, kind } => self.linked(peer, kind),
+            Input::Unlinked { peer } => self.unlinked(peer),
+            Input::Message { peer, message } => self.heard(peer, message),
+            Input::Part { peer, place, bytes } => self.arrived(peer, place, bytes),
+            Input::Progress { peer, place, bytes } => self.progressed(peer, place, bytes),
+            Input::Sent { peer, place, bytes } => self.sent(peer, place, bytes),
+            Input::RoundTrip { peer, micros } => {
+                if let Some(peer) = self.peers.get_mut(&peer) {
+                    peer.take_round_trip(micros);
+                }
+            }
+            Input::Envelope(envelope) => {
+                taken = self.accept(&Bytes::copy_from_slice(envelope), None, &[]);
+                match &taken {
+                    Ok(()) => self.give_manifests(),
+                    Err(Rejected::Gap { .. }) => self.ask_manifest_soon(),
+                    Err(_) => {}
+                }
+            }
+            Input::Fetched { place, bytes, took } => self.fetched(place, bytes, took),
+            Input::Published { place, bytes } => self.published(place, bytes),
+            Input::Announced { envelope, manifest } => self.announced(envelope, manifest),
+            Input::Demand { place } => self.demanded(place),
+            Input::Playhead { micros, moving } => {
+                self.demand.place_playhead(micros, moving, self.now);
+                self.demand.touch_all();
+            }
+            Input::Select { renditions } => self.selected(renditions),
+            Input::Upload { bytes_per_second } => self.limit_upload(bytes_per_second),
+            Input::Wake => {}
+        }
+        self.settle_all();
+        taken
     }
 
     /// What is to be done next; to be called until it is `None` after each input.
@@ -164,68 +152,121 @@ impl Scheduler {
 
     /// When [`Input::Wake`] is due at the latest.
     pub fn wake_at(&self) -> Option<Micros> {
-        None
+        let parts = self.demand.wanted.values().map(|wanted| wanted.next).min();
+        let lost = self.peers.iter().filter_map(|(_, peer)| peer.next_lost());
+        [
+            parts,
+            lost.min(),
+            self.gifts.wake_at(),
+            self.seeding.wake_at(),
+            self.news_due,
+            self.silence.ask_at,
+            self.acquaintances.seek_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .map(|at| at.max(self.now + 1))
     }
 
     /// A part from the verified cache.
     pub fn part(&self, place: Place) -> Option<Bytes> {
-        let _ = place;
-        None
+        self.cache.get(place).cloned()
     }
 
     /// The verified window; `None` before the first manifest.
     pub fn manifest(&self) -> Option<&Manifest> {
-        None
+        self.window.manifest()
     }
 
     /// Whether only a manifest helps.
     pub fn needs_manifest(&self) -> bool {
-        true
+        self.window.needs_manifest()
     }
 
     /// Counters of this visit.
     pub fn counters(&self) -> Counters {
-        Counters::default()
+        self.counters
     }
 
     /// What is known of each linked peer.
     pub fn peers(&self) -> Vec<PeerCounters> {
-        Vec::new()
+        let of = |(id, peer): (&PeerId, &peers::Peer)| PeerCounters {
+            peer: *id,
+            kind: peer.kind,
+            round_trip: peer.measured_round_trip(),
+            bytes_in: peer.bytes_in,
+            bytes_out: peer.bytes_out,
+        };
+        self.peers.iter().map(of).collect()
     }
 
     /// What peers and gateway together give at the moment, bits per second; `None` until it is known.
     pub fn estimate(&self) -> Option<u64> {
-        None
+        self.estimate.bits(self.now)
     }
 
     /// What this peer is and wants, as it tells others.
     pub fn join(&self) -> Join {
         Join {
-            renditions: 0,
-            upload: 0,
-            gateway: false,
+            renditions: self.demand.selected,
+            upload: self.gifts.upload(),
+            gateway: self.peers.gateways().next().is_some(),
         }
     }
-}
 
-/// Media payload of the whole visit, verified bytes only. "Gateway": pushed by it or fetched over HTTP.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    pub bytes_from_peers: u64,
-    pub bytes_from_gateway: u64,
-    pub bytes_uploaded: u64,
-    pub parts_from_peers: u64,
-    pub parts_from_gateway: u64,
-    pub parts_rejected: u64,
-    pub parts_duplicate: u64,
-}
+    fn heard(&mut self, peer: PeerId, message: Message) {
+        if self.peers.get(&peer).is_none() {
+            return;
+        }
+        match message {
+            Message::Join(join) => self.joined(peer, join),
+            Message::Announcement { envelope, seeds } => self.told(peer, envelope, seeds, false),
+            Message::Manifest { envelope } => self.told(peer, envelope, Vec::new(), true),
+            Message::WantManifest => self.manifest_wanted(peer),
+            Message::Have(places) => self.has(peer, places),
+            Message::Want(places) => self.is_wanted(peer, places),
+            Message::Cancel(places) => self.cancelled(peer, places),
+            Message::Lack(places) => self.lacks(peer, places),
+            Message::Neighbours(peers) => self.heard_of(peers),
+            Message::WantNeighbours => self.neighbours_wanted(peer),
+        }
+    }
 
-/// One linked peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerCounters {
-    pub peer: PeerId,
-    pub kind: Kind,
-    pub round_trip: Option<Micros>,
-    pub bytes_in: u64,
-    pub bytes_out: u64,
+    fn limit_upload(&mut self, bytes_per_second: u32) {
+        self.gifts.limit(bytes_per_second, self.now);
+        if bytes_per_second == 0 {
+            self.refuse_all();
+        }
+        self.introduce_myself();
+    }
+
+    /// Does what is due.
+    fn settle_all(&mut self) {
+        let now = self.now;
+        let due = |at: Option<Micros>| at.is_some_and(|at| at <= now);
+        if due(self.silence.ask_at) {
+            self.ask_manifest();
+        }
+        if due(self.acquaintances.seek_at) {
+            self.seek();
+        }
+        for (_, peer) in self.peers.iter_mut() {
+            peer.forget_lost(now);
+        }
+        if due(self.seeding.wake_at()) {
+            self.pass_over();
+        }
+        self.choose_all();
+        self.give();
+        if due(self.news_due) {
+            self.tell_all();
+        }
+    }
+
+    fn send(&mut self, peer: PeerId, message: Message) {
+        if self.peers.get(&peer).is_some() {
+            self.outputs.push_back(Output::Send { peer, message });
+        }
+    }
 }

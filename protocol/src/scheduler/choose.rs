@@ -1,0 +1,228 @@
+//! From whom: the one place where "a neighbour or the gateway's HTTP" is decided.
+//!
+//! A part that was announced is waited for while a push of it is likely; then a neighbour that has it is asked, and
+//! another if that one fails; and when the time left before its deadline is just what HTTP needs, and a reserve, it is
+//! fetched, unless it is on its way and will be here in time. While HTTP fails, neighbours are asked on.
+
+use libp2p_identity::PeerId;
+
+use super::{
+    Micros, Output, Scheduler,
+    demand::Asked,
+    http::MAX_FETCHES,
+    peers::{Coming, Peer},
+};
+use crate::message::{Message, Place};
+
+/// What is on its way but rested for so long is not reckoned with.
+const RESTS: Micros = 400_000;
+/// A fetch that takes longer than this no longer keeps neighbours from being asked.
+const HANGS: Micros = 1_500_000;
+/// How soon to look again at what is on its way.
+const LOOK: Micros = 50_000;
+/// Time-out of a want: twice what is expected and this, between these bounds.
+const SLACK: Micros = 150_000;
+const PATIENCE: (Micros, Micros) = (250_000, 2_000_000);
+
+impl Scheduler {
+    /// Decides about every part that it is time to look at.
+    pub(super) fn choose_all(&mut self) {
+        let now = self.now;
+        let due = |wanted: &super::demand::Wanted| wanted.next <= now;
+        if !self.demand.wanted.values().any(due) {
+            return;
+        }
+        let places = self.demand.wanted.iter();
+        let places: Vec<Place> = places
+            .filter(|(_, wanted)| due(wanted))
+            .map(|(place, _)| *place)
+            .collect();
+        for place in places {
+            if let Some(next) = self.choose(place)
+                && let Some(wanted) = self.demand.wanted.get_mut(&place)
+            {
+                wanted.next = next.max(now + 5_000);
+            }
+        }
+    }
+
+    /// Decides about one part; says when to look at it again. `None`: it is no longer wanted.
+    fn choose(&mut self, place: Place) -> Option<Micros> {
+        let now = self.now;
+        let wanted = self.demand.wanted.get(&place)?;
+        let end = wanted.start + u64::from(wanted.entry.duration);
+        if !wanted.demanded && self.demand.playhead(now).is_some_and(|at| at > end) {
+            self.unwant(place);
+            return None;
+        }
+        let deadline = self.demand.deadline(wanted, now);
+        let fetch_at = deadline
+            .saturating_sub(self.settings.reserve + self.http.expects())
+            .max(wanted.refetch)
+            .max(self.http.opens_at());
+        let in_time = self
+            .arrives(place)
+            .is_some_and(|at| at + LOOK <= deadline.max(now));
+        if let Some(since) = wanted.fetch {
+            if now < since + HANGS {
+                return Some(since + HANGS);
+            }
+        } else if self.fetches() < MAX_FETCHES {
+            let probe = self.wants_probe(place);
+            if self.http.open(now) && (now >= fetch_at || probe) && !in_time {
+                self.fetch(place);
+                return Some(now + HANGS);
+            }
+        }
+        if in_time {
+            return Some(now + LOOK);
+        }
+        let wanted = self.demand.wanted.get(&place)?;
+        // What HTTP cannot begin now, it may begin when another fetch has ended: all are looked at then.
+        let fetch_at = if fetch_at > now {
+            fetch_at
+        } else {
+            now + HANGS
+        };
+        if let Some(asked) = wanted.asked {
+            if now < asked.until {
+                return Some(asked.until.min(fetch_at));
+            }
+            self.give_up(place, false);
+        } else if now < wanted.pushed_until {
+            return Some(wanted.pushed_until.min(fetch_at));
+        }
+        Some(match self.ask(place, deadline) {
+            Some(until) => until.min(fetch_at),
+            None => fetch_at.min(now + PATIENCE.0),
+        })
+    }
+
+    /// Asks the neighbour that is likely to give it first; says when it is to be given up.
+    fn ask(&mut self, place: Place, deadline: Micros) -> Option<Micros> {
+        let now = self.now;
+        let http = self.http.open(now);
+        let wanted = self.demand.wanted.get(&place)?;
+        let size = wanted.entry.size as usize;
+        let mut best: Option<(f64, PeerId, Micros)> = None;
+        for (id, peer) in self.peers.viewers() {
+            let can = peer.has.contains(&place) && peer.may_be_asked(size);
+            let expected = peer.expects(size);
+            if !can || wanted.tried.contains(id) || (http && now + expected > deadline) {
+                continue;
+            }
+            let chance = 0.9 + 0.2 * self.random.unit();
+            let cost = expected as f64 * (1.0 + 3.0 * peer.failures) * chance;
+            if best.is_none_or(|(least, ..)| cost < least) {
+                best = Some((cost, *id, expected));
+            }
+        }
+        let wanted = self.demand.wanted.get_mut(&place)?;
+        let Some((_, peer, expected)) = best else {
+            if !http {
+                wanted.tried.clear();
+            }
+            return None;
+        };
+        let until = now + (2 * expected + SLACK).clamp(PATIENCE.0, PATIENCE.1);
+        wanted.asked = Some(Asked {
+            peer,
+            at: now,
+            until,
+        });
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.asked += size;
+        }
+        self.send(peer, Message::Want(vec![place]));
+        Some(until)
+    }
+
+    /// Gets a part over HTTP; nobody else needs to give it.
+    pub(super) fn fetch(&mut self, place: Place) {
+        let now = self.now;
+        self.give_up(place, true);
+        let Some(wanted) = self.demand.wanted.get_mut(&place) else {
+            return;
+        };
+        wanted.fetch = Some(now);
+        let size = wanted.entry.size as usize;
+        let pushers = std::mem::take(&mut wanted.pushers);
+        for peer in pushers {
+            self.send(peer, Message::Cancel(vec![place]));
+        }
+        self.estimate.fetch_began(place, size, now);
+        self.outputs.push_back(Output::Fetch { place });
+    }
+
+    /// No longer waits for the neighbour that was asked. `spare`: it is not its fault.
+    pub(super) fn give_up(&mut self, place: Place, spare: bool) {
+        let Some(asked) = self.release(place) else {
+            return;
+        };
+        if let Some(peer) = self.peers.get_mut(&asked.peer) {
+            if !spare {
+                peer.answered(false);
+            }
+            self.send(asked.peer, Message::Cancel(vec![place]));
+        }
+        if let Some(wanted) = self.demand.wanted.get_mut(&place) {
+            wanted.tried.insert(asked.peer);
+        }
+    }
+
+    /// Strikes a want off the ledger.
+    pub(super) fn release(&mut self, place: Place) -> Option<Asked> {
+        let wanted = self.demand.wanted.get_mut(&place)?;
+        let asked = wanted.asked.take()?;
+        let size = wanted.entry.size as usize;
+        if let Some(peer) = self.peers.get_mut(&asked.peer) {
+            peer.asked = peer.asked.saturating_sub(size);
+        }
+        Some(asked)
+    }
+
+    /// Stops whatever was done to get a part.
+    pub(super) fn unwant(&mut self, place: Place) {
+        self.give_up(place, true);
+        if let Some(wanted) = self.demand.wanted.remove(&place) {
+            self.stopped(place, &wanted);
+        }
+    }
+
+    /// A part that is wanted no longer need not be fetched.
+    pub(super) fn stopped(&mut self, place: Place, wanted: &super::demand::Wanted) {
+        if wanted.fetch.is_some() {
+            self.estimate.fetch_ended(place, None, self.now);
+            self.outputs.push_back(Output::Abort { place });
+        }
+    }
+
+    /// Fetches under way.
+    fn fetches(&self) -> usize {
+        let wanted = self.demand.wanted.values();
+        wanted.filter(|wanted| wanted.fetch.is_some()).count()
+    }
+
+    /// When a part that is on its way from some peer will be here, as it flows now.
+    fn arrives(&self, place: Place) -> Option<Micros> {
+        let size = self.demand.wanted.get(&place)?.entry.size as usize;
+        let eta = |peer: &Peer| {
+            let coming = peer.coming.filter(|coming| coming.place == place)?;
+            eta(&coming, size, peer, self.now)
+        };
+        self.peers.iter().filter_map(|(_, peer)| eta(peer)).min()
+    }
+}
+
+fn eta(coming: &Coming, size: usize, peer: &Peer, now: Micros) -> Option<Micros> {
+    let (first, last) = (coming.first, coming.last);
+    if now > last.0 + RESTS {
+        return None;
+    }
+    let missing = size.saturating_sub(last.1);
+    let (bytes, micros) = (last.1 - first.1.min(last.1), now.saturating_sub(first.0));
+    if bytes > 0 && micros > 0 {
+        return Some(now + (missing as f64 / bytes as f64 * micros as f64) as Micros);
+    }
+    Some(now.max(first.0 + peer.takes(missing)))
+}

@@ -1,0 +1,145 @@
+//! What is wanted, by when: parts that were announced and are not here, nearest deadline first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use libp2p_identity::PeerId;
+
+use super::Micros;
+use crate::{manifest::PartEntry, message::Place};
+
+/// Announced parts that are wanted at a time; the oldest that the player did not ask for go first.
+pub(super) const MAX_WANTED: usize = 512;
+/// Parts that the player asks for before they are announced.
+const MAX_AWAITED: usize = 64;
+/// A part without a playhead to measure by is needed so long after it was announced.
+const NEEDED_AFTER: Micros = 1_000_000;
+
+/// A neighbour was asked for a part.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) peer: PeerId,
+    pub(super) at: Micros,
+    /// Another is asked if it has not begun to come by then.
+    pub(super) until: Micros,
+}
+
+/// A part that is wanted.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) entry: PartEntry,
+    /// Program date time of its first frame, microseconds.
+    pub(super) start: u64,
+    pub(super) since: Micros,
+    /// The player asked for it, and waits.
+    pub(super) demanded: bool,
+    /// A push of it is likely to come before, from one of these.
+    pub(super) pushed_until: Micros,
+    pub(super) pushers: Vec<PeerId>,
+    pub(super) asked: Option<Asked>,
+    /// It is on its way over HTTP since.
+    pub(super) fetch: Option<Micros>,
+    /// Not over HTTP again before.
+    pub(super) refetch: Micros,
+    /// Those who did not give it.
+    pub(super) tried: BTreeSet<PeerId>,
+    /// When to look at it again.
+    pub(super) next: Micros,
+}
+
+/// Where playback is.
+#[derive(Clone, Copy, Debug)]
+struct Playhead {
+    micros: u64,
+    moving: bool,
+    at: Micros,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Demand {
+    pub(super) wanted: BTreeMap<Place, Wanted>,
+    awaited: BTreeSet<Place>,
+    playhead: Option<Playhead>,
+    /// Bit n: rendition n is wanted as it appears.
+    pub(super) selected: u16,
+}
+
+impl Demand {
+    pub(super) fn selects(&self, rendition: u8) -> bool {
+        self.selected >> rendition & 1 == 1
+    }
+
+    pub(super) fn place_playhead(&mut self, micros: u64, moving: bool, now: Micros) {
+        self.playhead = Some(Playhead {
+            micros,
+            moving,
+            at: now,
+        });
+    }
+
+    /// Program date time on screen.
+    pub(super) fn playhead(&self, now: Micros) -> Option<u64> {
+        self.playhead.map(|playhead| {
+            let moved = now.saturating_sub(playhead.at);
+            playhead.micros + if playhead.moving { moved } else { 0 }
+        })
+    }
+
+    /// When its first frame is due on screen.
+    pub(super) fn deadline(&self, wanted: &Wanted, now: Micros) -> Micros {
+        match self.playhead(now) {
+            Some(playhead) => now + wanted.start.saturating_sub(playhead),
+            None if wanted.demanded => now,
+            None => wanted.since + NEEDED_AFTER,
+        }
+    }
+
+    /// Wants a part. Another gives way where there are too many: the oldest that the player does not wait for.
+    pub(super) fn want(&mut self, place: Place, wanted: Wanted) -> Option<(Place, Wanted)> {
+        self.wanted.insert(place, wanted);
+        if self.wanted.len() <= MAX_WANTED {
+            return None;
+        }
+        let idle = self.wanted.iter().find(|(_, wanted)| !wanted.demanded);
+        let oldest = *idle.map_or(&place, |(place, _)| place);
+        self.wanted.remove(&oldest).map(|wanted| (oldest, wanted))
+    }
+
+    /// The player waits for a part that is not announced yet; false if it waits for too many.
+    pub(super) fn wait_for(&mut self, place: Place) -> bool {
+        if self.awaited.len() == MAX_AWAITED {
+            return self.awaited.contains(&place);
+        }
+        self.awaited.insert(place);
+        true
+    }
+
+    /// Those that the player waits for and that are announced now.
+    pub(super) fn announced(&mut self, is_known: impl Fn(Place) -> bool) -> Vec<Place> {
+        self.take_awaited(is_known)
+    }
+
+    /// Those that the player waits for and that can no longer be announced.
+    pub(super) fn overtaken(&mut self, is_ahead: impl Fn(Place) -> bool) -> Vec<Place> {
+        self.take_awaited(|place| !is_ahead(place))
+    }
+
+    fn take_awaited(&mut self, which: impl Fn(Place) -> bool) -> Vec<Place> {
+        let taken = self.awaited.iter().filter(|place| which(**place));
+        let taken: Vec<_> = taken.copied().collect();
+        self.awaited.retain(|place| !taken.contains(place));
+        taken
+    }
+
+    /// Looks at all of them again.
+    pub(super) fn touch_all(&mut self) {
+        for wanted in self.wanted.values_mut() {
+            wanted.next = 0;
+        }
+    }
+
+    pub(super) fn touch(&mut self, place: Place) {
+        if let Some(wanted) = self.wanted.get_mut(&place) {
+            wanted.next = 0;
+        }
+    }
+}

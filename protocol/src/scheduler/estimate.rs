@@ -1,0 +1,208 @@
+//! How much can come in, for the choice of rendition.
+//!
+//! What arrives tells little by itself: a part from the cache measures memory, a pushed part its neighbour's uplink, a
+//! part in one packet nothing. So two rates are kept, both over the time in which bytes were on their way and in no
+//! other: of all that flows, and of HTTP alone. The estimate is the greater, because each is a lower bound of the link.
+//!
+//! - A link that narrows: what is on its way takes longer, so time without the expected bytes counts at once. When
+//!   neighbours alone are slow for 300 ms, one part is fetched over HTTP to tell the two apart (a *probe*). What is
+//!   still on its way bounds the rate from above: so many bytes at most in so long.
+//! - A link that widens: neighbours in a low rendition cannot show it. As long as the estimate is below what the next
+//!   rendition needs, a part is fetched over HTTP every few seconds. A stream with one rendition is never probed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use libp2p_identity::PeerId;
+
+use super::{Micros, Scheduler};
+use crate::message::Place;
+
+/// A rate counts as if measured for this long at least, and half of it is forgotten in twice that.
+const LEAST: f64 = 100_000.0;
+const HALF_LIFE: f64 = 200_000.0;
+/// Flowing for so long, it is measured in between, and tells of a narrow link.
+const LONG: Micros = 300_000;
+/// How long HTTP's rate is believed.
+const BELIEVED: Micros = 5_000_000;
+/// Least time between probes when neighbours are slow.
+const PROBE_SLOW: Micros = 1_000_000;
+/// Time between probes for the next rendition: the first, and the longest.
+const PROBE_NEXT: (Micros, Micros) = (2_000_000, 6_000_000);
+/// The estimate should be so many times what a rendition needs.
+const AMPLE: u64 = 2;
+/// No rate is taken for higher, bytes per microsecond: 80 Mbit/s.
+const HIGHEST: f64 = 10.0;
+
+/// Bytes over the time in which they were on their way.
+#[derive(Debug, Default)]
+struct Meter {
+    /// Bytes per microsecond.
+    rate: Option<f64>,
+    at: Micros,
+    /// Since when something is on its way without a break, and what came of it.
+    busy: Option<(Micros, u64)>,
+}
+
+impl Meter {
+    fn begin(&mut self, now: Micros) {
+        self.busy.get_or_insert((now, 0));
+    }
+
+    fn add(&mut self, bytes: usize) {
+        if let Some((_, sum)) = &mut self.busy {
+            *sum += bytes as u64;
+        }
+    }
+
+    /// Takes in what was measured so far; `idle`: nothing is on its way any more.
+    fn measure(&mut self, now: Micros, idle: bool) {
+        let Some((since, bytes)) = self.busy else {
+            return;
+        };
+        let micros = now.saturating_sub(since);
+        if !idle && (micros < LONG || bytes == 0) {
+            return;
+        }
+        if bytes > 0 && micros > 0 {
+            let rate = (bytes as f64 / micros as f64).min(HIGHEST);
+            let old = 0.5f64.powf((micros as f64).max(LEAST) / HALF_LIFE);
+            self.rate = Some(
+                self.rate
+                    .map_or(rate, |known| known * old + rate * (1.0 - old)),
+            );
+            self.at = now;
+        }
+        self.busy = (!idle).then_some((now, 0));
+    }
+
+    /// The rate, bounded by what is on its way for long: no more than `pending` bytes besides what came.
+    fn now(&self, pending: usize, now: Micros) -> Option<f64> {
+        let rate = self.rate?;
+        let Some((since, bytes)) = self.busy.filter(|(since, _)| now > since + LONG) else {
+            return Some(rate);
+        };
+        Some(rate.min((bytes + pending as u64) as f64 / (now - since) as f64))
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Estimate {
+    all: Meter,
+    http: Meter,
+    fetches: BTreeMap<Place, usize>,
+    flows: BTreeSet<PeerId>,
+    probed: Option<Micros>,
+    pause: Micros,
+}
+
+impl Estimate {
+    /// A peer's part began to come. Its first bytes do not count: when they set out is not known.
+    pub(super) fn flow_began(&mut self, peer: PeerId, now: Micros) {
+        self.flows.insert(peer);
+        self.all.begin(now);
+    }
+
+    pub(super) fn flowed(&mut self, bytes: usize, now: Micros) {
+        self.all.add(bytes);
+        self.all.measure(now, false);
+    }
+
+    pub(super) fn flow_ended(&mut self, peer: PeerId, now: Micros) {
+        if self.flows.remove(&peer) {
+            self.rest(now);
+        }
+    }
+
+    pub(super) fn fetch_began(&mut self, place: Place, size: usize, now: Micros) {
+        self.fetches.insert(place, size);
+        self.all.begin(now);
+        self.http.begin(now);
+    }
+
+    /// `bytes`: `None` if nothing came of it.
+    pub(super) fn fetch_ended(&mut self, place: Place, bytes: Option<usize>, now: Micros) {
+        if self.fetches.remove(&place).is_none() {
+            return;
+        }
+        match bytes {
+            Some(bytes) => {
+                self.all.add(bytes);
+                self.http.add(bytes);
+                self.all.measure(now, false);
+                self.http.measure(now, false);
+            }
+            // How long it took to fail is no measure.
+            None => {
+                let again = |meter: &mut Meter| meter.busy = Some((now, 0));
+                again(&mut self.all);
+                again(&mut self.http);
+            }
+        }
+        if self.fetches.is_empty() {
+            self.http.measure(now, true);
+        }
+        self.rest(now);
+    }
+
+    fn rest(&mut self, now: Micros) {
+        if self.flows.is_empty() && self.fetches.is_empty() {
+            self.all.measure(now, true);
+        }
+    }
+
+    /// Bits per second.
+    pub(super) fn bits(&self, now: Micros) -> Option<u64> {
+        let pending = self.fetches.values().sum();
+        let all = self.all.now(pending, now);
+        let fresh = now < self.http.at + BELIEVED;
+        let http = self.http.now(pending, now).filter(|_| fresh);
+        let rate = all
+            .into_iter()
+            .chain(http)
+            .fold(None, |most: Option<f64>, rate| {
+                Some(most.map_or(rate, |most| most.max(rate)))
+            })?;
+        Some((rate * 8e6) as u64)
+    }
+
+    /// Whether bytes have been flowing for long without an end.
+    fn is_slow(&self, now: Micros) -> bool {
+        self.fetches.is_empty() && self.all.busy.is_some_and(|(since, _)| now > since + LONG)
+    }
+}
+
+impl Scheduler {
+    /// Whether this part is to be fetched over HTTP to learn what the link can do.
+    pub(super) fn wants_probe(&mut self, place: Place) -> bool {
+        let now = self.now;
+        let Some(manifest) = self.window.manifest() else {
+            return false;
+        };
+        let all = manifest.renditions();
+        let others = all.iter().filter(|entry| !entry.withdrawn);
+        if others.clone().count() < 2 || !self.estimate.fetches.is_empty() {
+            return false;
+        }
+        let mine = all
+            .get(usize::from(place.rendition))
+            .map_or(0, |entry| entry.rendition.bandwidth);
+        let next = others
+            .map(|entry| entry.rendition.bandwidth)
+            .filter(|bandwidth| *bandwidth > mine)
+            .min();
+        let since = self.estimate.probed.map_or(Micros::MAX, |at| now - at);
+        let bits = self.estimate.bits(now).unwrap_or(0);
+        let short = next.is_some_and(|next| bits < AMPLE * u64::from(next));
+        let pause = self.estimate.pause.clamp(PROBE_NEXT.0, PROBE_NEXT.1);
+        let slow = self.estimate.is_slow(now);
+        if slow && since > PROBE_SLOW {
+            self.estimate.pause = PROBE_NEXT.0;
+        } else if !slow && short && since > pause {
+            self.estimate.pause = pause * 3 / 2;
+        } else {
+            return false;
+        }
+        self.estimate.probed = Some(now);
+        true
+    }
+}

@@ -1,0 +1,370 @@
+//! To whom: parts that were wanted or are pushed, oldest first, as far as the upload budget and each peer's link go.
+
+use std::collections::BTreeMap;
+
+use libp2p_identity::PeerId;
+
+use super::{
+    Micros, Output, Role, Scheduler, arrive::Source, bucket::Bucket, peers::MAX_WANTS, random::turn,
+};
+use crate::message::{MAX_PLACES, Message, Place};
+
+/// A push that did not leave for so long is given up: its receiver gets it elsewhere by now, or asks.
+const PUSH_FRESH: Micros = 400_000;
+/// What would leave later than this is refused: it is to be had elsewhere.
+const LONGEST_WAIT: f64 = 2.0;
+/// What is older than this on the stream's timeline (a newcomer fills its buffer) waits for what is new.
+const OLD: u64 = 10_000_000;
+/// News for one peer are told together, after this.
+const BATCH: Micros = 20_000;
+/// Bytes that may leave at once, at least.
+const LEAST_BURST: f64 = 64.0 * 1024.0;
+
+/// A part that waits to be given.
+#[derive(Clone, Copy, Debug)]
+struct Gift {
+    pushed: bool,
+    size: usize,
+    since: Micros,
+}
+
+/// Everything that waits to be given: oldest place first, then by turns.
+#[derive(Debug)]
+pub(super) struct Gifts {
+    queue: BTreeMap<(Place, u64, PeerId), Gift>,
+    bytes: usize,
+    bucket: Bucket,
+    upload: u32,
+}
+
+impl Gifts {
+    pub(super) fn new(upload: u32) -> Self {
+        Self {
+            queue: BTreeMap::new(),
+            bytes: 0,
+            bucket: bucket(upload, 0),
+            upload,
+        }
+    }
+
+    /// Bytes per second; 0: nothing is given.
+    pub(super) fn upload(&self) -> u32 {
+        self.upload
+    }
+
+    pub(super) fn limit(&mut self, upload: u32, now: Micros) {
+        self.upload = upload;
+        self.bucket = bucket(upload, now);
+    }
+
+    fn remove(&mut self, place: Place, peer: &PeerId) -> bool {
+        let gone = self.queue.remove(&(place, turn(place, peer), *peer));
+        self.bytes -= gone.map_or(0, |gift| gift.size);
+        gone.is_some()
+    }
+
+    fn remove_peer(&mut self, peer: &PeerId) {
+        self.queue.retain(|(_, _, of), _| of != peer);
+        self.bytes = self.queue.values().map(|gift| gift.size).sum();
+    }
+
+    /// When one of them may leave or is given up.
+    pub(super) fn wake_at(&self) -> Option<Micros> {
+        let opens = self.bucket.opens_at();
+        let pushes = self.queue.values().filter(|gift| gift.pushed);
+        let stale = pushes.map(|gift| gift.since + PUSH_FRESH).min();
+        match self.queue.is_empty() {
+            true => None,
+            false => [opens, stale].into_iter().flatten().min(),
+        }
+    }
+}
+
+fn bucket(upload: u32, now: Micros) -> Bucket {
+    let rate = f64::from(upload);
+    Bucket::new(rate, (rate * 0.3).max(LEAST_BURST), now)
+}
+
+impl Scheduler {
+    /// Whether anything is given to others.
+    pub(super) fn shares(&self) -> bool {
+        self.gifts.upload() > 0
+    }
+
+    /// A peer wants parts.
+    pub(super) fn is_wanted(&mut self, id: PeerId, places: Vec<Place>) {
+        let mut lack = Vec::new();
+        for place in places {
+            if !self.promise(id, place) {
+                lack.push(place);
+            }
+        }
+        if !lack.is_empty() {
+            self.send(id, Message::Lack(lack));
+        }
+    }
+
+    /// False if it will not be given.
+    fn promise(&mut self, id: PeerId, place: Place) -> bool {
+        let shares = self.shares();
+        let wait = self.gifts.bytes as f64 / f64::from(self.gifts.upload().max(1));
+        let mine = self.demand.wanted.contains_key(&place)
+            || (self.window.is_ahead(place)
+                && (matches!(self.role, Role::Gateway) || self.demand.selects(place.rendition)));
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return true;
+        };
+        peer.spared.remove(&place);
+        if !shares || peer.queued >= MAX_WANTS || wait > LONGEST_WAIT {
+            return false;
+        }
+        if self.cache.holds(place) {
+            if !peer.is_given(place) {
+                self.queue(id, place, false);
+            }
+            return true;
+        }
+        mine && peer.wants.len() < MAX_WANTS && {
+            peer.wants.insert(place);
+            true
+        }
+    }
+
+    /// A peer does not want parts, or has them: it is not given them, nor is what has not left yet.
+    pub(super) fn settle(&mut self, id: PeerId, place: Place) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        peer.wants.remove(&place);
+        if self.gifts.remove(place, &id) {
+            peer.queued -= 1;
+        }
+        if peer.settle(place, self.now) {
+            self.outputs.push_back(Output::Unsend { peer: id, place });
+        }
+    }
+
+    /// Nothing more is given to a peer.
+    pub(super) fn forget_gifts(&mut self, id: &PeerId) {
+        self.gifts.remove_peer(id);
+    }
+
+    /// Sharing was switched off: what was promised is taken back.
+    pub(super) fn refuse_all(&mut self) {
+        let queue = std::mem::take(&mut self.gifts.queue);
+        self.gifts.bytes = 0;
+        let mut lack: BTreeMap<PeerId, Vec<Place>> = BTreeMap::new();
+        for (place, _, id) in queue.into_keys() {
+            lack.entry(id).or_default().push(place);
+        }
+        for (id, peer) in self.peers.iter_mut() {
+            peer.queued = 0;
+            peer.news.clear();
+            let wants = std::mem::take(&mut peer.wants);
+            lack.entry(*id).or_default().extend(wants);
+        }
+        for (id, places) in lack {
+            for places in places.chunks(MAX_PLACES) {
+                self.send(id, Message::Lack(places.to_vec()));
+            }
+        }
+    }
+
+    /// Queues a part for a peer.
+    pub(super) fn queue(&mut self, id: PeerId, place: Place, pushed: bool) {
+        let (Some(peer), Some(part)) = (self.peers.get_mut(&id), self.cache.get(place)) else {
+            return;
+        };
+        let gift = Gift {
+            pushed,
+            size: part.len(),
+            since: self.now,
+        };
+        match self.gifts.queue.insert((place, turn(place, &id), id), gift) {
+            Some(_) => {}
+            None => {
+                self.gifts.bytes += gift.size;
+                peer.queued += 1;
+            }
+        }
+    }
+
+    /// Gives what may leave now.
+    pub(super) fn give(&mut self) {
+        if self.gifts.queue.is_empty() {
+            return;
+        }
+        let now = self.now;
+        for key in self.in_order() {
+            let (place, _, id) = key;
+            let Some(gift) = self.gifts.queue.get(&key).copied() else {
+                continue;
+            };
+            if gift.pushed && now >= gift.since + PUSH_FRESH {
+                self.take_back(id, place);
+                self.tell(id, place);
+                continue;
+            }
+            if !self.gifts.bucket.open(now) {
+                continue; // those that are stale are still to be found
+            }
+            if !self.peers.get(&id).is_some_and(|p| p.has_room(gift.size)) {
+                continue;
+            }
+            self.take_back(id, place);
+            let (Some(bytes), Some(peer)) =
+                (self.cache.get(place).cloned(), self.peers.get_mut(&id))
+            else {
+                self.send(id, Message::Lack(vec![place]));
+                continue;
+            };
+            peer.give(place, gift.size, now);
+            self.gifts.bucket.take(gift.size as f64);
+            self.outputs.push_back(Output::SendPart {
+                peer: id,
+                place,
+                bytes,
+            });
+        }
+    }
+
+    fn in_order(&self) -> Vec<(Place, u64, PeerId)> {
+        let newest = self.gifts.queue.keys().next_back().map(|key| key.0);
+        let edge = newest.and_then(|place| self.window.start(place));
+        let is_old = |place: Place| {
+            let start = self.window.start(place);
+            start.is_none_or(|start| edge.is_some_and(|edge| start + OLD < edge))
+        };
+        let mut keys: Vec<_> = self.gifts.queue.keys().copied().collect();
+        keys.sort_by_key(|key| is_old(key.0));
+        keys
+    }
+
+    fn take_back(&mut self, id: PeerId, place: Place) {
+        if self.gifts.remove(place, &id)
+            && let Some(peer) = self.peers.get_mut(&id)
+        {
+            peer.queued -= 1;
+        }
+    }
+
+    /// A part has left.
+    pub(super) fn sent(&mut self, id: PeerId, place: Place, bytes: usize) {
+        if let Some(peer) = self.peers.get_mut(&id)
+            && peer.left(place)
+        {
+            peer.bytes_out += bytes as u64;
+            self.counters.bytes_uploaded += bytes as u64;
+        }
+    }
+
+    // --- what is new here ---
+
+    /// A part was verified: those who wait for it get it, a seed's neighbours get it, the others are told.
+    pub(super) fn pass_on(&mut self, place: Place, source: Source) {
+        let shares = self.shares();
+        let from = match source {
+            Source::Peer(id) => Some(id),
+            Source::Http => None,
+        };
+        let seeds = from.is_some_and(|id| self.peers.get(&id).is_some_and(|p| !p.is_viewer()));
+        let ids: Vec<PeerId> = self.peers.iter().map(|(id, _)| *id).collect();
+        for id in ids {
+            let Some(peer) = self.peers.get_mut(&id) else {
+                continue;
+            };
+            let waits = peer.wants.remove(&place);
+            if from == Some(id) {
+                if peer.shares() {
+                    peer.learn_has(place);
+                }
+                self.acknowledge(id, place);
+            } else if !shares {
+                if waits {
+                    self.send(id, Message::Lack(vec![place]));
+                }
+            } else if !peer.is_viewer() {
+                self.tell(id, place);
+            } else if waits {
+                self.queue(id, place, false);
+            } else if peer.follows(place.rendition) && !peer.has.contains(&place) {
+                if seeds && !peer.spared.contains(&place) {
+                    self.queue(id, place, true);
+                } else {
+                    self.tell(id, place);
+                }
+            }
+        }
+    }
+
+    /// Tells whoever gave a part that it is here.
+    pub(super) fn acknowledge(&mut self, id: PeerId, place: Place) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.receipts.push(place);
+            if peer.receipts.len() >= MAX_PLACES {
+                self.tell_all();
+            }
+        }
+        self.news_due.get_or_insert(self.now + BATCH);
+    }
+
+    /// Tells a peer soon that a part is here.
+    pub(super) fn tell(&mut self, id: PeerId, place: Place) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.news.push(place);
+            if peer.news.len() >= MAX_PLACES {
+                self.tell_all();
+            }
+        }
+        self.news_due.get_or_insert(self.now + BATCH);
+    }
+
+    /// Tells everyone what is new, but for what they have by now.
+    pub(super) fn tell_all(&mut self) {
+        self.news_due = None;
+        let shares = self.shares();
+        let mut messages = Vec::new();
+        for (id, peer) in self.peers.iter_mut() {
+            if peer.news.is_empty() && peer.receipts.is_empty() {
+                continue;
+            }
+            let mut places = std::mem::take(&mut peer.receipts);
+            let news = std::mem::take(&mut peer.news);
+            if shares {
+                places.extend(news.into_iter().filter(|place| !peer.has.contains(place)));
+                places.sort();
+                places.dedup();
+            }
+            let message = if shares {
+                Message::Have
+            } else {
+                Message::Cancel
+            };
+            for places in places.chunks(MAX_PLACES) {
+                messages.push((*id, message(places.to_vec())));
+            }
+        }
+        for (id, message) in messages {
+            self.send(id, message);
+        }
+    }
+
+    /// Tells a peer what is here of these renditions, the newest.
+    pub(super) fn tell_held(&mut self, id: PeerId, renditions: u16) {
+        if !self.shares() {
+            return;
+        }
+        let of = |place: &Place| renditions >> place.rendition & 1 == 1;
+        let in_window = |place: &Place| self.window.part(*place).is_some();
+        let mut places: Vec<_> = self
+            .cache
+            .places()
+            .filter(|place| of(place) && in_window(place))
+            .take(MAX_PLACES)
+            .collect();
+        places.reverse();
+        if !places.is_empty() {
+            self.send(id, Message::Have(places));
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! News of the stream: envelopes from whomever, verified, passed on, and turned into what is wanted.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use libp2p_identity::PeerId;
+
+use super::{Micros, Output, Role, Scheduler, demand::Wanted, window::Accepted};
+use crate::{
+    manifest::{Manifest, Rejected},
+    message::{Message, Place},
+};
+
+/// What a peer's manifest costs of its [budget](super::peers), in messages.
+const MANIFEST_COSTS: f64 = 10.0;
+/// A peer is answered with a manifest this often at most.
+const MANIFEST_EVERY: Micros = 1_000_000;
+/// No announcement for this long, and three part times: something may be lost.
+const SILENCE: Micros = 1_000_000;
+/// Asking for a manifest is repeated later and later, up to this.
+const LONGEST_SILENCE: Micros = 10_000_000;
+/// How long a push is waited for before others are asked: a round trip and what it takes, and this.
+const PUSH: (Micros, Micros) = (150_000, 500_000);
+/// Parts behind the one the player asked for that are wanted with it.
+const FOLLOWING: usize = 64;
+
+/// When to ask for what may have been lost.
+#[derive(Debug, Default)]
+pub(super) struct Silence {
+    heard: Micros,
+    pause: Micros,
+    pub(super) ask_at: Option<Micros>,
+}
+
+impl Scheduler {
+    /// An envelope from a peer.
+    pub(super) fn told(&mut self, id: PeerId, envelope: Bytes, seeds: Vec<PeerId>, whole: bool) {
+        let now = self.now;
+        if matches!(self.role, Role::Gateway) {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        let is_gateway = !peer.is_viewer();
+        if !peer.costly.open(now) {
+            return self.drop_peer(id, false, "it sends more than can be verified");
+        }
+        peer.costly.take(if whole { MANIFEST_COSTS } else { 1.0 });
+        match self.accept(&envelope, Some(id), &seeds) {
+            Ok(()) => {}
+            Err(Rejected::Gap { .. }) => self.ask_manifest_soon(),
+            Err(Rejected::Rule { .. }) if is_gateway => self.ask_manifest_soon(),
+            Err(_) => self.ban(id, "it sent what the stream's key did not sign"),
+        }
+    }
+
+    /// Verifies an envelope and takes it in.
+    pub(super) fn accept(
+        &mut self,
+        envelope: &Bytes,
+        from: Option<PeerId>,
+        seeds: &[PeerId],
+    ) -> Result<(), Rejected> {
+        let first = self.window.range().map(|(first, _)| first);
+        let accepted = self.window.accept(envelope)?;
+        let Accepted::Moved { anew, told } = accepted else {
+            return Ok(());
+        };
+        self.silence.heard = self.now;
+        self.silence.pause = 0;
+        self.silence.ask_at = None;
+        for envelope in told {
+            self.forward(envelope, from, seeds);
+        }
+        if anew {
+            let window = &self.window;
+            self.cache
+                .keep(|place| window.part(place).map(|part| part.cid));
+        }
+        self.learn_fresh(anew, seeds);
+        self.forget_past(first, anew);
+        self.outputs.push_back(Output::News { anew });
+        self.take_early();
+        self.plan_silence();
+        Ok(())
+    }
+
+    /// Neighbours that no gateway tells hear it from here.
+    fn forward(&mut self, envelope: Bytes, from: Option<PeerId>, seeds: &[PeerId]) {
+        let deaf = self
+            .peers
+            .viewers()
+            .filter(|(id, peer)| from != Some(**id) && peer.join.is_some_and(|join| !join.gateway));
+        let deaf: Vec<PeerId> = deaf.map(|(id, _)| *id).collect();
+        for id in deaf {
+            let (envelope, seeds) = (envelope.clone(), seeds.to_vec());
+            self.send(id, Message::Announcement { envelope, seeds });
+        }
+    }
+
+    /// Parts that are in the window now and were not before: those that are selected or waited for are wanted.
+    fn learn_fresh(&mut self, anew: bool, seeds: &[PeerId]) {
+        let Some(manifest) = self.window.manifest() else {
+            return;
+        };
+        let mut fresh = Vec::new();
+        for rendition in 0..manifest.renditions().len() {
+            let latest = manifest.latest_at(rendition);
+            if self.seen.len() <= rendition {
+                self.seen.push(None);
+            }
+            let before = std::mem::replace(&mut self.seen[rendition], latest);
+            // What stood in the window when this viewer came is wanted when the player asks for it.
+            let joined = anew && before.is_none();
+            if !joined && self.demand.selects(rendition as u8) {
+                fresh.extend(behind(manifest, rendition as u8, before));
+            }
+        }
+        let count = fresh.len();
+        for place in fresh {
+            let pushers = self.pushers(place, seeds, count);
+            self.want(place, false, pushers);
+        }
+        for place in self
+            .demand
+            .announced(|place| self.window.part(place).is_some())
+        {
+            self.want(place, true, Vec::new());
+        }
+    }
+
+    /// The linked peers that are likely to push a new part. Where several seeds are neighbours, one is enough.
+    fn pushers(&mut self, place: Place, seeds: &[PeerId], fresh: usize) -> Vec<PeerId> {
+        if seeds.contains(&self.me) {
+            return self.peers.gateways().map(|(id, _)| *id).collect();
+        }
+        let linked = |id: &&PeerId| {
+            let peer = self.peers.get(id);
+            peer.is_some_and(|peer| peer.shares() && peer.follows(place.rendition))
+        };
+        let mut pushers: Vec<PeerId> = seeds.iter().filter(linked).copied().collect();
+        if seeds.len() > fresh && pushers.len() > 1 {
+            pushers.sort_by_key(|id| super::random::turn(place, id));
+            for spared in pushers.split_off(1) {
+                self.send(spared, Message::Cancel(vec![place]));
+            }
+        }
+        pushers
+    }
+
+    /// Wants a part that is in the window; nothing if it is here or wanted already.
+    pub(super) fn want(&mut self, place: Place, demanded: bool, pushers: Vec<PeerId>) {
+        let now = self.now;
+        let (Some(entry), Some(start)) =
+            (self.window.part(place).copied(), self.window.start(place))
+        else {
+            return;
+        };
+        if self.cache.holds(place) {
+            if demanded {
+                self.outputs.push_back(Output::Ready { place });
+            }
+            return;
+        }
+        if let Some(wanted) = self.demand.wanted.get_mut(&place) {
+            wanted.demanded |= demanded;
+            wanted.next = 0;
+            return;
+        }
+        let patience = pushers.iter().filter_map(|id| self.peers.get(id));
+        let patience = patience
+            .map(|peer| 2 * peer.expects(entry.size as usize))
+            .min();
+        let wanted = Wanted {
+            entry,
+            start,
+            since: now,
+            demanded,
+            pushed_until: patience.map_or(now, |micros| now + micros.clamp(PUSH.0, PUSH.1)),
+            pushers,
+            asked: None,
+            fetch: None,
+            refetch: 0,
+            tried: BTreeSet::new(),
+            next: 0,
+        };
+        if let Some((gone, wanted)) = self.demand.want(place, wanted) {
+            self.stopped(gone, &wanted);
+            if wanted.demanded {
+                self.outputs.push_back(Output::Gone { place: gone });
+            }
+        }
+    }
+
+    /// The player asks for a part.
+    pub(super) fn demanded(&mut self, place: Place) {
+        if self.cache.holds(place) {
+            return self.outputs.push_back(Output::Ready { place });
+        }
+        if self.window.part(place).is_some() {
+            self.want(place, true, Vec::new());
+            if let (Some(manifest), true) =
+                (self.window.manifest(), self.demand.selects(place.rendition))
+            {
+                let at = Some((place.msn, place.part));
+                for place in behind(manifest, place.rendition, at)
+                    .take(FOLLOWING)
+                    .collect::<Vec<_>>()
+                {
+                    self.want(place, false, Vec::new());
+                }
+            }
+        } else if !self.window.is_ahead(place) || !self.demand.wait_for(place) {
+            self.outputs.push_back(Output::Gone { place });
+        }
+    }
+
+    /// Other renditions are wanted now.
+    pub(super) fn selected(&mut self, renditions: u16) {
+        self.demand.selected = renditions;
+        let idle = self.demand.wanted.iter();
+        let idle = idle
+            .filter(|(place, wanted)| !wanted.demanded && renditions >> place.rendition & 1 == 0);
+        let idle: Vec<Place> = idle.map(|(place, _)| *place).collect();
+        for place in idle {
+            self.unwant(place);
+        }
+        self.introduce_myself();
+    }
+
+    /// What the window no longer holds is not wanted, and peers need not be known to have it.
+    fn forget_past(&mut self, first_before: Option<u64>, anew: bool) {
+        let first = self.window.range().map(|(first, _)| first);
+        if first != first_before {
+            for (_, peer) in self.peers.iter_mut() {
+                peer.forget_before(first.unwrap_or(0));
+            }
+        }
+        if first != first_before || anew {
+            let window = &self.window;
+            let cid = |place: &Place| window.part(*place).map(|part| part.cid);
+            let gone = self.demand.wanted.iter();
+            let gone = gone.filter(|(place, wanted)| cid(place) != Some(wanted.entry.cid));
+            let gone: Vec<(Place, bool)> = gone.map(|(p, w)| (*p, w.demanded)).collect();
+            for (place, demanded) in gone {
+                self.unwant(place);
+                if demanded {
+                    self.outputs.push_back(Output::Gone { place });
+                }
+            }
+        }
+        let window = &self.window;
+        for place in self.demand.overtaken(|place| window.is_ahead(place)) {
+            self.outputs.push_back(Output::Gone { place });
+        }
+    }
+
+    // --- what was lost ---
+
+    /// A peer lost something.
+    pub(super) fn manifest_wanted(&mut self, id: PeerId) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        if peer.manifest_at.is_some_and(|at| now < at + MANIFEST_EVERY) {
+            return;
+        }
+        peer.manifest_at = Some(now);
+        if self.window.history().is_some() {
+            self.give_manifest(id);
+        } else if matches!(self.role, Role::Gateway) {
+            peer.lost = true;
+            if self.signed_at.is_none_or(|at| now >= at + MANIFEST_EVERY) {
+                self.signed_at = Some(now);
+                self.outputs.push_back(Output::Sign);
+            }
+        }
+    }
+
+    /// The signed window is here: whoever waits for it gets it.
+    pub(super) fn give_manifests(&mut self) {
+        if self.window.history().is_none() {
+            return;
+        }
+        let lost = self.peers.iter_mut();
+        let lost = lost.filter_map(|(id, peer)| std::mem::take(&mut peer.lost).then_some(*id));
+        for id in lost.collect::<Vec<_>>() {
+            self.give_manifest(id);
+        }
+    }
+
+    fn give_manifest(&mut self, id: PeerId) {
+        let Some((whole, since)) = self.window.history() else {
+            return;
+        };
+        let mut messages = vec![Message::Manifest {
+            envelope: whole.clone(),
+        }];
+        messages.extend(since.cloned().map(|envelope| Message::Announcement {
+            envelope,
+            seeds: Vec::new(),
+        }));
+        for message in messages {
+            self.send(id, message);
+        }
+    }
+
+    /// Something is missing for certain.
+    pub(super) fn ask_manifest_soon(&mut self) {
+        let at = self.now + 100_000;
+        let ask = self.silence.ask_at.get_or_insert(at);
+        *ask = at.min(*ask);
+    }
+
+    /// When silence is to be taken for a loss.
+    fn plan_silence(&mut self) {
+        let Some(manifest) = self.window.manifest() else {
+            return;
+        };
+        let live = manifest
+            .renditions()
+            .iter()
+            .filter(|entry| !entry.withdrawn);
+        let target = live
+            .map(|entry| u64::from(entry.rendition.part_target))
+            .max();
+        self.silence.ask_at = match (manifest.ended(), target) {
+            (false, Some(target)) => {
+                Some(self.silence.heard.max(self.now) + SILENCE.max(3 * target))
+            }
+            _ => None,
+        };
+        if self.window.needs_manifest() {
+            self.ask_manifest_soon();
+        }
+    }
+
+    /// Nothing was heard for too long, or something is missing: a gateway is asked, or else a neighbour.
+    pub(super) fn ask_manifest(&mut self) {
+        let pause = (self.silence.pause * 2).clamp(SILENCE, LONGEST_SILENCE);
+        self.silence.pause = pause;
+        self.silence.ask_at = Some(self.now + pause);
+        let gateway = self.peers.gateways().map(|(id, _)| *id).next();
+        let whom = gateway.or_else(|| {
+            let viewers: Vec<_> = self.peers.viewers().map(|(id, _)| *id).collect();
+            (!viewers.is_empty()).then(|| viewers[self.random.below(viewers.len())])
+        });
+        if let Some(id) = whom {
+            self.send(id, Message::WantManifest);
+        }
+    }
+}
+
+/// The parts of a rendition behind this one, in order; all if there is none.
+fn behind(
+    manifest: &Manifest,
+    rendition: u8,
+    at: Option<(u64, u32)>,
+) -> impl Iterator<Item = Place> + '_ {
+    let from = at.map_or(0, |(msn, _)| msn);
+    manifest
+        .segments()
+        .skip_while(move |segment| segment.msn < from)
+        .flat_map(move |segment| {
+            let msn = segment.msn;
+            (0..segment.parts(rendition.into()).len() as u32).map(move |part| Place {
+                msn,
+                part,
+                rendition,
+            })
+        })
+        .filter(move |place| at.is_none_or(|at| (place.msn, place.part) > at))
+}

@@ -1,0 +1,338 @@
+//! The ledger: what is known of each linked peer, what it was asked for and what it was given.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use libp2p_identity::PeerId;
+
+use super::{Kind, Micros, bucket::Bucket};
+use crate::message::{Join, Place};
+
+/// Linked peers; the driver's connection limits are lower.
+pub(super) const MAX_PEERS: usize = 4096;
+/// Parts that a peer is known to hold, the newest.
+const MAX_HAS: usize = 1024;
+/// Parts that a peer wants and that are not here yet.
+pub(super) const MAX_WANTS: usize = 256;
+/// Parts that a peer was given and has not acknowledged.
+const MAX_GIVEN: usize = 64;
+/// Peers that lied and are not taken back, the newest.
+const MAX_BANNED: usize = 256;
+/// A peer's round trip before it was measured.
+const ROUND_TRIP: Micros = 60_000;
+/// Bytes a second that a peer gives or takes before it was measured.
+const RATE: f64 = 250_000.0;
+/// Bytes on the way to a peer before anything is known of it.
+const FIRST_BYTES: f64 = 64.0 * 1024.0;
+/// Bytes on the way to or from one peer, whatever it is worth.
+const MOST_BYTES: f64 = 1024.0 * 1024.0;
+/// What was given and not acknowledged for so long never will be.
+const LOST: Micros = 4_000_000;
+/// Messages a second that cost something to answer or verify, and so many at once.
+const COSTLY: (f64, f64) = (60.0, 120.0);
+
+/// A part on its way from a peer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Coming {
+    pub(super) place: Place,
+    /// When its first bytes came, and how many.
+    pub(super) first: (Micros, usize),
+    /// When its last bytes came, and how many there are by now.
+    pub(super) last: (Micros, usize),
+}
+
+/// A part on its way to a peer.
+#[derive(Clone, Copy, Debug)]
+struct Given {
+    size: usize,
+    at: Micros,
+    left: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) kind: Kind,
+    pub(super) join: Option<Join>,
+    pub(super) has: BTreeSet<Place>,
+    /// What it wants and is not here yet.
+    pub(super) wants: BTreeSet<Place>,
+    /// What it asked not to be given.
+    pub(super) spared: BTreeSet<Place>,
+    pub(super) coming: Option<Coming>,
+    /// Bytes it was asked for.
+    pub(super) asked: usize,
+    given: BTreeMap<Place, Given>,
+    /// When it last acknowledged something.
+    acknowledged: Micros,
+    round_trip: Option<Micros>,
+    rate_in: Option<f64>,
+    rate_out: Option<f64>,
+    /// Share of what it was asked for lately that did not come in time.
+    pub(super) failures: f64,
+    pub(super) strikes: u32,
+    pub(super) costly: Bucket,
+    /// To be told: have, and have or cancel of what it gave itself.
+    pub(super) news: Vec<Place>,
+    pub(super) receipts: Vec<Place>,
+    /// Renditions of which it was told what is here.
+    pub(super) told: u16,
+    /// Parts that wait to be given to it.
+    pub(super) queued: usize,
+    /// It lost something, and waits for a manifest.
+    pub(super) lost: bool,
+    pub(super) manifest_at: Option<Micros>,
+    pub(super) neighbours_at: Option<Micros>,
+    /// Gateway: what it seeded, bytes; seeds it missed in a row; not asked again before.
+    pub(super) seeded: u64,
+    pub(super) missed: u32,
+    pub(super) rests_until: Micros,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+}
+
+impl Peer {
+    fn new(kind: Kind, now: Micros) -> Self {
+        Self {
+            kind,
+            join: None,
+            has: BTreeSet::new(),
+            wants: BTreeSet::new(),
+            spared: BTreeSet::new(),
+            coming: None,
+            asked: 0,
+            given: BTreeMap::new(),
+            acknowledged: now,
+            round_trip: None,
+            rate_in: None,
+            rate_out: None,
+            failures: 0.0,
+            strikes: 0,
+            costly: Bucket::new(COSTLY.0, COSTLY.1, now),
+            news: Vec::new(),
+            receipts: Vec::new(),
+            told: 0,
+            queued: 0,
+            lost: false,
+            manifest_at: None,
+            neighbours_at: None,
+            seeded: 0,
+            missed: 0,
+            rests_until: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+        }
+    }
+
+    pub(super) fn is_viewer(&self) -> bool {
+        self.kind == Kind::Viewer
+    }
+
+    /// Whether it gives parts to others.
+    pub(super) fn shares(&self) -> bool {
+        self.join.is_some_and(|join| join.upload > 0)
+    }
+
+    /// Whether it wants the parts of this rendition as they appear.
+    pub(super) fn follows(&self, rendition: u8) -> bool {
+        self.join
+            .is_some_and(|join| join.renditions >> rendition & 1 == 1)
+    }
+
+    pub(super) fn round_trip(&self) -> Micros {
+        self.round_trip.unwrap_or(ROUND_TRIP)
+    }
+
+    pub(super) fn measured_round_trip(&self) -> Option<Micros> {
+        self.round_trip
+    }
+
+    pub(super) fn take_round_trip(&mut self, micros: Micros) {
+        let micros = micros.min(10_000_000);
+        self.round_trip = Some(
+            self.round_trip
+                .map_or(micros, |known| (known * 3 + micros) / 4),
+        );
+    }
+
+    pub(super) fn learn_has(&mut self, place: Place) {
+        self.has.insert(place);
+        if self.has.len() > MAX_HAS {
+            self.has.pop_first();
+        }
+    }
+
+    /// It asked not to be given this.
+    pub(super) fn spare(&mut self, place: Place) {
+        self.spared.insert(place);
+        if self.spared.len() > MAX_WANTS {
+            self.spared.pop_first();
+        }
+    }
+
+    /// Forgets what the window has left behind.
+    pub(super) fn forget_before(&mut self, msn: u64) {
+        for set in [&mut self.has, &mut self.wants, &mut self.spared] {
+            while set.first().is_some_and(|place| place.msn < msn) {
+                set.pop_first();
+            }
+        }
+    }
+
+    // --- what comes from it ---
+
+    /// When a part of `size` bytes that is asked for now is likely to be here: microseconds from now.
+    pub(super) fn expects(&self, size: usize) -> Micros {
+        let bytes = (self.asked + size) as f64;
+        self.round_trip() + (bytes / self.rate_in.unwrap_or(RATE) * 1e6) as Micros
+    }
+
+    /// How long it takes to send so much, microseconds.
+    pub(super) fn takes(&self, bytes: usize) -> Micros {
+        (bytes as f64 / self.rate_in.unwrap_or(RATE) * 1e6) as Micros
+    }
+
+    /// Whether it may be asked for `size` bytes more: about half a second's worth, or one part.
+    pub(super) fn may_be_asked(&self, size: usize) -> bool {
+        let most = self
+            .rate_in
+            .map_or(FIRST_BYTES, |rate| (rate / 2.0).min(MOST_BYTES));
+        self.asked == 0 || (self.asked + size) as f64 <= most
+    }
+
+    /// `bytes` took so long to come.
+    pub(super) fn measure_in(&mut self, bytes: usize, micros: Micros) {
+        measure(&mut self.rate_in, bytes, micros);
+    }
+
+    pub(super) fn answered(&mut self, well: bool) {
+        self.failures = self.failures * 0.8 + if well { 0.0 } else { 0.2 };
+    }
+
+    // --- what goes to it ---
+
+    /// Whether `size` bytes more may be on the way to it: as much as it takes in a round trip and 150 ms, or one part.
+    pub(super) fn has_room(&self, size: usize) -> bool {
+        let on_the_way: usize = self.given.values().map(|given| given.size).sum();
+        let most = self.rate_out.map_or(FIRST_BYTES, |rate| {
+            (rate * (self.round_trip() + 150_000) as f64 / 1e6).min(MOST_BYTES)
+        });
+        self.given.is_empty()
+            || (self.given.len() < MAX_GIVEN && (on_the_way + size) as f64 <= most)
+    }
+
+    /// When it is likely to say that it has a part of `size` bytes that is given now: microseconds from now.
+    pub(super) fn reaches(&self, size: usize) -> Micros {
+        let bytes: usize = size + self.given.values().map(|given| given.size).sum::<usize>();
+        self.round_trip() + (bytes as f64 / self.rate_out.unwrap_or(RATE) * 1e6) as Micros
+    }
+
+    pub(super) fn is_given(&self, place: Place) -> bool {
+        self.given.contains_key(&place)
+    }
+
+    pub(super) fn give(&mut self, place: Place, size: usize, now: Micros) {
+        self.given.insert(
+            place,
+            Given {
+                size,
+                at: now,
+                left: false,
+            },
+        );
+    }
+
+    /// It has left; true if it was on the way.
+    pub(super) fn left(&mut self, place: Place) -> bool {
+        let given = self.given.get_mut(&place);
+        given.is_some_and(|given| !std::mem::replace(&mut given.left, true))
+    }
+
+    /// The peer has it, or no longer wants it: true if it can still be taken back.
+    pub(super) fn settle(&mut self, place: Place, now: Micros) -> bool {
+        let Some(given) = self.given.remove(&place) else {
+            return false;
+        };
+        let since = given.at.max(self.acknowledged);
+        self.acknowledged = now;
+        if given.left {
+            measure(&mut self.rate_out, given.size, now.saturating_sub(since));
+        }
+        !given.left
+    }
+
+    /// What it never acknowledged no longer counts, and tells that it is slow.
+    pub(super) fn forget_lost(&mut self, now: Micros) {
+        let before = self.given.len();
+        self.given.retain(|_, given| given.at + LOST > now);
+        if self.given.len() < before {
+            self.rate_out = Some(self.rate_out.unwrap_or(RATE) / 2.0);
+        }
+    }
+
+    pub(super) fn next_lost(&self) -> Option<Micros> {
+        self.given.values().map(|given| given.at + LOST).min()
+    }
+}
+
+/// Takes a measure into a mean that follows within a few parts. What took less than a millisecond says nothing.
+fn measure(rate: &mut Option<f64>, bytes: usize, micros: Micros) {
+    if micros >= 1000 {
+        let now = bytes as f64 / micros as f64 * 1e6;
+        *rate = Some(rate.map_or(now, |known| known * 0.7 + now * 0.3));
+    }
+}
+
+/// All linked peers, and those that are not taken back.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    linked: BTreeMap<PeerId, Peer>,
+    banned: Vec<PeerId>,
+}
+
+impl Peers {
+    pub(super) fn add(&mut self, peer: PeerId, kind: Kind, now: Micros) {
+        self.linked.insert(peer, Peer::new(kind, now));
+    }
+
+    pub(super) fn remove(&mut self, peer: &PeerId) -> Option<Peer> {
+        self.linked.remove(peer)
+    }
+
+    pub(super) fn get(&self, peer: &PeerId) -> Option<&Peer> {
+        self.linked.get(peer)
+    }
+
+    pub(super) fn get_mut(&mut self, peer: &PeerId) -> Option<&mut Peer> {
+        self.linked.get_mut(peer)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
+        self.linked.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&PeerId, &mut Peer)> {
+        self.linked.iter_mut()
+    }
+
+    pub(super) fn viewers(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
+        self.iter().filter(|(_, peer)| peer.is_viewer())
+    }
+
+    pub(super) fn gateways(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
+        self.iter().filter(|(_, peer)| !peer.is_viewer())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.linked.len()
+    }
+
+    pub(super) fn ban(&mut self, peer: PeerId) {
+        if self.banned.len() == MAX_BANNED {
+            self.banned.remove(0);
+        }
+        self.banned.push(peer);
+    }
+
+    pub(super) fn is_banned(&self, peer: &PeerId) -> bool {
+        self.banned.contains(peer)
+    }
+}

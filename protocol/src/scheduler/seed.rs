@@ -1,0 +1,222 @@
+//! Gateway: each new part goes to a few viewers that pass it on, by turns; one that does not is passed over.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use libp2p_identity::PeerId;
+
+use super::{Micros, Scheduler, random::turn};
+use crate::{
+    manifest::Manifest,
+    message::{Message, Place},
+};
+
+/// Viewers of a rendition for each seed of its parts.
+const VIEWERS_PER_SEED: usize = 8;
+/// Seeds of one part.
+const MAX_SEEDS: usize = 6;
+/// A seed that has not said so for this long, and a round trip, does not have the part.
+const PATIENCE: Micros = 300_000;
+/// Seeds that are tried one after another for one part.
+const TRIES: usize = 4;
+/// Parts whose seeds are watched at a time.
+const MAX_SEEDED: usize = 512;
+/// A seed that failed rests for so long, twice as long the next time, and so on.
+const REST: (Micros, Micros) = (1_000_000, 30_000_000);
+/// Turns by which a viewer may be behind the others: it is not to make up for the time before it came.
+const BEHIND: u64 = 4;
+
+/// A part that is being seeded.
+#[derive(Debug)]
+struct Seeded {
+    tried: Vec<PeerId>,
+    /// Those of whom nothing was heard yet.
+    silent: Vec<PeerId>,
+    until: Micros,
+}
+
+/// Parts that are being seeded.
+#[derive(Debug, Default)]
+pub(super) struct Seeding {
+    parts: BTreeMap<Place, Seeded>,
+    /// Published, and not announced yet.
+    fresh: Vec<Place>,
+}
+
+impl Seeding {
+    pub(super) fn wake_at(&self) -> Option<Micros> {
+        self.parts.values().map(|part| part.until).min()
+    }
+}
+
+impl Scheduler {
+    /// Gateway: a new part.
+    pub(super) fn published(&mut self, place: Place, bytes: Bytes) {
+        let cid = crate::dag::cid_of(&bytes);
+        self.cache.insert(place, cid, bytes);
+        if self.seeding.fresh.len() < MAX_SEEDED {
+            self.seeding.fresh.push(place);
+        }
+    }
+
+    /// Gateway: everyone is told, and the new parts go to their seeds right behind.
+    pub(super) fn announced(&mut self, envelope: Bytes, manifest: &Manifest) {
+        let first = manifest.segments().next().map(|segment| segment.msn);
+        if self.window.range().map(|(first, _)| first) != first {
+            for (_, peer) in self.peers.iter_mut() {
+                peer.forget_before(first.unwrap_or(0));
+            }
+        }
+        self.window.publish(manifest, envelope.clone());
+        let fresh = std::mem::take(&mut self.seeding.fresh);
+        let mut all = Vec::new();
+        let mut pushes = Vec::new();
+        for place in fresh {
+            let followers = self
+                .peers
+                .viewers()
+                .filter(|p| p.1.follows(place.rendition));
+            let count = 1 + followers.count().saturating_sub(1) / VIEWERS_PER_SEED;
+            let mut seeds = Vec::new();
+            for _ in 0..count.min(MAX_SEEDS) {
+                seeds.extend(self.next_seed(place, &seeds));
+            }
+            for seed in &seeds {
+                if !all.contains(seed) {
+                    all.push(*seed);
+                }
+            }
+            pushes.push((place, seeds));
+        }
+        all.truncate(crate::message::MAX_NEIGHBOURS);
+        let ids: Vec<PeerId> = self.peers.viewers().map(|(id, _)| *id).collect();
+        for id in ids {
+            let (envelope, seeds) = (envelope.clone(), all.clone());
+            self.send(id, Message::Announcement { envelope, seeds });
+        }
+        for (place, seeds) in pushes {
+            let wants = self.peers.iter_mut();
+            let wants = wants.filter_map(|(id, peer)| peer.wants.remove(&place).then_some(*id));
+            let wants: Vec<PeerId> = wants.filter(|id| !seeds.contains(id)).collect();
+            self.seed(place, seeds);
+            for id in wants {
+                self.queue(id, place, false);
+            }
+        }
+    }
+
+    /// Pushes a part to these, and watches them.
+    fn seed(&mut self, place: Place, seeds: Vec<PeerId>) {
+        let now = self.now;
+        let size = self.cache.get(place).map_or(0, Bytes::len);
+        let mut wait = 0;
+        for id in &seeds {
+            wait = wait.max(self.peers.get(id).map_or(0, |peer| peer.reaches(size)));
+            self.queue(*id, place, true);
+        }
+        if seeds.is_empty() {
+            return;
+        }
+        let seeded = self.seeding.parts.entry(place).or_insert(Seeded {
+            tried: Vec::new(),
+            silent: Vec::new(),
+            until: 0,
+        });
+        seeded.until = now + PATIENCE + wait;
+        seeded.tried.extend(&seeds);
+        seeded.silent = seeds;
+        if self.seeding.parts.len() > MAX_SEEDED {
+            self.seeding.parts.pop_first();
+        }
+    }
+
+    /// The viewer whose turn it is: the one that seeded least among those that can.
+    fn next_seed(&mut self, place: Place, but: &[PeerId]) -> Option<PeerId> {
+        let now = self.now;
+        let size = self.cache.get(place)?.len();
+        let able = |id: &PeerId, peer: &super::peers::Peer| {
+            peer.is_viewer()
+                && peer.shares()
+                && peer.follows(place.rendition)
+                && peer.rests_until <= now
+                && !but.contains(id)
+        };
+        let most = self.peers.iter().map(|(_, peer)| peer.seeded).max()?;
+        let least = most.saturating_sub(BEHIND * size as u64);
+        let (_, _, _, next) = self
+            .peers
+            .iter()
+            .filter(|(id, peer)| able(id, peer))
+            .map(|(id, peer)| {
+                let full = !peer.has_room(size);
+                (full, peer.seeded.max(least), turn(place, id), *id)
+            })
+            .min()?;
+        let peer = self.peers.get_mut(&next)?;
+        peer.seeded = peer.seeded.max(least) + size as u64;
+        Some(next)
+    }
+
+    /// A viewer has a part.
+    pub(super) fn seed_has(&mut self, id: PeerId, place: Place) {
+        let Some(seeded) = self.seeding.parts.get_mut(&place) else {
+            return;
+        };
+        seeded.silent.retain(|silent| *silent != id);
+        if seeded.silent.is_empty() {
+            self.seeding.parts.remove(&place);
+        }
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.missed = 0;
+            peer.rests_until = 0;
+        }
+    }
+
+    /// Seeds of whom nothing was heard in time are passed over, unless someone else has the part to give.
+    pub(super) fn pass_over(&mut self) {
+        let now = self.now;
+        let due = self.seeding.parts.iter();
+        let due: Vec<Place> = due
+            .filter(|(_, seeded)| seeded.until <= now)
+            .map(|(place, _)| *place)
+            .collect();
+        for place in due {
+            let Some(seeded) = self.seeding.parts.remove(&place) else {
+                continue;
+            };
+            for id in &seeded.silent {
+                if let Some(peer) = self.peers.get_mut(id) {
+                    peer.rests_until = now + (REST.0 << peer.missed.min(8)).min(REST.1);
+                    peer.missed += 1;
+                    self.settle(*id, place);
+                }
+            }
+            let held = self
+                .peers
+                .viewers()
+                .any(|(_, peer)| peer.has.contains(&place));
+            if held || seeded.tried.len() >= TRIES {
+                continue;
+            }
+            if let Some(next) = self.next_seed(place, &seeded.tried) {
+                self.seeding.parts.insert(
+                    place,
+                    Seeded {
+                        silent: Vec::new(),
+                        ..seeded
+                    },
+                );
+                self.seed(place, vec![next]);
+            }
+        }
+    }
+
+    /// Seeds that are gone are passed over at once.
+    pub(super) fn seed_gone(&mut self, id: &PeerId) {
+        for seeded in self.seeding.parts.values_mut() {
+            if seeded.silent.contains(id) {
+                seeded.until = self.now;
+            }
+        }
+    }
+}
