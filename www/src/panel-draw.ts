@@ -90,19 +90,18 @@ export function drawRates(samples: readonly Sample[], nowMs: number): SVGElement
   const series = (of: (one: Sample) => number): Value[] => samples.map((one) => [one.atMs, of(one)]);
   const [floor, peers] = [series(() => 0), series(({ fromPeers }) => fromPeers)];
   const all = series(({ fromPeers, fromGateway }) => fromPeers + fromGateway);
+  const given = line(
+    frame,
+    series(({ uploaded }) => uploaded),
+  );
   const byGateway = area(frame, peers, all);
   return [
     ...scales(frame, rate(frame.top)),
     svg("path", { class: "fill-viewers", d: area(frame, floor, peers) }),
     svg("path", { class: "fill-gateway", d: byGateway }),
     svg("path", { fill: "url(#hatch)", d: byGateway }),
-    svg("path", {
-      class: "stroke-given",
-      d: line(
-        frame,
-        series(({ uploaded }) => uploaded),
-      ),
-    }),
+    // The line crosses both areas: an edge sets it off from their colours.
+    ...["stroke-edge", "stroke-given"].map((name) => svg("path", { class: name, d: given })),
   ];
 }
 
