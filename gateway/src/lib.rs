@@ -116,7 +116,7 @@ impl Gateway {
             clock.clone(),
             metrics.clone(),
         ));
-        let network = Network::start(&config, http, metrics.clone()).await?;
+        let network = Network::start(&config, http, streams.clone(), metrics.clone()).await?;
         let (stop, stopping) = watch::channel(false);
         let doors = http::State::new(
             streams.clone(),

@@ -10,7 +10,9 @@ use libp2p::{
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 
-use super::Settings;
+use meshlive_protocol::behaviour::Behaviour as Engine;
+
+use super::{Settings, feed};
 
 /// Told to peers by identify: which protocol family this is.
 const PROTOCOL: &str = "/meshlive/1";
@@ -38,6 +40,8 @@ pub(super) struct Room {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     mdns: Toggle<mdns::tokio::Behaviour>,
+    /// What is published, to viewers.
+    pub(super) engine: Engine,
 }
 
 impl Room {
@@ -73,6 +77,7 @@ impl Room {
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
             mdns: mdns.into(),
+            engine: Engine::new(feed::now),
         }
     }
 }

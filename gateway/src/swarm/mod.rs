@@ -2,13 +2,14 @@
 //!
 //! Files: `settings`, `identity` (the key that stays) → `listen`, `interfaces`, `addresses` (where we are, purely) →
 //! `websocket` (what HTTP accepts), `transports` (every way in) → `behaviour` (what runs on each connection, and its limits)
-//! → `run` (the one task that has the swarm) → `stun` (viewers learn their own address).
+//! → `feed` (what is published, for the engine) → `run` (the one task that has the swarm) → `stun` (viewers learn their own address).
 //!
 //! Viewers reserve a place at our relay and reach each other through it for signalling only: a circuit lives 30 s and
 //! carries 64 KiB. What they tell each other there is secured end to end.
 
 mod addresses;
 mod behaviour;
+mod feed;
 mod identity;
 mod interfaces;
 mod listen;
@@ -31,8 +32,9 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{StartError, config::Config, metrics::Metrics};
+use crate::{StartError, config::Config, metrics::Metrics, publish::Streams};
 use addresses::{Described, Reach};
+use feed::Feed;
 use run::Run;
 pub use settings::Settings;
 pub(crate) use websocket::MAX_MESSAGE_BYTES;
@@ -60,6 +62,7 @@ impl Network {
     pub(crate) async fn start(
         config: &Config,
         http: SocketAddr,
+        streams: Arc<Streams>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
         let key = identity::key(&config.data)?;
@@ -85,7 +88,8 @@ impl Network {
             listening: Vec::new(),
             stun: Vec::new(),
         };
-        let mut run = Run::new(swarm, reach, plan, metrics);
+        let feed = Feed::new(streams, peer, config.p2p.upload);
+        let mut run = Run::new(swarm, reach, plan, feed, metrics);
         let listeners = run.listen().await?;
         let door = Door {
             arrive,

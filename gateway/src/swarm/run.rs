@@ -10,6 +10,7 @@ use std::{
 
 use futures::StreamExt;
 use libp2p::{Multiaddr, Swarm, mdns, multiaddr::Protocol, ping, swarm::SwarmEvent};
+use meshlive_protocol::behaviour::{Event, SentKind};
 use tokio::{
     net::UdpSocket,
     sync::watch,
@@ -20,11 +21,15 @@ use tokio::{
 use super::{
     addresses::{self, MAX_INTERFACES, Reach},
     behaviour::{Room, RoomEvent},
+    feed::Feed,
     interfaces,
     listen::{self, Way},
     stun,
 };
-use crate::{StartError, metrics::Metrics};
+use crate::{
+    StartError,
+    metrics::{Kind, Metrics},
+};
 
 /// How often the machine's interfaces are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -37,6 +42,7 @@ pub(super) struct Run {
     plan: Vec<(Way, SocketAddr)>,
     /// Aborted when dropped.
     stun: HashMap<IpAddr, Responder>,
+    feed: Feed,
     metrics: Arc<Metrics>,
 }
 
@@ -53,6 +59,7 @@ impl Run {
         swarm: Swarm<Room>,
         reach: Reach,
         plan: Vec<(Way, SocketAddr)>,
+        feed: Feed,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
@@ -60,6 +67,7 @@ impl Run {
             reach: watch::Sender::new(reach),
             plan,
             stun: HashMap::new(),
+            feed,
             metrics,
         }
     }
@@ -138,6 +146,7 @@ impl Run {
         loop {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.happened(event),
+                news = self.feed.next() => self.feed.tell(news, &mut self.swarm.behaviour_mut().engine),
                 _ = look.tick() => self.look_around().await,
                 () = &mut stop => return,
             }
@@ -184,6 +193,22 @@ impl Run {
                 ..
             }) => {
                 self.swarm.close_connection(connection);
+            }
+            RoomEvent::Ping(ping::Event {
+                peer,
+                result: Ok(took),
+                ..
+            }) => {
+                let micros = took.as_micros().try_into().unwrap_or(u64::MAX);
+                self.swarm.behaviour_mut().engine.round_trip(peer, micros);
+            }
+            RoomEvent::Engine(Event::Sent { kind, bytes, .. }) => {
+                let kind = match kind {
+                    SentKind::Part => Kind::Part,
+                    SentKind::Announcement => Kind::Announcement,
+                    SentKind::Other => Kind::Other,
+                };
+                self.metrics.p2p_sent(kind, bytes);
             }
             RoomEvent::Mdns(mdns::Event::Discovered(found)) => {
                 tracing::debug!(?found, "peers on this link");

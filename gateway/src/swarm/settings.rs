@@ -16,6 +16,9 @@ pub struct Settings {
     pub pending: u32,
     /// Connections that one peer may have at once, 1 to 64.
     pub connections_per_peer: u32,
+    /// Bytes per second that viewers of one stream together are given over libp2p at most; what is above is theirs to get
+    /// from each other or over HTTP. 0: this gateway pushes nothing.
+    pub upload: u32,
     /// Whether this gateway is found by others on the same link (multicast DNS). Never where it listens on loopback only.
     pub mdns: bool,
 }
@@ -26,6 +29,7 @@ impl Default for Settings {
             connections: 1024,
             pending: 256,
             connections_per_peer: 4,
+            upload: 12_500_000,
             mdns: true,
         }
     }

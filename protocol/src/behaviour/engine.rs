@@ -11,7 +11,7 @@ use futures_timer::Delay;
 use libp2p_identity::PeerId;
 use libp2p_swarm::{CloseConnection, ToSwarm};
 
-use super::{Behaviour, Event, MAX_BANNED, SentKind};
+use super::{Behaviour, Event, MAX_BANNED, Queue, SentKind};
 use crate::{
     manifest::Rejected,
     message::{Message, Place},
@@ -58,7 +58,11 @@ impl Behaviour {
                 Output::SendPart { peer, place, bytes } => {
                     self.send_part(stream, peer, place, bytes);
                 }
-                Output::Unsend { peer, place } => self.unsend(stream, peer, place),
+                Output::Unsend { peer, place } => {
+                    if let Some(queue) = self.queue(peer, stream) {
+                        queue.unsend(place);
+                    }
+                }
                 Output::Drop { peer, ban, why } => {
                     self.unlink(peer, stream, why);
                     if ban {
@@ -94,28 +98,12 @@ impl Behaviour {
         self.count(stream, kind, bytes);
     }
 
+    /// An engine that waits for [`Input::Sent`] never fills the queue: a link on which it is full does not move.
     fn send_part(&mut self, stream: &StreamName, peer: PeerId, place: Place, part: Bytes) {
-        let full = |queue: &super::queue::Queue| queue.push_part(place, part).is_err();
+        let full = |queue: &Queue| queue.push_part(place, part).is_err();
         if self.queue(peer, stream).is_some_and(full) {
-            self.not_sent(stream, peer, place);
+            self.unlink(peer, stream, "it does not take what it is given");
         }
-    }
-
-    fn unsend(&mut self, stream: &StreamName, peer: PeerId, place: Place) {
-        let taken_back = |queue: &super::queue::Queue| queue.unsend(place);
-        if self.queue(peer, stream).is_some_and(taken_back) {
-            self.not_sent(stream, peer, place);
-        }
-    }
-
-    /// Zero bytes of the part left, and none will.
-    fn not_sent(&mut self, stream: &StreamName, peer: PeerId, place: Place) {
-        let input = Input::Sent {
-            peer,
-            place,
-            bytes: 0,
-        };
-        self.inbox.push_back((stream.clone(), input));
     }
 
     pub(super) fn count(&mut self, stream: &StreamName, kind: SentKind, bytes: usize) {
