@@ -1,5 +1,6 @@
 //! Peers from outside: a real gateway, and libp2p's own client over each transport.
 
+#[cfg(test)]
 mod peers {
     pub(super) mod client;
     mod relay;

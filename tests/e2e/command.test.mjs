@@ -16,7 +16,7 @@ test("ready names the page's URL and every listener with the port it really has"
   assert.match(gateway.ready, /^ready http:\/\/127\.0\.0\.1:\d+\/( [a-z0-9-]+=\S+)*$/);
   assert.notEqual(gateway.ports.http, 0);
   assert.match(gateway.listeners.rtmp, /^127\.0\.0\.1:[1-9]\d*$/);
-  for (const name of ["p2p-tcp", "p2p-quic", "stun"]) {
+  for (const name of ["p2p-tcp", "p2p-quic", "p2p-webrtc", "stun"]) {
     assert.match(gateway.listeners[name], /^127\.0\.0\.1:[1-9]\d*$/, name);
   }
   assert.match(await gateway.text("/"), /<!doctype html>/i);

@@ -73,7 +73,9 @@ impl Network {
         let mdns = config.p2p.mdns && plan.iter().any(|(_, address)| open(address));
 
         let (arrive, arrivals) = mpsc::channel(WAITING_ARRIVALS);
-        let transport = transports::build(&key, websocket::Transport::new(arrivals, http))
+        let certificate = identity::certificate(&config.data)?;
+        let arrivals = websocket::Transport::new(arrivals, http);
+        let transport = transports::build(&key, certificate, arrivals)
             .map_err(|error| StartError::Peer(error.to_string()))?;
         let room = behaviour::Room::new(&key, &config.p2p, mdns);
         let settings = swarm::Config::with_tokio_executor()

@@ -9,7 +9,10 @@ use std::{
 };
 
 use futures::StreamExt;
-use libp2p::{Multiaddr, Swarm, mdns, multiaddr::Protocol, ping, swarm::SwarmEvent};
+use libp2p::{
+    Multiaddr, Swarm, core::transport::ListenerId, mdns, multiaddr::Protocol, ping,
+    swarm::SwarmEvent,
+};
 use meshlive_protocol::behaviour::{Event, SentKind};
 use tokio::{
     net::UdpSocket,
@@ -40,12 +43,14 @@ pub(super) struct Run {
     swarm: Swarm<Room>,
     reach: watch::Sender<Reach>,
     plan: Vec<(Way, SocketAddr)>,
-    /// Aborted when dropped.
+    webrtc: HashMap<IpAddr, ListenerId>,
+    webrtc_port: Option<u16>,
     stun: HashMap<IpAddr, Responder>,
     feed: Feed,
     metrics: Arc<Metrics>,
 }
 
+/// Aborted when dropped.
 struct Responder(SocketAddr, JoinHandle<()>);
 
 impl Drop for Responder {
@@ -66,6 +71,8 @@ impl Run {
             swarm,
             reach: watch::Sender::new(reach),
             plan,
+            webrtc: HashMap::new(),
+            webrtc_port: None,
             stun: HashMap::new(),
             feed,
             metrics,
@@ -111,7 +118,8 @@ impl Run {
         for (way, address) in &self.plan {
             let bound = match way {
                 Way::Stun => self.stun.values().map(|one| one.0.port()).next(),
-                Way::WebRtc | Way::Tcp | Way::Quic => None,
+                Way::WebRtc => self.webrtc_port,
+                Way::Tcp | Way::Quic => None,
             };
             if let Some(port) = bound {
                 listeners.push((way.name(), SocketAddr::new(address.ip(), port)));
@@ -121,7 +129,7 @@ impl Run {
     }
 
     /// The port of a listener, as soon as it is known.
-    async fn told(&mut self, id: libp2p::core::transport::ListenerId) -> u16 {
+    async fn told(&mut self, id: ListenerId) -> u16 {
         loop {
             let event = self.swarm.select_next_some().await;
             let bound = match &event {
@@ -223,13 +231,27 @@ impl Run {
         there.truncate(MAX_INTERFACES);
         for (way, address) in self.plan.clone() {
             let places = addresses::places(address.ip(), &there);
-            if way == Way::Stun {
-                self.stun.retain(|ip, _| places.contains(ip));
-                for ip in places {
-                    if !self.stun.contains_key(&ip) {
-                        self.respond(ip, address.port()).await;
+            match way {
+                Way::Stun => {
+                    self.stun.retain(|ip, _| places.contains(ip));
+                    for ip in places {
+                        if !self.stun.contains_key(&ip) {
+                            self.respond(ip, address.port()).await;
+                        }
                     }
                 }
+                Way::WebRtc => {
+                    let gone = self.webrtc.extract_if(|ip, _| !places.contains(ip));
+                    for (_, id) in gone.collect::<Vec<_>>() {
+                        self.swarm.remove_listener(id);
+                    }
+                    for ip in places {
+                        if !self.webrtc.contains_key(&ip) {
+                            self.listen_webrtc(ip, address.port()).await;
+                        }
+                    }
+                }
+                Way::Tcp | Way::Quic => {} // libp2p looks around by itself
             }
         }
         self.reach.send_if_modified(|reach| {
@@ -238,6 +260,23 @@ impl Run {
             changed
         });
         self.tell();
+    }
+
+    /// WebRTC on one interface: its answers have to leave from the address that was asked.
+    async fn listen_webrtc(&mut self, ip: IpAddr, port: u16) {
+        let port = self.webrtc_port.unwrap_or(port);
+        let address = Multiaddr::from(ip)
+            .with(Protocol::Udp(port))
+            .with(Protocol::WebRTCDirect);
+        match self.swarm.listen_on(address) {
+            Ok(id) => {
+                self.webrtc.insert(ip, id);
+                if let Ok(port) = timeout(START_PATIENCE, self.told(id)).await {
+                    self.webrtc_port = Some(port);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "no WebRTC at {ip}, port {port}"),
+        }
     }
 
     /// A STUN responder on one interface. Each has its own socket, so that an answer leaves from the address that was asked.

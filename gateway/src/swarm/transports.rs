@@ -10,6 +10,8 @@ use libp2p::{
     noise, quic, tcp, yamux,
 };
 
+use libp2p_webrtc::tokio::Certificate;
+
 use super::websocket;
 
 /// A connection that is not secured and multiplexed by then is dropped.
@@ -23,6 +25,7 @@ const MAX_STREAMS: usize = 128;
 /// When `key` cannot sign (never, for Ed25519).
 pub(super) fn build(
     key: &Keypair,
+    certificate: Certificate,
     arrivals: websocket::Transport,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
     let noise = noise::Config::new(key)?;
@@ -39,6 +42,9 @@ pub(super) fn build(
         .multiplex(yamux)
         .timeout(PATIENCE);
     let quic = quic::tokio::Transport::new(quic::Config::new(key));
+    // QUIC and WebRTC each bring one, and DTLS panics where nobody chose. An error means that it was chosen before.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let webrtc = libp2p_webrtc::tokio::Transport::new(key.clone(), certificate);
     Ok(websocket
         .or_transport(tcp)
         .map(|one, _| match one {
@@ -46,6 +52,11 @@ pub(super) fn build(
             Either::Right((peer, muxer)) => (peer, StreamMuxerBox::new(muxer)),
         })
         .or_transport(quic)
+        .map(|one, _| match one {
+            Either::Left((peer, muxer)) => (peer, muxer),
+            Either::Right((peer, muxer)) => (peer, StreamMuxerBox::new(muxer)),
+        })
+        .or_transport(webrtc)
         .map(|one, _| match one {
             Either::Left((peer, muxer)) => (peer, muxer),
             Either::Right((peer, muxer)) => (peer, StreamMuxerBox::new(muxer)),

@@ -114,6 +114,7 @@ pub(crate) fn client() -> Client {
     let peer = key.public().to_peer_id();
     let noise = noise::Config::new(&key).unwrap();
     let tcp = || tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
+    let certificate = libp2p_webrtc::tokio::Certificate::generate(&mut rand::rng()).unwrap();
     let (circuits, relay) = relay::client::new(peer);
     // WebSocket before TCP: libp2p's TCP does not take what ends with /ws.
     let streams = OrTransport::new(
@@ -129,6 +130,14 @@ pub(crate) fn client() -> Client {
             Either::Left((peer, muxer)) => (peer, StreamMuxerBox::new(muxer)),
             Either::Right((peer, muxer)) => (peer, StreamMuxerBox::new(muxer)),
         })
+        .or_transport(libp2p_webrtc::tokio::Transport::new(
+            key.clone(),
+            certificate,
+        ))
+        .map(|one, _| match one {
+            Either::Left((peer, muxer)) => (peer, muxer),
+            Either::Right((peer, muxer)) => (peer, StreamMuxerBox::new(muxer)),
+        })
         .boxed();
     let behaviour = Plain {
         relay,
@@ -136,7 +145,12 @@ pub(crate) fn client() -> Client {
         ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_millis(200))),
     };
     let settings = swarm::Config::with_tokio_executor().with_idle_connection_timeout(PATIENCE);
-    Swarm::new(transport, behaviour, peer, settings)
+    let mut swarm = Swarm::new(transport, behaviour, peer, settings);
+    // libp2p-webrtc dials from a socket that listens.
+    swarm
+        .listen_on("/ip4/127.0.0.1/udp/0/webrtc-direct".parse().unwrap())
+        .unwrap();
+    swarm
 }
 
 /// Runs a client until something happens that `wanted` makes something of.
@@ -150,6 +164,9 @@ pub(crate) async fn until<T>(
             let event = client.select_next_some().await;
             if let Some(found) = wanted(&event) {
                 return found;
+            }
+            if std::env::var_os("SHOW_EVENTS").is_some() {
+                eprintln!("{event:?}");
             }
         }
     });

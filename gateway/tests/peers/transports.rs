@@ -57,6 +57,11 @@ async fn over_quic() {
 }
 
 #[tokio::test]
+async fn over_webrtc_direct() {
+    reached("/webrtc-direct/").await;
+}
+
+#[tokio::test]
 async fn another_peer_id_than_the_announced_one_is_not_accepted() {
     let host = Host::start().await;
     let mut address = host.address("/ws/").await;
