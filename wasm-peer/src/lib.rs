@@ -2,5 +2,15 @@
 //! nothing of video. What needs no browser compiles, and is tested, natively.
 
 #[cfg(target_arch = "wasm32")]
+pub mod gateways;
+#[cfg(target_arch = "wasm32")]
 pub mod peer;
+#[cfg(target_arch = "wasm32")]
+pub mod swarm;
+#[cfg(all(target_arch = "wasm32", feature = "trial"))]
+pub mod trial;
+#[cfg(target_arch = "wasm32")]
+pub mod unrelayed;
 pub mod webrtc;
+#[cfg(target_arch = "wasm32")]
+pub mod websocket;
