@@ -21,9 +21,10 @@ const FLAGS = [
   "--disable-backgrounding-occluded-windows",
   "--disable-renderer-backgrounding",
   "--disable-background-timer-throttling",
-  // Whatever asks for another host than this one fails, and is seen.
-  "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ];
+/** Whatever asks for another host than this one fails, and is seen. On the mesh of peers/ neighbours' names are found, too. */
+const ONLY_HERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost";
+const ONLY_MESH = `${ONLY_HERE}, EXCLUDE 10.77.0.*, EXCLUDE *.local`;
 
 export const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
 
@@ -39,8 +40,11 @@ function chromiumPath() {
   throw new Error("no Chromium is installed: run deploy/setup --tests");
 }
 
-export function launch() {
-  return chromium.launch({ executablePath: chromiumPath(), args: FLAGS });
+/** A browser process: `mesh`: on the network of peers/, at a `site` of it if one is given; `flags` are added. */
+export function launch({ mesh = false, site, flags = [] } = {}) {
+  const path = chromiumPath();
+  const executablePath = site ? site.wrapped(path) : path;
+  return chromium.launch({ executablePath, args: [...FLAGS, mesh ? ONLY_MESH : ONLY_HERE, ...flags] });
 }
 
 /**

@@ -22,7 +22,7 @@ export function binary() {
 export const CARD = "testcard?size=640x360&bit_rate=800000";
 
 export class Gateway {
-  /** @param {{inputs?: string[], config?: string, flags?: string[], data?: string}} options */
+  /** @param {{inputs?: string[], flags?: string[], data?: string, host?: string}} options `host`: loopback by default */
   constructor(options = {}) {
     this.options = options;
     this.data = options.data ?? mkdtempSync(join(tmpdir(), "meshlive-test-"));
@@ -38,9 +38,9 @@ export class Gateway {
 
   /** Starts, or starts again with the same data folder and ports. Resolves when it is ready. */
   async start(timeoutMs = 30_000) {
-    const { inputs = [CARD], flags = [] } = this.options;
+    const { inputs = [CARD], flags = [], host = "127.0.0.1" } = this.options;
     const args = ["serve", "--data", this.data];
-    args.push("--http", `127.0.0.1:${this.ports.http}`, "--rtmp", `127.0.0.1:${this.ports.rtmp}`);
+    args.push("--http", `${host}:${this.ports.http}`, "--rtmp", `127.0.0.1:${this.ports.rtmp}`);
     for (const input of inputs) args.push("--input", input);
     this.child = spawn(binary(), [...args, ...flags], { stdio: ["ignore", "pipe", "pipe"] });
     this.ended = new Promise((resolve) => {
