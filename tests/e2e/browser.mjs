@@ -8,7 +8,7 @@ import { delimiter, join } from "node:path";
 import { chromium } from "playwright-core";
 import { out } from "./gateway.mjs";
 
-const FLAGS = [
+export const FLAGS = [
   "--no-sandbox",
   "--disable-gpu",
   "--disable-quic",
@@ -24,12 +24,12 @@ const FLAGS = [
 ];
 /** Whatever asks for another host than this one fails, and is seen. On the mesh of peers/ neighbours' names are found, too. */
 const ONLY_HERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost";
-const ONLY_MESH = `${ONLY_HERE}, EXCLUDE 10.77.0.*, EXCLUDE *.local`;
+export const ONLY_MESH = `${ONLY_HERE}, EXCLUDE 10.77.0.*, EXCLUDE *.local`;
 
 export const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
 
-function chromiumPath() {
-  const names = ["chromium", "chromium-browser", "google-chrome"];
+/** The path of the first of these programs that is there. */
+export function installed(...names) {
   const folders = (process.env.PATH ?? "").split(delimiter);
   for (const path of names.flatMap((name) => folders.map((folder) => join(folder, name)))) {
     try {
@@ -37,12 +37,12 @@ function chromiumPath() {
       return path;
     } catch {}
   }
-  throw new Error("no Chromium is installed: run deploy/setup --tests");
+  throw new Error(`${names[0]} is not installed: run deploy/setup --tests`);
 }
 
 /** A browser process: `mesh`: on the network of peers/, at a `site` of it if one is given; `flags` are added. */
 export function launch({ mesh = false, site, flags = [] } = {}) {
-  const path = chromiumPath();
+  const path = installed("chromium", "chromium-browser", "google-chrome");
   const executablePath = site ? site.wrapped(path) : path;
   return chromium.launch({ executablePath, args: [...FLAGS, mesh ? ONLY_MESH : ONLY_HERE, ...flags] });
 }
