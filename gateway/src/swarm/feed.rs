@@ -123,6 +123,14 @@ impl Feed {
         }
         take(engine.input(&name, Input::Announced { envelope, manifest }));
     }
+
+    /// A stream's engine wants the whole window, signed, for whoever joins.
+    pub(super) fn sign(&self, name: &StreamName, engine: &mut Behaviour) {
+        if let Some(told) = self.told.get(name) {
+            let manifest = told.stream.snapshot().signed_manifest();
+            take(engine.input(name, Input::Envelope(&manifest)));
+        }
+    }
 }
 
 /// Only envelopes are ever refused, and ours are not.

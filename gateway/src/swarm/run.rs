@@ -13,7 +13,10 @@ use libp2p::{
     Multiaddr, Swarm, core::transport::ListenerId, mdns, multiaddr::Protocol, ping,
     swarm::SwarmEvent,
 };
-use meshlive_protocol::behaviour::{Event, SentKind};
+use meshlive_protocol::{
+    behaviour::{Event, SentKind},
+    scheduler::Output,
+};
 use tokio::{
     net::UdpSocket,
     sync::watch,
@@ -209,6 +212,13 @@ impl Run {
             }) => {
                 let micros = took.as_micros().try_into().unwrap_or(u64::MAX);
                 self.swarm.behaviour_mut().engine.round_trip(peer, micros);
+            }
+            RoomEvent::Engine(Event::Output {
+                stream,
+                output: Output::Sign,
+            }) => {
+                let engine = &mut self.swarm.behaviour_mut().engine;
+                self.feed.sign(&stream, engine);
             }
             RoomEvent::Engine(Event::Sent { kind, bytes, .. }) => {
                 let kind = match kind {
