@@ -29,6 +29,9 @@
 //! - [`part`], [`dag`]: what is stored, and what it is called
 //! - [`manifest`]: what is new, and all that is live, signed
 //! - [`playlist`]: the window as HLS
+//! - [`message`]: what peers tell each other
+//! - [`scheduler`]: the peer engine: which part from whom, and to whom
+//! - `sim` (feature): a swarm of engines in virtual time
 //! - [`fuzz`]: what the fuzzers in `fuzz/` and the replay of their corpora call
 
 #[cfg(feature = "behaviour")]
@@ -43,5 +46,7 @@ pub mod name;
 pub mod part;
 pub mod playlist;
 pub mod scheduler;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 
 pub use cid::Cid;

@@ -34,9 +34,9 @@ impl Bucket {
         self.tokens -= amount;
     }
 
-    /// When something may pass again, microseconds; never, if nothing flows in.
+    /// When something may pass again, microseconds; `None` if it may now, or never will.
     pub(super) fn opens_at(&self) -> Option<Micros> {
-        let missing = (1.0 - self.tokens).max(0.0);
-        (self.per_second > 0.0).then(|| self.at + (missing / self.per_second * 1e6) as u64 + 1)
+        let shut = self.tokens <= 0.0 && self.per_second > 0.0;
+        shut.then(|| self.at + ((1.0 - self.tokens) / self.per_second * 1e6) as Micros + 1)
     }
 }

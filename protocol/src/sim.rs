@@ -1,0 +1,20 @@
+//! A swarm in one thread: the same [`Scheduler`](crate::scheduler::Scheduler) for a gateway and its viewers, discrete
+//! events, virtual time. A seed replays a run.
+//!
+//! - `world`: nodes, links, the clock; the driver's part of the contract, and what it must never see
+//! - `wire`: serial uplinks and downlinks, delay, loss as delay
+//! - `publisher`: a stream with real keys, announcements and CIDs
+//! - `player`: what hls.js asks for, and when it stalls
+//! - `liar`: what comes out of a node that lies
+
+mod liar;
+mod player;
+mod publisher;
+#[cfg(test)]
+mod scenes;
+mod wire;
+mod world;
+
+pub use liar::Lie;
+pub use player::Player;
+pub use world::{Line, Report, Scene, World};

@@ -1,0 +1,782 @@
+//! Nodes, links and the clock: a driver for many engines at once, and what it must never see one of them do.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
+};
+
+use bytes::Bytes;
+use libp2p_identity::PeerId;
+
+pub use super::wire::Line;
+use super::{
+    liar::{self, Lie},
+    player::Player,
+    publisher::{PART, Publisher, START},
+    wire::{Leaving, SLICE, Wire, micros},
+};
+use crate::{
+    key::SigningKey,
+    message::{Message, Place},
+    scheduler::{Counters, Input, Kind, Micros, Output, Role, Scheduler, Settings, random::Random},
+};
+
+/// How long it takes until a connection to a node that vanished is given up.
+const VANISHED: Micros = 5_000_000;
+/// Time to make a connection, signalling included.
+const DIALLED: Micros = 400_000;
+/// How often players look at what there is.
+const TICK: Micros = 20_000;
+/// How often liars lie.
+const LIES: Micros = 100_000;
+
+/// What a run begins with.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    pub seed: u64,
+    /// Bits per second of each rendition.
+    pub rates: Vec<u64>,
+    /// Whether the page's own socket brings announcements, too.
+    pub feed: bool,
+    /// The gateway's line; its HTTP has the same bandwidth once more.
+    pub gateway: Line,
+}
+
+impl Default for Scene {
+    /// One rendition of 400 kbit/s.
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            rates: vec![400_000],
+            feed: true,
+            gateway: Line {
+                up: 20e6,
+                down: 20e6,
+                delay: 5_000,
+                loss: 0.0,
+            },
+        }
+    }
+}
+
+enum Event {
+    Wake(usize),
+    Tick(usize),
+    Ask(usize),
+    Lie(usize),
+    Publish,
+    Link(usize, usize),
+    Unlink(usize, usize),
+    Feed(usize, Bytes),
+    Message(usize, usize, Message),
+    Uplink(usize),
+    Slice(usize, usize, Place, Bytes, usize),
+    Fetched(usize, Place, Option<Bytes>, Micros, u64),
+}
+
+/// One peer.
+pub struct Node {
+    pub id: PeerId,
+    pub engine: Scheduler,
+    pub player: Option<Player>,
+    pub line: Line,
+    lie: Option<Lie>,
+    alive: bool,
+    wire: Wire,
+    links: BTreeSet<usize>,
+    wakes: Micros,
+    /// How often it wanted to be woken and was.
+    pub woken: u64,
+    fetching: BTreeMap<Place, u64>,
+    heard: Vec<Bytes>,
+    /// Whom it dropped for ever, when, and why.
+    pub banned: Vec<(Micros, PeerId, &'static str)>,
+    pub fetches: u64,
+    /// Bytes of parts that left it for peers; of a gateway, over HTTP, too.
+    pub given: u64,
+    pub fetched: u64,
+    marked: (Counters, u64),
+}
+
+/// What a viewer did since the mark.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Report {
+    pub counters: Counters,
+    pub stalls: u32,
+}
+
+/// The whole.
+pub struct World {
+    pub now: Micros,
+    pub nodes: Vec<Node>,
+    pub publisher_bytes: u64,
+    scene: Scene,
+    random: Random,
+    events: BinaryHeap<Reverse<(Micros, u64)>>,
+    bodies: BTreeMap<u64, Event>,
+    count: u64,
+    publisher: Publisher,
+    parts: BTreeMap<Place, Bytes>,
+    up: bool,
+    marked: (u64, u64, u64),
+}
+
+impl World {
+    /// The gateway, node 0, publishes; nobody looks yet.
+    pub fn new(scene: Scene) -> Self {
+        let publisher = Publisher::new(&scene.rates);
+        let mut world = Self {
+            now: 0,
+            nodes: Vec::new(),
+            publisher_bytes: 0,
+            random: Random::new(scene.seed),
+            events: BinaryHeap::new(),
+            bodies: BTreeMap::new(),
+            count: 0,
+            publisher,
+            parts: BTreeMap::new(),
+            up: true,
+            marked: (0, 0, 0),
+            scene,
+        };
+        let line = world.scene.gateway;
+        world.add(Role::Gateway, u32::MAX, line);
+        world.at(PART, Event::Publish);
+        world
+    }
+
+    fn add(&mut self, role: Role, upload: u32, line: Line) -> usize {
+        let number = self.nodes.len();
+        let mut secret = [1; 32];
+        secret[..8].copy_from_slice(&(number as u64 + 1000).to_le_bytes());
+        let key = SigningKey::from_secret(secret).to_protobuf();
+        let pair = libp2p_identity::Keypair::from_protobuf_encoding(&key).expect("a key");
+        let id = pair.public().to_peer_id();
+        let engine = self.engine(id, role, upload);
+        self.nodes.push(Node {
+            id,
+            engine,
+            player: None,
+            line,
+            lie: None,
+            alive: true,
+            wire: Wire::default(),
+            links: BTreeSet::new(),
+            wakes: 0,
+            woken: 0,
+            fetching: BTreeMap::new(),
+            heard: Vec::new(),
+            banned: Vec::new(),
+            fetches: 0,
+            given: 0,
+            fetched: 0,
+            marked: Default::default(),
+        });
+        number
+    }
+
+    fn engine(&mut self, id: PeerId, role: Role, upload: u32) -> Scheduler {
+        let settings = Settings {
+            cache_bytes: 16 << 20,
+            neighbours: 8,
+            upload,
+            reserve: 300_000,
+        };
+        let name = self.publisher.key().name();
+        Scheduler::new(id, name, role, settings, self.random.next())
+    }
+
+    /// A viewer opens the page: its player starts at once, its peer beside it.
+    pub fn join(&mut self, upload: u32, line: Line) -> usize {
+        self.join_with(upload, line, Player::new(0, 1_600_000))
+    }
+
+    pub fn join_with(&mut self, upload: u32, line: Line, player: Player) -> usize {
+        let node = self.add(Role::Viewer, upload, line);
+        let rendition = player.rendition;
+        self.nodes[node].player = Some(player);
+        self.input(
+            node,
+            Input::Select {
+                renditions: 1 << rendition,
+            },
+        );
+        let whole = self.publisher.signed();
+        self.at(self.now + 2 * line.delay + 20_000, Event::Feed(node, whole));
+        self.at(self.now + TICK, Event::Tick(node));
+        if self.up {
+            self.at(self.now + DIALLED, Event::Link(node, 0));
+        }
+        node
+    }
+
+    /// A node lies from now on.
+    pub fn lies(&mut self, node: usize, lie: Lie) {
+        self.nodes[node].lie = Some(lie);
+        self.at(self.now + LIES, Event::Lie(node));
+    }
+
+    /// A node vanishes without a word.
+    pub fn crash(&mut self, node: usize) {
+        self.nodes[node].alive = false;
+        let links = std::mem::take(&mut self.nodes[node].links);
+        for other in links {
+            self.at(self.now + VANISHED, Event::Unlink(other, node));
+        }
+    }
+
+    /// The gateway is killed: its connections end with it.
+    pub fn kill_gateway(&mut self) {
+        self.up = false;
+        self.nodes[0].alive = false;
+        let links = std::mem::take(&mut self.nodes[0].links);
+        for other in links {
+            self.at(self.now + 10_000, Event::Unlink(other, 0));
+        }
+    }
+
+    /// It returns, and goes on with what it had; viewers come back by themselves.
+    pub fn start_gateway(&mut self) {
+        self.up = true;
+        self.publisher.restart(self.now);
+        let id = self.nodes[0].id;
+        let engine = self.engine(id, Role::Gateway, u32::MAX);
+        let gateway = &mut self.nodes[0];
+        gateway.engine = engine;
+        gateway.wire = Wire::default();
+        gateway.alive = true;
+        gateway.wakes = 0;
+        for node in 1..self.nodes.len() {
+            let back = 200_000 + self.random.below(1_500_000) as u64;
+            self.at(self.now + back, Event::Link(node, 0));
+            if self.scene.feed {
+                let whole = self.publisher.signed();
+                self.at(self.now + back, Event::Feed(node, whole));
+            }
+        }
+        self.at(self.now + PART, Event::Publish);
+    }
+
+    /// The viewer's or operator's limit, bytes per second.
+    pub fn upload(&mut self, node: usize, bytes_per_second: u32) {
+        self.input(node, Input::Upload { bytes_per_second });
+    }
+
+    /// A player goes over to another rendition.
+    pub fn switch(&mut self, node: usize, rendition: u8) {
+        if let Some(player) = &mut self.nodes[node].player {
+            player.switch(rendition);
+        }
+        let renditions = 1 << rendition;
+        self.input(node, Input::Select { renditions });
+    }
+
+    /// Counts from here.
+    pub fn mark(&mut self) {
+        self.marked = (
+            self.publisher_bytes,
+            self.nodes[0].given,
+            self.nodes[0].fetched,
+        );
+        for node in &mut self.nodes {
+            node.marked = (
+                node.engine.counters(),
+                node.player.as_ref().map_or(0, |p| p.stalls.into()),
+            );
+        }
+    }
+
+    /// Copies of the stream that left the gateway since the mark: pushed, over HTTP.
+    pub fn copies(&self) -> (f64, f64) {
+        let stream = (self.publisher_bytes - self.marked.0) as f64;
+        let pushed = (self.nodes[0].given - self.marked.1) as f64;
+        let fetched = (self.nodes[0].fetched - self.marked.2) as f64;
+        (pushed / stream, fetched / stream)
+    }
+
+    /// What a viewer did since the mark.
+    pub fn report(&self, node: usize) -> Report {
+        let node = &self.nodes[node];
+        let (now, then) = (node.engine.counters(), node.marked.0);
+        Report {
+            counters: Counters {
+                bytes_from_peers: now.bytes_from_peers - then.bytes_from_peers,
+                bytes_from_gateway: now.bytes_from_gateway - then.bytes_from_gateway,
+                bytes_uploaded: now.bytes_uploaded - then.bytes_uploaded,
+                parts_from_peers: now.parts_from_peers - then.parts_from_peers,
+                parts_from_gateway: now.parts_from_gateway - then.parts_from_gateway,
+                parts_rejected: now.parts_rejected - then.parts_rejected,
+                parts_duplicate: now.parts_duplicate - then.parts_duplicate,
+            },
+            stalls: node.player.as_ref().map_or(0, |p| p.stalls) - node.marked.1 as u32,
+        }
+    }
+
+    /// Whether two nodes have a link.
+    pub fn linked(&self, one: usize, other: usize) -> bool {
+        self.nodes[one].links.contains(&other)
+    }
+
+    pub fn is_alive(&self, node: usize) -> bool {
+        self.nodes[node].alive
+    }
+
+    /// The verified window and the gateway's own.
+    pub fn windows(
+        &self,
+        node: usize,
+    ) -> (
+        Option<&crate::manifest::Manifest>,
+        &crate::manifest::Manifest,
+    ) {
+        (self.nodes[node].engine.manifest(), &self.publisher.manifest)
+    }
+
+    /// Lets so much time pass.
+    pub fn run(&mut self, micros: Micros) {
+        let end = self.now + micros;
+        while let Some(Reverse((at, key))) = self.events.peek().copied() {
+            if at > end {
+                break;
+            }
+            self.events.pop();
+            self.now = at;
+            if let Some(event) = self.bodies.remove(&key) {
+                self.happen(event);
+            }
+        }
+        self.now = end;
+    }
+
+    fn at(&mut self, at: Micros, event: Event) {
+        self.count += 1;
+        self.events.push(Reverse((at, self.count)));
+        self.bodies.insert(self.count, event);
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Wake(node) => {
+                if self.nodes[node].wakes <= self.now {
+                    self.nodes[node].wakes = 0;
+                    self.nodes[node].woken += 1;
+                    self.input(node, Input::Wake);
+                }
+            }
+            Event::Tick(node) => {
+                self.tick(node);
+                self.at(self.now + TICK, Event::Tick(node));
+            }
+            Event::Ask(node) => self.tick(node),
+            Event::Lie(node) => self.lie(node),
+            Event::Publish => self.publish(),
+            Event::Link(one, other) => self.link(one, other),
+            Event::Unlink(node, gone) => {
+                self.nodes[node].links.remove(&gone);
+                self.nodes[node].wire.unlink(gone);
+                let peer = self.nodes[gone].id;
+                self.input(node, Input::Unlinked { peer });
+            }
+            Event::Feed(node, envelope) => {
+                let taken = self.handle(node, Input::Envelope(&envelope));
+                assert!(
+                    matches!(taken, Ok(()) | Err(crate::manifest::Rejected::Gap { .. })),
+                    "the page's own socket is honest: {taken:?}"
+                );
+            }
+            Event::Message(to, from, message) => {
+                if self.nodes[to].links.contains(&from) {
+                    let peer = self.nodes[from].id;
+                    self.input(to, Input::Message { peer, message });
+                }
+            }
+            Event::Uplink(node) => self.leave(node),
+            Event::Slice(to, from, place, bytes, until) => {
+                self.arrive(to, from, place, bytes, until)
+            }
+            Event::Fetched(node, place, bytes, took, token) => {
+                if self.nodes[node].fetching.get(&place) == Some(&token) {
+                    self.nodes[node].fetching.remove(&place);
+                    self.input(node, Input::Fetched { place, bytes, took });
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        if !self.up {
+            return;
+        }
+        let published = self.publisher.publish(self.now);
+        self.publisher_bytes += published
+            .parts
+            .iter()
+            .map(|(_, b)| b.len() as u64)
+            .sum::<u64>();
+        for (place, bytes) in published.parts {
+            self.parts.insert(place, bytes.clone());
+            self.input(0, Input::Published { place, bytes });
+        }
+        let envelope = published.envelope;
+        if self.scene.feed {
+            for node in 1..self.nodes.len() {
+                let late = self.nodes[node].line.delay + self.scene.gateway.delay;
+                self.at(self.now + late, Event::Feed(node, envelope.clone()));
+            }
+        }
+        let manifest = self.publisher.manifest.clone();
+        let manifest = &manifest;
+        self.input(0, Input::Announced { envelope, manifest });
+        self.at(self.now + PART, Event::Publish);
+    }
+
+    fn link(&mut self, one: usize, other: usize) {
+        let (a, b) = (self.nodes[one].id, self.nodes[other].id);
+        let banned = |node: &Node, id| node.banned.iter().any(|(_, peer, _)| *peer == id);
+        let refused = banned(&self.nodes[one], b) || banned(&self.nodes[other], a);
+        if !self.nodes[one].alive || !self.nodes[other].alive || refused || self.linked(one, other)
+        {
+            return self.input(one, Input::Unlinked { peer: b });
+        }
+        self.nodes[one].links.insert(other);
+        self.nodes[other].links.insert(one);
+        let kind = |node: usize| {
+            if node == 0 {
+                Kind::Gateway
+            } else {
+                Kind::Viewer
+            }
+        };
+        let micros = 2 * (self.nodes[one].line.delay + self.nodes[other].line.delay);
+        self.input(
+            one,
+            Input::Linked {
+                peer: b,
+                kind: kind(other),
+            },
+        );
+        self.input(
+            other,
+            Input::Linked {
+                peer: a,
+                kind: kind(one),
+            },
+        );
+        self.input(one, Input::RoundTrip { peer: b, micros });
+        self.input(other, Input::RoundTrip { peer: a, micros });
+    }
+
+    fn unlink(&mut self, one: usize, other: usize) {
+        if self.nodes[one].links.remove(&other) {
+            self.nodes[one].wire.unlink(other);
+            self.nodes[other].links.remove(&one);
+            self.nodes[other].wire.unlink(one);
+            let peer = self.nodes[other].id;
+            self.input(one, Input::Unlinked { peer });
+            let late = self.nodes[one].line.delay;
+            self.at(self.now + late, Event::Unlink(other, one));
+        }
+    }
+
+    fn tick(&mut self, node: usize) {
+        if !self.nodes[node].alive {
+            return;
+        }
+        let this = &mut self.nodes[node];
+        if let Some(player) = &mut this.player {
+            for input in player.tick(this.engine.manifest(), self.now) {
+                self.input(node, input);
+            }
+        }
+    }
+
+    fn lie(&mut self, node: usize) {
+        let Some(lie) = self.nodes[node].lie.filter(|_| self.nodes[node].alive) else {
+            return;
+        };
+        let newest = self.nodes[node].engine.manifest().and_then(|m| m.latest());
+        let (msn, part) = newest.unwrap_or((0, 0));
+        let newest = Place {
+            msn,
+            part,
+            rendition: 0,
+        };
+        let heard = std::mem::take(&mut self.nodes[node].heard);
+        let links: Vec<usize> = self.nodes[node]
+            .links
+            .iter()
+            .copied()
+            .filter(|n| *n != 0)
+            .collect();
+        for other in links {
+            for message in liar::says(lie, &heard, newest, &mut self.random) {
+                self.say(node, other, message);
+            }
+            if lie == Lie::InventsParts {
+                let place = Place {
+                    msn: msn + 1000,
+                    ..newest
+                };
+                self.carry(node, other, place, Bytes::from_static(b"nothing"));
+            }
+        }
+        self.nodes[node].heard = heard;
+        self.at(self.now + LIES, Event::Lie(node));
+    }
+
+    /// One input, and all that comes of it.
+    fn input(&mut self, node: usize, input: Input<'_>) {
+        let _ = self.handle(node, input);
+    }
+
+    fn handle(&mut self, node: usize, input: Input<'_>) -> Result<(), crate::manifest::Rejected> {
+        if !self.nodes[node].alive {
+            return Ok(());
+        }
+        if let (Some(Lie::Replays), Input::Envelope(envelope)) = (self.nodes[node].lie, &input)
+            && self.nodes[node].heard.len() < 50
+        {
+            self.nodes[node]
+                .heard
+                .push(Bytes::copy_from_slice(envelope));
+        }
+        let taken = self.nodes[node].engine.handle(input, self.now);
+        while let Some(output) = self.nodes[node].engine.output() {
+            self.act(node, output);
+        }
+        let wake = self.nodes[node].engine.wake_at();
+        let this = &mut self.nodes[node];
+        if let Some(at) = wake
+            && (this.wakes == 0 || at < this.wakes || this.wakes <= self.now)
+        {
+            assert!(
+                at > self.now,
+                "an engine that wants to be woken in the past never rests"
+            );
+            this.wakes = at;
+            self.at(at, Event::Wake(node));
+        }
+        taken
+    }
+
+    fn act(&mut self, node: usize, output: Output) {
+        match output {
+            Output::Send { peer, message } => {
+                if let Some(to) = self.linked_node(node, &peer) {
+                    self.say(node, to, message);
+                }
+            }
+            Output::SendPart { peer, place, bytes } => {
+                assert_eq!(
+                    Some(&bytes),
+                    self.parts.get(&place),
+                    "only what was verified is given"
+                );
+                if let Some(to) = self.linked_node(node, &peer) {
+                    let lie = self.nodes[node].lie;
+                    let bytes = match lie {
+                        Some(Lie::AltersParts) => liar::altered(&bytes, &mut self.random),
+                        Some(Lie::PromisesAll) => return,
+                        _ => bytes,
+                    };
+                    self.carry(node, to, place, bytes);
+                }
+            }
+            Output::Unsend { peer, place } => {
+                if let Some(to) = self.linked_node(node, &peer) {
+                    self.nodes[node].wire.unsend(to, place);
+                }
+            }
+            Output::Dial { peer } => {
+                let to = self
+                    .nodes
+                    .iter()
+                    .position(|n| n.id == peer)
+                    .expect("a known node");
+                let at = self.now
+                    + if self.nodes[to].alive {
+                        DIALLED
+                    } else {
+                        10_000_000
+                    };
+                self.at(at, Event::Link(node, to));
+            }
+            Output::Drop { peer, ban, why } => {
+                if ban {
+                    self.nodes[node].banned.push((self.now, peer, why));
+                }
+                if let Some(to) = self.linked_node(node, &peer) {
+                    self.unlink(node, to);
+                }
+            }
+            Output::Fetch { place } => self.fetch(node, place),
+            Output::Abort { place } => {
+                let was = self.nodes[node].fetching.remove(&place);
+                assert!(
+                    was.is_some(),
+                    "only what is being fetched is aborted: {place:?}"
+                );
+            }
+            Output::Ready { place } => {
+                let part = self.nodes[node].engine.part(place);
+                assert!(part.is_some(), "what is ready is there: {place:?}");
+                assert_eq!(
+                    part.as_ref(),
+                    self.parts.get(&place),
+                    "only what was published is shown"
+                );
+                self.shown(node, place, true);
+            }
+            Output::Gone { place } => self.shown(node, place, false),
+            Output::News { .. } => {}
+            Output::Sign => {
+                let whole = self.publisher.signed();
+                self.at(self.now, Event::Feed(node, whole));
+            }
+        }
+    }
+
+    fn shown(&mut self, node: usize, place: Place, there: bool) {
+        let this = &mut self.nodes[node];
+        let (Some(player), Some(manifest)) = (&mut this.player, this.engine.manifest()) else {
+            return;
+        };
+        // hls.js asks for the next as soon as it has one, in a task of its own.
+        if player.got(place, manifest, there) {
+            self.at(self.now + 1000, Event::Ask(node));
+        }
+    }
+
+    fn linked_node(&self, node: usize, peer: &PeerId) -> Option<usize> {
+        let links = &self.nodes[node].links;
+        links
+            .iter()
+            .copied()
+            .find(|other| self.nodes[*other].id == *peer)
+    }
+
+    fn say(&mut self, from: usize, to: usize, message: Message) {
+        let bytes = message.encode();
+        assert_eq!(
+            Message::decode(&bytes).as_ref(),
+            Ok(&message),
+            "what is said can be heard"
+        );
+        let (line, other) = (self.nodes[from].line, self.nodes[to].line);
+        let leaves = self.now + micros(bytes.len(), line.up) + other.delay;
+        let arrives = self.nodes[from]
+            .wire
+            .arrival(&line, to, true, leaves, &mut self.random);
+        let at = self.nodes[to].wire.taken_in(&other, arrives, bytes.len());
+        self.at(at.max(arrives), Event::Message(to, from, message));
+    }
+
+    fn carry(&mut self, from: usize, to: usize, place: Place, bytes: Bytes) {
+        let queue = self.nodes[from].wire.queues.entry(to).or_default();
+        queue.push_back(Leaving {
+            place,
+            bytes,
+            left: 0,
+        });
+        let waiting: usize = queue
+            .iter()
+            .map(|leaving| leaving.bytes.len() - leaving.left)
+            .sum();
+        assert!(
+            waiting <= 3 << 20,
+            "an engine floods its driver: {waiting} bytes wait for node {to}"
+        );
+        if !self.nodes[from].wire.busy {
+            self.nodes[from].wire.busy = true;
+            self.at(self.now, Event::Uplink(from));
+        }
+    }
+
+    /// The next slice leaves.
+    fn leave(&mut self, from: usize) {
+        let Some(to) = self.nodes[from].wire.next() else {
+            self.nodes[from].wire.busy = false;
+            return;
+        };
+        let line = self.nodes[from].line;
+        let queue = self.nodes[from]
+            .wire
+            .queues
+            .get_mut(&to)
+            .expect("it has a part");
+        let leaving = queue.front_mut().expect("it has a part");
+        let slice = SLICE.min(leaving.bytes.len() - leaving.left);
+        leaving.left += slice;
+        let (place, bytes, until) = (leaving.place, leaving.bytes.clone(), leaving.left);
+        let all = until == bytes.len();
+        if all {
+            queue.pop_front();
+        }
+        let left = self.now + micros(slice, line.up).max(1);
+        let other = self.nodes[to].line;
+        let arrives = left + other.delay;
+        let arrives = self.nodes[from]
+            .wire
+            .arrival(&line, to, false, arrives, &mut self.random);
+        let at = self.nodes[to].wire.taken_in(&other, arrives, slice);
+        self.at(at, Event::Slice(to, from, place, bytes.clone(), until));
+        self.at(left, Event::Uplink(from));
+        if all {
+            self.nodes[from].given += bytes.len() as u64;
+            let peer = self.nodes[to].id;
+            let bytes = bytes.len();
+            self.input(from, Input::Sent { peer, place, bytes });
+        }
+    }
+
+    fn arrive(&mut self, to: usize, from: usize, place: Place, bytes: Bytes, until: usize) {
+        if !self.nodes[to].links.contains(&from) {
+            return;
+        }
+        let peer = self.nodes[from].id;
+        if until == bytes.len() {
+            self.input(to, Input::Part { peer, place, bytes });
+        } else {
+            let bytes = until;
+            self.input(to, Input::Progress { peer, place, bytes });
+        }
+    }
+
+    fn fetch(&mut self, node: usize, place: Place) {
+        self.count += 1;
+        let token = self.count;
+        let before = self.nodes[node].fetching.insert(place, token);
+        assert!(
+            before.is_none(),
+            "a part is fetched once at a time: {place:?}"
+        );
+        assert!(
+            self.nodes[node].engine.part(place).is_none(),
+            "what is there is not fetched: {place:?}"
+        );
+        self.nodes[node].fetches += 1;
+        let line = self.nodes[node].line;
+        let part = self.parts.get(&place).filter(|_| self.up).cloned();
+        let asked = self.now + line.delay + self.scene.gateway.delay;
+        let Some(bytes) = part else {
+            let took = 2 * line.delay;
+            return self.at(
+                self.now + took,
+                Event::Fetched(node, place, None, took, token),
+            );
+        };
+        self.nodes[0].fetched += bytes.len() as u64;
+        let leaves = asked + micros(bytes.len(), self.scene.gateway.up);
+        let arrives = leaves + line.delay + self.scene.gateway.delay;
+        let at = self.nodes[node].wire.taken_in(&line, arrives, bytes.len());
+        self.at(
+            at,
+            Event::Fetched(node, place, Some(bytes), at - self.now, token),
+        );
+    }
+
+    /// Program date time of now.
+    pub fn clock(&self) -> u64 {
+        START + self.now
+    }
+}
