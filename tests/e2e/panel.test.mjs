@@ -146,6 +146,24 @@ test("the key is no trap: not with Ctrl, not in the quality menu, and not at all
   await page.finish();
 });
 
+test("above a picture that fills the screen it still shows", async () => {
+  const page = await player();
+  await page.evaluate(() => document.querySelector("mesh-player").shadowRoot.querySelector("media-fullscreen-button").click());
+  await page.waitForFunction(() => document.fullscreenElement);
+  await page.keyboard.press("p");
+  await page.panel.waitFor();
+  const above = await page.evaluate(() => {
+    const dialog = document.querySelector("mesh-player").shadowRoot.querySelector(".panel");
+    const { left, top, width, height } = dialog.getBoundingClientRect();
+    const there = dialog.getRootNode().elementFromPoint(left + width / 2, top + height / 2);
+    return dialog.contains(there);
+  });
+  assert.ok(above, "the picture covers the panel");
+  await page.evaluate(() => document.exitFullscreen());
+  await page.panel.waitFor({ state: "hidden" });
+  await page.finish();
+});
+
 test("it comes when it is asked for, looks at most twice a second, and not at all when closed or hidden", async () => {
   const page = await open(browser, "about:blank");
   const scripts = [];
