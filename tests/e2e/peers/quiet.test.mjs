@@ -53,5 +53,10 @@ test("nothing listens that the README does not name", async () => {
   await gateway.dispose();
   assert.ok(own.includes("8080/tcp") && own.includes("1935/tcp"), JSON.stringify(found));
   const named = new Set([...readme.matchAll(/\b(\d{2,5})\/(tcp|udp)\b/gi)].map(([, port, protocol]) => `${port}/${protocol.toLowerCase()}`));
-  assert.deepEqual(own.filter((listener) => !named.has(listener)), [], `the README names ${[...named].join(", ")}; this gateway listens on ${JSON.stringify(found)}`);
+  // The one exception the README makes: multicast DNS asks from a free port, one on each address.
+  const asking = new Set();
+  const isAsking = ({ protocol, address }) => protocol === "udp" && own.includes("5353/udp") && asking.size < asking.add(address).size;
+  const unnamed = found.filter((one) => !named.has(`${one.port}/${one.protocol}`) && !isAsking(one));
+  assert.match(readme, /multicast DNS, which asks from a free udp port of each address/);
+  assert.deepEqual(unnamed, [], `the README names ${[...named].join(", ")}; this gateway listens on ${JSON.stringify(found)}`);
 });
