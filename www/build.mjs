@@ -163,7 +163,7 @@ function compress(folder) {
     const content = readFileSync(path);
     writeFileSync(`${path}.gz`, gzipSync(content, { level: 9 }));
     const params = {
-      [constants.BROTLI_PARAM_QUALITY]: 11,
+      [constants.BROTLI_PARAM_QUALITY]: Number(process.env.MESHLIVE_BROTLI ?? 11),
       [constants.BROTLI_PARAM_SIZE_HINT]: content.length,
     };
     writeFileSync(`${path}.br`, brotliCompressSync(content, { params }));

@@ -36,7 +36,7 @@ before(async () => {
         return `${typeof error}: ${error}`;
       }
     };
-    window.fresh = () => new peer.Peer(name);
+    window.fresh = () => new peer.Peer(name, { fetch() {}, abort() {}, ready() {}, gone() {}, news() {} });
   }, NAME);
 });
 after(async () => {

@@ -1,10 +1,19 @@
 //! The browser's peer. [`peer`] is all that JavaScript sees; [`webrtc`] is libp2p over `RTCPeerConnection` and knows
 //! nothing of video. What needs no browser compiles, and is tested, natively.
+//!
+//! Files: `peer` (the edge), `json`, `place` (what crosses it) → `run` (the loop), `host` (page, clock, timer) →
+//! [`swarm`] → [`webrtc`].
 
 #[cfg(target_arch = "wasm32")]
 pub mod gateways;
 #[cfg(target_arch = "wasm32")]
+pub mod host;
+pub mod json;
+#[cfg(target_arch = "wasm32")]
 pub mod peer;
+pub mod place;
+#[cfg(target_arch = "wasm32")]
+pub mod run;
 #[cfg(target_arch = "wasm32")]
 pub mod swarm;
 #[cfg(all(target_arch = "wasm32", feature = "trial"))]

@@ -1,163 +1,236 @@
 //! The browser's peer: all that JavaScript sees.
 //!
-//! One [`Peer`] follows one stream. It does no I/O: the page hands it what came over WebSocket or HTTP, from
-//! whomever, and it says what that is worth. Everything it knows is signed by the stream's key, and every
+//! One [`Peer`] follows one stream. The page hands it what came over WebSocket or HTTP, and does over HTTP what it
+//! asks of its [`Host`]; other viewers and the gateway's network it reaches by itself, once it is told how
+//! ([`Peer::connect`]). Everything it knows is signed by the stream's key, everything it gives was verified, and every
 //! playlist it writes is byte for byte the gateway's. Wrapped by `www/src/peer.ts`.
 
+use std::rc::Rc;
+
+use bytes::Bytes;
 use meshlive_protocol::{
     Cid, dag,
-    manifest::{Follower, Manifest},
+    manifest::{Manifest, PartEntry},
+    message::Place,
     name::StreamName,
     playlist::{self, Selection, Skip},
+    scheduler::{Input, Scheduler},
 };
-use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
-#[wasm_bindgen]
-extern "C" {
-    #[wasm_bindgen(js_namespace = console, js_name = error)]
-    fn console_error(message: &str);
-}
+use crate::{
+    host::{Host, complain},
+    json::{BlockJson, LatestJson, Network, RenditionJson, StatsJson, json},
+    place::{format_key, parse_key},
+    run::Run,
+};
 
 /// Once, when the module is loaded: a panic (a bug of ours) is told to the console before it ends the module.
 #[wasm_bindgen(start)]
 pub fn start() {
-    std::panic::set_hook(Box::new(|panic| console_error(&panic.to_string())));
+    std::panic::set_hook(Box::new(|panic| complain(&panic.to_string())));
 }
 
-/// One stream as this viewer knows it.
+/// One stream as this viewer knows it, and its place among the stream's viewers.
 #[wasm_bindgen]
-pub struct Peer(Follower);
+pub struct Peer(Rc<Run>);
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
 
 #[wasm_bindgen]
 impl Peer {
     /// Follows the stream of this name, `k51…`. Throws a string if it is none.
     #[wasm_bindgen(constructor)]
-    pub fn new(stream: &str) -> Result<Peer, String> {
+    pub fn new(stream: &str, host: Host) -> Result<Peer, String> {
         let stream: StreamName = stream.parse().map_err(|error| format!("{error}"))?;
-        Ok(Self(Follower::new(stream)))
+        Ok(Self(Run::start(stream, host)))
+    }
+
+    /// Brings the network. `peer` is the body of `GET /api/v1/peer`; a later one takes the place of the earlier.
+    /// Throws a string if it is none.
+    pub fn connect(&self, peer: &str) -> Result<(), String> {
+        let network = Network::parse(peer)?;
+        self.0
+            .connect(network.peer, &network.addresses, &network.stun);
+        Ok(())
+    }
+
+    /// Leaves the network; playback goes on over HTTP.
+    pub fn disconnect(&self) {
+        self.0.disconnect();
     }
 
     /// Verifies and takes in a signed manifest or announcement. False if it is genuine but tells nothing new.
     /// Throws a string that says why if it is not accepted; then nothing has changed.
-    pub fn accept(&mut self, envelope: &[u8]) -> Result<bool, String> {
-        self.0.accept(envelope).map_err(|error| error.to_string())
+    pub fn accept(&self, envelope: &[u8]) -> Result<bool, String> {
+        let before = self.position();
+        self.0
+            .input(Input::Envelope(envelope))
+            .map_err(|error| error.to_string())?;
+        Ok(self.position() != before)
+    }
+
+    /// Asks for a part that the page needs. Gives its key; `Host.ready` or `Host.gone` follows with it. Undefined if
+    /// there is no such rendition.
+    pub fn demand(&self, rendition: &str, msn: u64, part: u32) -> Option<String> {
+        let place = Place {
+            msn,
+            part,
+            rendition: self.index(rendition)?,
+        };
+        self.input(Input::Demand { place });
+        Some(format_key(place))
+    }
+
+    /// The verified bytes of a part; undefined if they are not (or no longer) here.
+    pub fn part(&self, key: &str) -> Option<Vec<u8>> {
+        let place = parse_key(key)?;
+        let part = self.0.ask(|engine| engine.part(place)).flatten()?;
+        Some(part.to_vec())
+    }
+
+    /// What became of `Host.fetch`: the answer's bytes, or undefined if the gateway does not have it or cannot be
+    /// reached. `took_ms`: from the request to its last byte.
+    pub fn fetched(&self, key: &str, bytes: Option<Vec<u8>>, took_ms: f64) {
+        if let Some(place) = parse_key(key) {
+            let (bytes, took) = (bytes.map(Bytes::from), (took_ms * 1000.0) as u64);
+            self.input(Input::Fetched { place, bytes, took });
+        }
+    }
+
+    /// Where playback is, milliseconds since the Unix epoch on the stream's timeline, and whether it moves.
+    pub fn playhead(&self, program_date_ms: f64, moving: bool) {
+        let micros = (program_date_ms * 1000.0) as u64;
+        self.input(Input::Playhead { micros, moving });
+    }
+
+    /// The renditions wanted from now on, by their ids; none while the player is paused for long.
+    pub fn select(&self, renditions: Vec<String>) {
+        let bit = |id: &String| {
+            self.index(id)
+                .map_or(0, |index| 1u16.checked_shl(index.into()).unwrap_or(0))
+        };
+        let renditions = renditions.iter().map(bit).fold(0, |all, one| all | one);
+        self.input(Input::Select { renditions });
+    }
+
+    /// What may be given to others, bytes per second; 0 turns sharing off.
+    pub fn upload(&self, bytes_per_second: u32) {
+        self.input(Input::Upload { bytes_per_second });
+    }
+
+    /// What peers and gateway together give at the moment, bits per second; undefined until it is known.
+    #[wasm_bindgen(getter)]
+    pub fn estimate(&self) -> Option<f64> {
+        let estimate = self.0.ask(Scheduler::estimate).flatten()?;
+        Some(estimate as f64)
+    }
+
+    /// The numbers of this visit, JSON: `{bytesFromPeers, bytesFromGateway, bytesUploaded, partsFromPeers,
+    /// partsFromGateway, partsRejected, partsDuplicate, estimate, peers: [{id, kind, rttMs, bytesIn, bytesOut}]}`;
+    /// `estimate` is what peers and gateway together give, bits per second, or null.
+    pub fn stats(&self) -> String {
+        self.0
+            .ask(|engine| json(&StatsJson::new(engine)))
+            .unwrap_or_default()
     }
 
     /// Whether only a manifest helps: none came yet, or something was lost since.
     #[wasm_bindgen(getter, js_name = needsManifest)]
     pub fn needs_manifest(&self) -> bool {
-        self.0.needs_manifest()
+        self.0.ask(Scheduler::needs_manifest).unwrap_or(true)
     }
 
     /// 0 before the first manifest.
     #[wasm_bindgen(getter)]
     pub fn epoch(&self) -> u64 {
-        self.0.manifest().map_or(0, Manifest::epoch)
+        self.manifest(Manifest::epoch).unwrap_or(0)
     }
 
     /// Of the last announcement in this epoch.
     #[wasm_bindgen(getter)]
     pub fn sequence(&self) -> u64 {
-        self.0.manifest().map_or(0, Manifest::sequence)
+        self.manifest(Manifest::sequence).unwrap_or(0)
     }
 
     /// The stream's clock at that announcement, microseconds since the Unix epoch.
     #[wasm_bindgen(getter, js_name = clockMicros)]
     pub fn clock_micros(&self) -> u64 {
-        self.0.manifest().map_or(0, Manifest::clock)
+        self.manifest(Manifest::clock).unwrap_or(0)
     }
 
     /// Whether the stream has ended.
     #[wasm_bindgen(getter)]
     pub fn ended(&self) -> bool {
-        self.0.manifest().is_some_and(Manifest::ended)
+        self.manifest(Manifest::ended).unwrap_or(false)
     }
 
     /// JSON: `[{id, codecs, bandwidth, width, height, frameRate, audioOnly}]`, in the order of their announcement;
     /// width, height and frame rate are 0 without video.
     pub fn renditions(&self) -> String {
-        let entries = self
-            .0
-            .manifest()
-            .map_or(&[][..], Manifest::renditions)
-            .iter();
-        let renditions = entries
-            .filter(|entry| !entry.withdrawn)
-            .map(|entry| &entry.rendition);
-        let renditions: Vec<_> = renditions
-            .map(|rendition| RenditionJson {
-                id: &rendition.id,
-                codecs: &rendition.codecs,
-                bandwidth: rendition.bandwidth,
-                width: rendition.width,
-                height: rendition.height,
-                frame_rate: f64::from(rendition.frame_rate) / 1000.0,
-                audio_only: rendition.audio_only(),
-            })
-            .collect();
-        json(&renditions)
+        self.manifest(|manifest| {
+            let entries = manifest.renditions().iter();
+            let offered = entries.filter(|entry| !entry.withdrawn);
+            json(
+                &offered
+                    .map(|entry| RenditionJson::new(&entry.rendition))
+                    .collect::<Vec<_>>(),
+            )
+        })
+        .unwrap_or_else(|| "[]".to_owned())
     }
 
     /// A rendition's media playlist, or the multivariant playlist if `rendition` is undefined; undefined where
     /// there is none (yet). `skip`: a delta update, as by `_HLS_skip=YES`.
     pub fn playlist(&self, rendition: Option<String>, skip: bool) -> Option<String> {
-        let manifest = self.0.manifest()?;
-        match rendition {
+        self.manifest(|manifest| match rendition {
             None => Some(playlist::multivariant(manifest, Selection::Main)),
             Some(id) => playlist::media(manifest, &id, if skip { Skip::Yes } else { Skip::No }),
-        }
+        })?
     }
 
     /// The multivariant playlist of the renditions without video, as `index.m3u8?audio=1`.
     #[wasm_bindgen(js_name = audioPlaylist)]
     pub fn audio_playlist(&self) -> Option<String> {
-        Some(playlist::multivariant(
-            self.0.manifest()?,
-            Selection::AudioOnly,
-        ))
+        self.manifest(|manifest| playlist::multivariant(manifest, Selection::AudioOnly))
     }
 
     /// The newest part, JSON: `{msn, part}`, or `null` before the first.
     pub fn latest(&self) -> String {
-        json(
-            &self
-                .0
-                .manifest()
-                .and_then(Manifest::latest)
-                .map(|(msn, part)| LatestJson { msn, part }),
-        )
+        let latest = self.manifest(Manifest::latest).flatten();
+        json(&latest.map(|(msn, part)| LatestJson { msn, part }))
     }
 
     /// A part, JSON: `{cid, size}`; undefined if the window does not hold it.
     pub fn locate(&self, rendition: &str, msn: u64, part: u32) -> Option<String> {
-        let part = self.0.manifest()?.find_part(rendition, msn, part)?;
-        Some(json(&BlockJson {
-            cid: part.cid.to_string(),
-            size: part.size,
-        }))
+        self.manifest(|manifest| {
+            let part = manifest.find_part(rendition, msn, part)?;
+            Some(json(&BlockJson::new(&part.cid, part.size)))
+        })?
     }
 
     /// All parts of a segment that have been announced, in order, JSON: `[{cid, size}]`; undefined if the window
     /// does not hold it.
     #[wasm_bindgen(js_name = locateSegment)]
     pub fn locate_segment(&self, rendition: &str, msn: u64) -> Option<String> {
-        let strand = self.0.manifest()?.find_strand(rendition, msn)?;
-        let block = |part: &meshlive_protocol::manifest::PartEntry| BlockJson {
-            cid: part.cid.to_string(),
-            size: part.size,
-        };
-        Some(json(&strand.parts.iter().map(block).collect::<Vec<_>>()))
+        self.manifest(|manifest| {
+            let parts = &manifest.find_strand(rendition, msn)?.parts;
+            let block = |part: &PartEntry| BlockJson::new(&part.cid, part.size);
+            Some(json(&parts.iter().map(block).collect::<Vec<_>>()))
+        })?
     }
 
     /// An init segment, JSON: `{cid, size}`; undefined if the window does not hold it.
     #[wasm_bindgen(js_name = locateInit)]
     pub fn locate_init(&self, rendition: &str, number: u32) -> Option<String> {
-        let init = self.0.manifest()?.find_init(rendition, number)?;
-        Some(json(&BlockJson {
-            cid: init.cid.to_string(),
-            size: init.size,
-        }))
+        self.manifest(|manifest| {
+            let init = manifest.find_init(rendition, number)?;
+            Some(json(&BlockJson::new(&init.cid, init.size)))
+        })?
     }
 
     /// Whether `bytes` are what `cid` names (sha2-256). False for a text that is no CID.
@@ -166,30 +239,25 @@ impl Peer {
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RenditionJson<'a> {
-    id: &'a str,
-    codecs: &'a str,
-    bandwidth: u32,
-    width: u32,
-    height: u32,
-    frame_rate: f64,
-    audio_only: bool,
-}
+impl Peer {
+    /// None before the first manifest.
+    fn manifest<T>(&self, ask: impl FnOnce(&Manifest) -> T) -> Option<T> {
+        self.0.ask(|engine| engine.manifest().map(ask)).flatten()
+    }
 
-#[derive(Serialize)]
-struct LatestJson {
-    msn: u64,
-    part: u32,
-}
+    /// What has been taken in: changes with each news.
+    fn position(&self) -> Option<(u64, u64)> {
+        self.manifest(|manifest| (manifest.epoch(), manifest.sequence()))
+    }
 
-#[derive(Serialize)]
-struct BlockJson {
-    cid: String,
-    size: u32,
-}
+    fn index(&self, rendition: &str) -> Option<u8> {
+        let index = self.manifest(|manifest| manifest.rendition_index(rendition))??;
+        u8::try_from(index).ok()
+    }
 
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("texts and numbers always have a JSON form")
+    fn input(&self, input: Input<'_>) {
+        self.0
+            .input(input)
+            .expect("only an envelope can be rejected");
+    }
 }

@@ -77,7 +77,7 @@ export class MeshPlayer extends HTMLElement {
 
   /** The numbers of this visit, current at each read. */
   get stats(): Stats {
-    return this.#player?.stats ?? this.#counters.read(performance.now(), null, []);
+    return this.#player?.stats ?? this.#counters.read(performance.now(), null, null);
   }
 
   /** What is shown beside the picture, or null before the stream is asked for. */

@@ -2,12 +2,16 @@
 
 import { GatewayClock } from "./clock.ts";
 import { Feed, type StreamObject } from "./feed.ts";
+import { HttpParts, type PartSource, PeerParts } from "./parts.ts";
 import { StreamPeer } from "./peer.ts";
-import { socketUrl } from "./url.ts";
+import type { Counters } from "./stats.ts";
+import { type Position, socketUrl } from "./url.ts";
 
 export interface FollowHandlers {
   /** The gateway said what the stream is, or the connection came or went. */
   told(): void;
+  /** The stream has a peer, in place of the one before if there was one. */
+  met(peer: StreamPeer): void;
   /** The verified window moved on. */
   news(): void;
   /** What was known is void: the stream returned after its end, began its numbers anew, or is another now. */
@@ -16,28 +20,39 @@ export interface FollowHandlers {
   impostor(): void;
 }
 
+/** A stream's peer, the source of its parts, and what was known at its last news. */
+interface Met {
+  peer: StreamPeer;
+  parts: PeerParts;
+  latest: Position | null;
+  ended: boolean;
+}
+
 /** Envelopes that came before the peer was compiled; more would mean that it never will be. */
 const MAX_EARLY = 256;
 
 export class Follow {
   readonly clock = new GatewayClock();
-  /** The verified window; null until the peer is compiled and the stream's name is known. */
-  peer: StreamPeer | null = null;
   /** The gateway's own word, which nothing but texts and the waiting depend on. */
   object: StreamObject | null = null;
   /** Whether the socket is open; null before the first try ended. */
   connected: boolean | null = null;
+  #base: string;
   #asked: string;
+  #counters: Counters;
   #handlers: FollowHandlers;
   #feed: Feed<StreamObject>;
+  #met: Met | null = null;
   #compiled = false;
   #early: Uint8Array[] = [];
   /** A gateway that was started again has a new clock; the old offset holds until its first answer. */
   #newGateway = false;
 
   /** `asked` is the stream name or alias that was asked for, `base` its folder on the gateway. */
-  constructor(base: string, asked: string, handlers: FollowHandlers) {
+  constructor(base: string, asked: string, counters: Counters, handlers: FollowHandlers) {
+    this.#base = base;
     this.#asked = asked;
+    this.#counters = counters;
     this.#handlers = handlers;
     this.#feed = new Feed<StreamObject>(socketUrl(`${base}announcements`), {
       object: (object) => {
@@ -59,6 +74,16 @@ export class Follow {
     });
   }
 
+  /** The verified window; null until the peer is compiled and the stream's name is known. */
+  get peer(): StreamPeer | null {
+    return this.#met?.peer ?? null;
+  }
+
+  /** Where the stream's parts come from; there as soon as the peer is. */
+  get parts(): PartSource | null {
+    return this.#met?.parts ?? null;
+  }
+
   /** To be called once, when `loadPeer()` is done. */
   compiled(): void {
     this.#compiled = true;
@@ -67,8 +92,8 @@ export class Follow {
 
   close(): void {
     this.#feed.close();
-    this.peer?.close();
-    this.peer = null;
+    if (this.#met) this.#leave(this.#met);
+    this.#met = null;
   }
 
   /** As soon as both the stream's name and the compiled peer are there: the peer, and what waited for it. */
@@ -77,17 +102,38 @@ export class Follow {
     if (!name || !this.#compiled || this.peer?.stream === name) return;
     // An alias is the gateway's to give; a name that was asked for is not.
     if (this.#asked.startsWith("k51") && this.#asked !== name) return this.#handlers.impostor();
-    const before = this.peer;
+    const before = this.#met;
+    let peer: StreamPeer;
     try {
-      this.peer = new StreamPeer(name);
+      peer = new StreamPeer(name);
     } catch {
       return this.#handlers.impostor();
     }
-    if (before) this.#handlers.anew();
-    before?.close();
+    const http = new HttpParts((cid, bytes) => peer.verify(cid, bytes), this.#counters);
+    const parts = new PeerParts(peer, http, this.#base);
+    const met = { peer, parts, latest: null, ended: false };
+    peer.handlers = {
+      fetch: (key, place) => parts.fetch(key, place),
+      abort: (key) => parts.abort(key),
+      ready: (key) => parts.ready(key),
+      gone: (key) => parts.gone(key),
+      news: () => this.#moved(met),
+    };
+    this.#met = met;
+    this.#handlers.met(peer);
+    if (before) {
+      this.#handlers.anew();
+      this.#leave(before);
+    }
     const early = this.#early;
     this.#early = [];
-    for (const bytes of early) this.#accept(this.peer, bytes);
+    for (const bytes of early) this.#accept(peer, bytes);
+  }
+
+  #leave({ peer, parts }: Met): void {
+    parts.close();
+    this.#counters.retire(peer.stats());
+    peer.close();
   }
 
   #envelope(bytes: Uint8Array): void {
@@ -96,17 +142,23 @@ export class Follow {
   }
 
   #accept(peer: StreamPeer, bytes: Uint8Array): void {
-    const { ended } = peer;
-    const latest = peer.latest()?.msn ?? -1;
     try {
       peer.accept(bytes);
     } catch (error) {
       // Not ours, or something before it was lost: a new connection begins with the whole window.
       console.warn(`mesh-player: an announcement is not accepted: ${error}`);
-      return this.#feed.restart();
+      this.#feed.restart();
     }
+  }
+
+  /** The window moved on, by the gateway's socket or by a neighbour. */
+  #moved(met: Met): void {
+    const { latest, ended } = met;
+    met.latest = met.peer.latest();
+    met.ended = met.peer.ended;
     // hls.js leaves an ended playlist for good, and one whose numbers begin anew is another to it.
-    if ((ended && !peer.ended) || (peer.latest()?.msn ?? -1) < latest) this.#handlers.anew();
+    const anew = (ended && !met.ended) || (met.latest?.msn ?? -1) < (latest?.msn ?? -1);
+    if (anew) this.#handlers.anew();
     this.#handlers.news();
   }
 }

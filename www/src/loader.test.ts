@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
+import { after, before, test } from "node:test";
 import type { FragmentLoaderContext, LoaderResponse, PlaylistLoaderContext } from "hls.js";
 import { bytes, loadPeerFromDisk, NAME, part, text } from "./golden.ts";
 import { locate, partLoader, playlistLoader, type Source } from "./loader.ts";
@@ -7,7 +7,11 @@ import { PartError, type PartSource, type Wanted } from "./parts.ts";
 import { StreamPeer } from "./peer.ts";
 import { liveBase } from "./url.ts";
 
+const peers: StreamPeer[] = [];
 before(loadPeerFromDisk);
+after(() => {
+  for (const peer of peers) peer.close();
+});
 
 const base = liveBase("http://node", "card");
 
@@ -23,6 +27,7 @@ class Disk implements PartSource {
 
 function source(playhead = 0): Source & { parts: Disk } {
   const peer = new StreamPeer(NAME);
+  peers.push(peer);
   peer.accept(bytes("manifest"));
   return { base, peer, parts: new Disk(), playhead: () => playhead };
 }
@@ -82,9 +87,9 @@ test("a whole segment is its parts, in order", async () => {
   assert.equal(new TextDecoder().decode(data as ArrayBuffer), whole);
 });
 
-test("init segments are located, and do not count as parts", () => {
+test("init segments are located, and have no place among the parts", () => {
   const [wanted] = locate(source(), `${base}source/init-0.mp4`);
-  assert.equal(wanted?.isPart, false);
+  assert.equal(wanted?.place, null);
   assert.equal(wanted?.size, 700);
 });
 

@@ -69,13 +69,15 @@ export function locate({ base, peer }: Pick<Source, "base" | "peer">, url: strin
   const wanted: Wanted[] = [];
   if (target?.kind === "init") {
     const found = peer.locateInit(target.rendition, target.number);
-    if (found) wanted.push({ ...found, url, isPart: false });
+    if (found) wanted.push({ ...found, url, place: null });
   } else if (target?.kind === "part") {
-    const found = peer.locatePart(target.rendition, target.msn, target.part);
-    if (found) wanted.push({ ...found, url, isPart: true });
+    const { rendition, msn, part } = target;
+    const found = peer.locatePart(rendition, msn, part);
+    if (found) wanted.push({ ...found, url, place: { rendition, msn, part } });
   } else if (target?.kind === "segment") {
-    peer.locateSegment(target.rendition, target.msn).forEach((found, part) => {
-      wanted.push({ ...found, url: partUrl(base, target.rendition, target.msn, part), isPart: true });
+    const { rendition, msn } = target;
+    peer.locateSegment(rendition, msn).forEach((found, part) => {
+      wanted.push({ ...found, url: partUrl(base, rendition, msn, part), place: { rendition, msn, part } });
     });
   }
   if (wanted.length === 0) throw new PartError(404, `${url} is not announced`);

@@ -205,7 +205,7 @@ test("what the pictures show is said in words", () => {
   assert.match(now({ viewers: [], gateway }, true), /^No other viewer is linked yet/);
   assert.match(now({ viewers: [one], gateway }, false), /^Sharing is off/);
   const stats = {
-    ...new Counters(0).read(0, null, []),
+    ...new Counters(0).read(0, null, null),
     bytesFromPeers: 3e6,
     bytesFromGateway: 1e6,
     bytesUploaded: 2e6,
@@ -214,7 +214,7 @@ test("what the pictures show is said in words", () => {
     visit(stats),
     "This visit: 3.0 MB from viewers (75 %), 1.0 MB from the gateway, 2.0 MB passed on.",
   );
-  assert.match(visit(new Counters(0).read(0, null, [])), /\(0 %\)/);
+  assert.match(visit(new Counters(0).read(0, null, null)), /\(0 %\)/);
   assert.deepEqual(row(one), ["Viewer aaaa", "400 kbit/s", "320 kbit/s", "8 ms"]);
   assert.deepEqual(row(gateway), ["Gateway", "80 kbit/s", "0 kbit/s", "–"]);
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
-import { HttpParts, PartError } from "./parts.ts";
+import { type Engine, HttpParts, PartError, PeerParts, type Place } from "./parts.ts";
 import { Counters } from "./stats.ts";
 
 const GOOD = new Uint8Array([1, 2, 3, 4]);
@@ -19,15 +19,19 @@ async function gateway(listener: RequestListener) {
   const counters = new Counters(0);
   const same = (_: string, bytes: Uint8Array) => Buffer.compare(bytes, GOOD) === 0;
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/part`;
-  const wanted = { cid: "good", size: GOOD.length, url, isPart: true };
+  const wanted = { cid: "good", size: GOOD.length, url, place: null };
   const ask = (signal = AbortSignal.timeout(5000)) => new HttpParts(same, counters).part(wanted, 0, signal);
-  return { ask, stats: () => counters.read(0, null, []) };
+  return {
+    ask,
+    http: new HttpParts(same, counters),
+    base: new URL("/", url).href,
+    stats: () => counters.read(0, null, null),
+  };
 }
 
 test("verified bytes are given and counted", async () => {
   const { ask, stats } = await gateway((_, response) => response.end(GOOD));
   assert.deepEqual(await ask(), GOOD);
-  assert.equal(stats().partsFromGateway, 1);
   assert.equal(stats().bytesFromGateway, GOOD.length);
 });
 
@@ -80,4 +84,163 @@ test("a gateway that is starting again is waited for", async () => {
 test("whoever asked can stop the wait", async () => {
   const { ask } = await gateway((request) => request.socket.destroy());
   await assert.rejects(ask(AbortSignal.timeout(50)));
+});
+
+const PLACE: Place = { rendition: "source", msn: 7, part: 2 };
+const WANTED = { cid: "good", size: GOOD.length, url: "/source/7.2.m4s", place: PLACE };
+const never = new AbortController().signal;
+
+/** An engine that writes down what it is told, and has what `held` says. */
+class Wishes implements Engine {
+  demanded: Place[] = [];
+  answers: [string, Uint8Array | undefined, boolean][] = [];
+  held = new Map<string, Uint8Array>();
+  heard: () => void = () => {};
+  locatePart(_: string, msn: number): { cid: string; size: number } | undefined {
+    return msn === PLACE.msn ? { cid: "good", size: GOOD.length } : undefined;
+  }
+  demand(place: Place): string | undefined {
+    this.demanded.push(place);
+    return place.rendition === "source" ? "key" : undefined;
+  }
+  part(key: string): Uint8Array<ArrayBuffer> | undefined {
+    const held = this.held.get(key);
+    return held && new Uint8Array(held);
+  }
+  fetched(key: string, bytes: Uint8Array | undefined, tookMs: number): void {
+    this.answers.push([key, bytes, tookMs > 0]);
+    this.heard();
+  }
+  answered(): Promise<void> {
+    return new Promise((resolve) => {
+      this.heard = resolve;
+    });
+  }
+}
+
+async function swarm(listener: RequestListener = (_, response) => response.end(GOOD)) {
+  const { http, base, stats } = await gateway(listener);
+  const engine = new Wishes();
+  return { engine, parts: new PeerParts(engine, http, base), base, stats };
+}
+
+test("a part is demanded of the engine, and given to all who wait, each a copy of its own", async () => {
+  const { engine, parts } = await swarm();
+  const both = [parts.part(WANTED, 0, never), parts.part(WANTED, 0, never)];
+  engine.held.set("key", GOOD);
+  parts.ready("key");
+  const [first, second] = await Promise.all(both);
+  assert.deepEqual(first, GOOD);
+  assert.deepEqual(second, GOOD);
+  assert.notEqual(first?.buffer, second?.buffer);
+  assert.deepEqual(engine.demanded, [PLACE, PLACE]);
+});
+
+test("a part that nobody waits for is nobody's", async () => {
+  const { engine, parts } = await swarm();
+  engine.held.set("other", GOOD);
+  parts.ready("other");
+  const waiting = parts.part(WANTED, 0, never);
+  parts.gone("other");
+  assert.equal(
+    await Promise.race([waiting, new Promise((resolve) => setTimeout(resolve, 5, "not yet"))]),
+    "not yet",
+  );
+  parts.gone("key");
+  await assert.rejects(waiting, (error) => error instanceof PartError && error.code === 404);
+});
+
+test("no rendition, no demand; whoever aborts no longer waits", async () => {
+  const { engine, parts } = await swarm();
+  const nowhere = { ...WANTED, place: { ...PLACE, rendition: "none" } };
+  await assert.rejects(
+    parts.part(nowhere, 0, never),
+    (error) => error instanceof PartError && error.code === 404,
+  );
+  const abort = new AbortController();
+  const waiting = parts.part(WANTED, 0, abort.signal);
+  abort.abort();
+  await assert.rejects(waiting);
+  engine.held.set("key", GOOD);
+  parts.ready("key");
+  await assert.rejects(parts.part(WANTED, 0, abort.signal));
+  assert.equal(engine.demanded.length, 2, "nothing is demanded for who is gone already");
+});
+
+test("what the engine wants over HTTP comes from the part's own address, and is counted by the engine alone", async () => {
+  const asked: string[] = [];
+  const { engine, parts, stats } = await swarm((request, response) => {
+    asked.push(request.url ?? "");
+    response.end(GOOD);
+  });
+  const answered = engine.answered();
+  parts.fetch("key", PLACE);
+  await answered;
+  assert.deepEqual(asked, ["/source/7.2.m4s"]);
+  assert.deepEqual(engine.answers, [["key", GOOD, true]]);
+  assert.equal(stats().bytesFromGateway, 0);
+});
+
+test("what the gateway does not give the engine hears at once", async () => {
+  const missing = await swarm((_, response) => response.writeHead(404).end());
+  const starting = await swarm((_, response) => response.writeHead(503).end());
+  const away = await swarm((request) => request.socket.destroy());
+  for (const { engine, parts } of [missing, starting, away]) {
+    const answered = engine.answered();
+    parts.fetch("key", PLACE);
+    await answered;
+    assert.deepEqual(engine.answers, [["key", undefined, true]]);
+  }
+  const { engine, parts } = await swarm();
+  parts.fetch("key", { ...PLACE, msn: 8 });
+  assert.deepEqual(engine.answers, [["key", undefined, false]], "not announced: not asked for");
+});
+
+test("whatever came the engine judges; what it did not take is asked for past the browser's cache", async () => {
+  const wanted: (string | undefined)[] = [];
+  const { engine, parts, stats } = await swarm((request, response) => {
+    wanted.push(request.headers["cache-control"]);
+    response.end(new Uint8Array(9));
+  });
+  for (const ready of [false, true, false]) {
+    const answered = engine.answered();
+    parts.fetch("key", PLACE);
+    await answered;
+    if (ready) parts.ready("key");
+  }
+  assert.deepEqual(wanted, [undefined, "no-cache", undefined]);
+  assert.deepEqual(engine.answers[0], ["key", new Uint8Array(GOOD.length + 1), true], "one byte too many");
+  assert.equal(stats().partsRejected, 0);
+});
+
+test("a fetch that is aborted ends, and says nothing any more", async () => {
+  let closed = 0;
+  const { engine, parts } = await swarm((request) => {
+    request.socket.on("close", () => {
+      closed += 1;
+    });
+    if (closed === 0) parts.abort("key");
+  });
+  parts.fetch("key", PLACE);
+  while (closed === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.deepEqual(engine.answers, []);
+});
+
+test("init segments come over HTTP, and count as the gateway's", async () => {
+  const { engine, parts, base, stats } = await swarm();
+  const init = { cid: "good", size: GOOD.length, url: `${base}source/init-0.mp4`, place: null };
+  assert.deepEqual(await parts.part(init, 0, never), GOOD);
+  assert.deepEqual(engine.demanded, []);
+  assert.deepEqual([stats().bytesFromGateway, stats().partsFromGateway], [GOOD.length, 0]);
+});
+
+test("closing ends what is under way and whoever waits", async () => {
+  const { engine, parts } = await swarm((_, response) => {
+    response.flushHeaders();
+    parts.close();
+  });
+  const waiting = parts.part(WANTED, 0, never);
+  parts.fetch("key", PLACE);
+  await assert.rejects(waiting, PartError);
+  assert.deepEqual(engine.answers, []);
 });

@@ -2,13 +2,22 @@
 
 import { backoffMs } from "./backoff.ts";
 import type { Counters } from "./stats.ts";
+import { partUrl } from "./url.ts";
+
+/** Where a part belongs in its stream: what its URL says. */
+export interface Place {
+  rendition: string;
+  msn: number;
+  part: number;
+}
 
 /** One block that is needed: its name, its size in bytes, and the gateway's door to it. */
 export interface Wanted {
   cid: string;
   size: number;
   url: string;
-  isPart: boolean;
+  /** Null for an init segment. */
+  place: Place | null;
 }
 
 export interface PartSource {
@@ -29,7 +38,119 @@ export class PartError extends Error {
   }
 }
 
-/** The gateway's HTTP, from which wrong bytes are as unwelcome as from anyone. */
+/** What `PeerParts` needs of a stream's peer; see `StreamPeer`. */
+export interface Engine {
+  locatePart(rendition: string, msn: number, part: number): { cid: string; size: number } | undefined;
+  demand(place: Place): string | undefined;
+  part(key: string): Uint8Array<ArrayBuffer> | undefined;
+  fetched(key: string, bytes: Uint8Array | undefined, tookMs: number): void;
+}
+
+/** Parts of wrong bytes that are kept in mind. */
+const MAX_WRONG = 256;
+
+interface Waiting {
+  resolve(bytes: Uint8Array<ArrayBuffer>): void;
+  reject(reason: unknown): void;
+}
+
+/**
+ * The peer's engine, which takes parts from other viewers, and from the gateway what these do not give in time: it
+ * decides, here its wishes are done over HTTP and its answers brought to whoever waits. Init segments come over HTTP.
+ */
+export class PeerParts implements PartSource {
+  #engine: Engine;
+  #http: PartSource;
+  #base: string;
+  #waiting = new Map<string, Set<Waiting>>();
+  #fetches = new Map<string, AbortController>();
+  /** Fetched, and not good: neither is what the browser may have kept of it. */
+  #wrong = new Set<string>();
+
+  /** `base` is the stream's folder on the gateway. */
+  constructor(engine: Engine, http: PartSource, base: string) {
+    this.#engine = engine;
+    this.#http = http;
+    this.#base = base;
+  }
+
+  part(wanted: Wanted, deadlineMs: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    const { place } = wanted;
+    if (!place) return this.#http.part(wanted, deadlineMs, signal);
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      const key = this.#engine.demand(place);
+      if (key === undefined) return reject(gone(wanted.url));
+      const waiting: Waiting = { resolve, reject };
+      const all = this.#waiting.get(key) ?? new Set();
+      this.#waiting.set(key, all.add(waiting));
+      const stop = (): void => {
+        all.delete(waiting);
+        reject(signal.reason);
+      };
+      signal.addEventListener("abort", stop, { once: true });
+    });
+  }
+
+  /** The engine has this part. */
+  ready(key: string): void {
+    this.#wrong.delete(key);
+    // Each gets a copy of its own: what is given to a player is the player's.
+    for (const { resolve, reject } of this.#take(key)) {
+      const bytes = this.#engine.part(key);
+      if (bytes) resolve(bytes);
+      else reject(gone(key));
+    }
+  }
+
+  /** The engine cannot have this part any more. */
+  gone(key: string): void {
+    for (const { reject } of this.#take(key)) reject(gone(key));
+  }
+
+  /** The engine wants this part over HTTP. It checks what comes, and says when to try again. */
+  async fetch(key: string, place: Place): Promise<void> {
+    const { rendition, msn, part } = place;
+    const located = this.#engine.locatePart(rendition, msn, part);
+    if (!located) return this.#engine.fetched(key, undefined, 0);
+    this.abort(key);
+    const abort = new AbortController();
+    this.#fetches.set(key, abort);
+    const url = partUrl(this.#base, rendition, msn, part);
+    const cache = this.#wrong.has(key) ? "reload" : "default";
+    const askedMs = performance.now();
+    const bytes = await get({ ...located, url, place }, cache, abort.signal).catch(() => null);
+    if (abort.signal.aborted) return;
+    this.#fetches.delete(key);
+    // Until the engine says that it is not.
+    if (bytes && this.#wrong.size < MAX_WRONG) this.#wrong.add(key);
+    this.#engine.fetched(key, bytes ?? undefined, performance.now() - askedMs);
+  }
+
+  /** The engine no longer wants it over HTTP. */
+  abort(key: string): void {
+    this.#fetches.get(key)?.abort();
+    this.#fetches.delete(key);
+  }
+
+  /** The engine is gone, and with it all that is under way. */
+  close(): void {
+    for (const key of [...this.#fetches.keys()]) this.abort(key);
+    for (const key of [...this.#waiting.keys()]) this.gone(key);
+  }
+
+  #take(key: string): Iterable<Waiting> {
+    const waiting = this.#waiting.get(key) ?? [];
+    this.#waiting.delete(key);
+    return waiting;
+  }
+}
+
+function gone(what: string): PartError {
+  return new PartError(404, `${what} is not in the live window any more`);
+}
+
+/** The gateway's HTTP alone, from which wrong bytes are as unwelcome as from anyone. */
 export class HttpParts implements PartSource {
   #verify: (cid: string, bytes: Uint8Array) => boolean;
   #counters: Counters;
@@ -42,14 +163,14 @@ export class HttpParts implements PartSource {
   async part(wanted: Wanted, _deadlineMs: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
     let wrong = false;
     for (let attempt = 0; ; attempt += 1) {
-      const bytes = await this.#get(wanted, wrong ? "reload" : "default", signal);
+      const bytes = await get(wanted, wrong ? "reload" : "default", signal);
       if (bytes === null) {
-        // The gateway is away or starting again; the part is in its store, so the wait is worth it.
+        // The gateway is away or starting again; the bytes are in its store, so the wait is worth it.
         await sleep(backoffMs(attempt, Math.random()), signal);
         continue;
       }
       if (bytes.length === wanted.size && this.#verify(wanted.cid, bytes)) {
-        this.#counters.received("gateway", bytes.length, wanted.isPart);
+        this.#counters.init(bytes.length);
         return bytes;
       }
       this.#counters.rejected();
@@ -57,22 +178,22 @@ export class HttpParts implements PartSource {
       wrong = true;
     }
   }
+}
 
-  /** The body, or null when the gateway is not there. Reads at most one byte more than the part has. */
-  async #get(
-    wanted: Wanted,
-    cache: RequestCache,
-    signal: AbortSignal,
-  ): Promise<Uint8Array<ArrayBuffer> | null> {
-    try {
-      const response = await fetch(wanted.url, { signal, cache, credentials: "omit" });
-      if (response.status >= 500) return null;
-      if (!response.ok) throw new PartError(response.status, `${wanted.url} answers ${response.status}`);
-      return await readUpTo(response, wanted.size + 1);
-    } catch (error) {
-      if (error instanceof PartError || signal.aborted) throw error;
-      return null;
-    }
+/** The body, or null when the gateway is not there. Reads at most one byte more than the part has. */
+async function get(
+  wanted: Wanted,
+  cache: RequestCache,
+  signal: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer> | null> {
+  try {
+    const response = await fetch(wanted.url, { signal, cache, credentials: "omit" });
+    if (response.status >= 500) return null;
+    if (!response.ok) throw new PartError(response.status, `${wanted.url} answers ${response.status}`);
+    return await readUpTo(response, wanted.size + 1);
+  } catch (error) {
+    if (error instanceof PartError || signal.aborted) throw error;
+    return null;
   }
 }
 

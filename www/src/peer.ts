@@ -2,7 +2,9 @@
 
 import wasmFile from "peer.wasm";
 import init, { Peer } from "../generated/meshlive_wasm_peer.js";
+import type { Place } from "./parts.ts";
 import { automatic, plays, withVariants } from "./quality.ts";
+import type { PeerStats } from "./stats.ts";
 import { type Position, reached, type Target } from "./url.ts";
 
 let loading: Promise<unknown> | undefined;
@@ -35,28 +37,114 @@ export interface Rendition {
   audioOnly: boolean;
 }
 
+/** The engine's numbers of this stream; see `Stats`. */
+export interface EngineStats {
+  bytesFromPeers: number;
+  bytesFromGateway: number;
+  bytesUploaded: number;
+  partsFromPeers: number;
+  partsFromGateway: number;
+  partsRejected: number;
+  partsDuplicate: number;
+  /** What peers and gateway together give at the moment, bits per second. */
+  estimate: number | null;
+  peers: PeerStats[];
+}
+
+/** What the peer tells, always from a task of its own. Keys are those that `demand` gives. */
+export interface PeerHandlers {
+  /** This part is wanted over HTTP; `fetched` answers. */
+  fetch(key: string, place: Place): void;
+  /** It is no longer wanted. */
+  abort(key: string): void;
+  /** `part` has it; also said of parts that were not demanded. */
+  ready(key: string): void;
+  /** What was demanded is not to be had any more. */
+  gone(key: string): void;
+  /** The verified window moved on. */
+  news(): void;
+}
+
 interface Waiting {
   wanted: Position;
   epoch: bigint;
   resolve(): void;
 }
 
-/** One stream's verified live window. Make it only after `loadPeer()`. */
+/** One stream's verified live window, and this viewer's place among its viewers. Make it only after `loadPeer()`. */
 export class StreamPeer {
   readonly stream: string;
+  /** Who does and hears what the peer wants; to be set right after it was made. */
+  handlers: PeerHandlers | null = null;
   #peer: Peer;
   #waiting = new Set<Waiting>();
 
   constructor(stream: string) {
     this.stream = stream;
-    this.#peer = new Peer(stream);
+    this.#peer = new Peer(stream, {
+      fetch: (key, rendition, msn, part) => this.handlers?.fetch(key, { rendition, msn, part }),
+      abort: (key) => this.handlers?.abort(key),
+      ready: (key) => this.handlers?.ready(key),
+      gone: (key) => this.handlers?.gone(key),
+      news: () => {
+        this.#wake();
+        this.handlers?.news();
+      },
+    });
   }
 
   /** Takes in a signed manifest or announcement. False when it is old news; throws when it does not verify. */
   accept(envelope: Uint8Array): boolean {
-    const news = this.#peer.accept(envelope);
-    if (news) this.#wake();
-    return news;
+    return this.#peer.accept(envelope);
+  }
+
+  /** Brings the network; `answer` is what `GET /api/v1/peer` says. Throws when it is nothing of the kind. */
+  connect(answer: string): void {
+    this.#peer.connect(answer);
+  }
+
+  /** Leaves the network: playback goes on over HTTP. */
+  disconnect(): void {
+    this.#peer.disconnect();
+  }
+
+  /** Wants a part now; gives the key by which `handlers` hear of it, or undefined when there is no such rendition. */
+  demand({ rendition, msn, part }: Place): string | undefined {
+    return this.#peer.demand(rendition, BigInt(msn), part);
+  }
+
+  /** A part that is here, verified. */
+  part(key: string): Uint8Array<ArrayBuffer> | undefined {
+    return this.#peer.part(key) as Uint8Array<ArrayBuffer> | undefined;
+  }
+
+  /** What became of `handlers.fetch`; undefined when the gateway does not give it. */
+  fetched(key: string, bytes: Uint8Array | undefined, tookMs: number): void {
+    this.#peer.fetched(key, bytes, tookMs);
+  }
+
+  /** Where playback is, ms since the Unix epoch on the stream's timeline, and whether it moves. */
+  playhead(programDateMs: number, moving: boolean): void {
+    this.#peer.playhead(programDateMs, moving);
+  }
+
+  /** The renditions that are wanted as they appear, by their ids. */
+  select(renditions: string[]): void {
+    this.#peer.select(renditions);
+  }
+
+  /** What may be given to others, bytes per second; 0 turns it off. */
+  upload(bytesPerSecond: number): void {
+    this.#peer.upload(bytesPerSecond);
+  }
+
+  /** What peers and gateway together give at the moment, bits per second; null until it is known. */
+  get estimate(): number | null {
+    return this.#peer.estimate ?? null;
+  }
+
+  stats(): EngineStats {
+    return JSON.parse(this.#peer.stats()) as EngineStats;
   }
 
   get ended(): boolean {

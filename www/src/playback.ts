@@ -27,6 +27,8 @@ export interface PlaybackHandlers {
   parsed(): void;
   /** Another rendition is on screen, or the list of them changed. */
   levels(): void;
+  /** From here on this rendition is loaded. */
+  loading(rendition: string): void;
   /** Playback cannot go on; `codecs` names what the browser lacks, when it is that. */
   failed(reason: string, codecs: string | null): void;
   /** The source fell apart (numbers begun anew, a part gone): load it again. */
@@ -72,6 +74,11 @@ export class Playback {
       handlers.levels();
     });
     this.#hls.on(Hls.Events.LEVEL_SWITCHED, () => handlers.levels());
+    this.#hls.on(Hls.Events.LEVEL_SWITCHING, (_, { level }) => {
+      const loading = this.#hls.levels[level];
+      const rendition = loading && this.#renditionOf(loading);
+      if (rendition) handlers.loading(rendition);
+    });
     this.#hls.on(Hls.Events.LEVELS_UPDATED, () => handlers.levels());
     this.#hls.on(Hls.Events.BUFFER_APPENDED, this.#tuneIn);
     this.#hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => {

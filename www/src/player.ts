@@ -1,9 +1,10 @@
 // One viewer of one stream: what is known of it, its playback and the screen, wired once. The element shows its `view`.
 
+import { Attention } from "./attention.ts";
 import type { StreamObject } from "./feed.ts";
 import { Follow } from "./follow.ts";
 import { type Failure, type Message, message } from "./message.ts";
-import { HttpParts } from "./parts.ts";
+import { Network } from "./network.ts";
 import { loadPeer } from "./peer.ts";
 import type { Playback } from "./playback.ts";
 import { automatic, plays, type Qualities, qualities } from "./quality.ts";
@@ -48,6 +49,8 @@ export class Player {
   #base: string;
   #counters: Counters;
   #follow: Follow;
+  #network: Network;
+  #attention = new Attention();
   #makePlayback: typeof Playback | null = null;
   #playback: Playback | null = null;
   #native = false;
@@ -57,6 +60,8 @@ export class Player {
   #wanted: boolean;
   #choice: string | null = null;
   #sharing: boolean;
+  /** Whether the gateway's socket was open when it was last heard of. */
+  #connected = false;
   /** The playlist that the newest playback began with. */
   #loaded = "index.m3u8";
   #again: ReturnType<typeof setTimeout> | undefined;
@@ -68,10 +73,15 @@ export class Player {
     this.#wanted = options.autoplay;
     this.#sharing = options.sharing;
     this.#base = liveBase(options.gateway, options.stream);
+    this.#network = new Network(options.gateway, options.sharing);
     watchScreen(options.video, this.#screen(), this.#closed.signal);
     this.#happen("load");
-    this.#follow = new Follow(this.#base, options.stream, {
+    this.#follow = new Follow(this.#base, options.stream, counters, {
       told: () => this.#told(),
+      met: (peer) => {
+        this.#attention.peer = peer;
+        if (!this.#native) this.#network.peer = peer;
+      },
       news: () => this.#news(),
       anew: () => this.#reload(),
       impostor: () => this.#fail({ kind: "name", name: options.stream }),
@@ -84,7 +94,7 @@ export class Player {
     const gatewayMs = this.#follow.clock.at(now);
     const shownMs = this.#playback?.programDateMs() ?? this.#nativeDateMs();
     const latencyMs = this.#seen && gatewayMs !== null && shownMs !== null ? gatewayMs - shownMs : null;
-    return this.#counters.read(now, latencyMs, []);
+    return this.#counters.read(now, latencyMs, this.#follow.peer?.stats() ?? null);
   }
 
   get view(): View {
@@ -113,6 +123,7 @@ export class Player {
 
   set sharing(on: boolean) {
     this.#sharing = on;
+    this.#network.sharing = on;
   }
 
   /**
@@ -137,8 +148,9 @@ export class Player {
   close(): void {
     this.#closed.abort();
     clearTimeout(this.#again);
-    this.#playback?.close();
-    this.#playback = null;
+    this.#rest();
+    this.#attention.close();
+    this.#network.close();
     this.#follow.close();
   }
 
@@ -161,7 +173,9 @@ export class Player {
   }
 
   #told(): void {
-    const { object } = this.#follow;
+    const { object, connected } = this.#follow;
+    if (connected && !this.#connected) this.#network.renew();
+    this.#connected = connected ?? false;
     const { state } = this.#counters.status;
     if (object && !object.stream) this.#happen("fail");
     else if (object && !object.live && !this.#seen) this.#happen("rest");
@@ -172,8 +186,8 @@ export class Player {
   /** Begins to play as soon as there is something to play and something to play it with. */
   #start(): void {
     const { video, target } = this.#options;
-    const { peer } = this.#follow;
-    if (this.#playback || !this.#makePlayback || !peer || this.#failure) return;
+    const { peer, parts } = this.#follow;
+    if (this.#playback || !this.#makePlayback || !peer || !parts || this.#failure) return;
     if (peer.ended || peer.latest() === null || peer.renditions().length === 0) return;
     this.#happen("load");
     if (this.#native) {
@@ -182,17 +196,19 @@ export class Player {
       if (this.#wanted) this.#options.play();
       return;
     }
-    const parts = new HttpParts((cid, bytes) => peer.verify(cid, bytes), this.#counters);
     const wanted = target ?? peer.holdBack() ?? DEFAULT_TARGET;
     const path = this.#path(this.#choice);
     this.#loaded = path;
-    const source = { base: this.#base, peer, parts, estimate: () => null };
+    const source = { base: this.#base, peer, parts, estimate: () => peer.estimate };
     this.#playback = new this.#makePlayback(video, source, path, wanted, {
       attached: () => this.#wanted && this.#options.play(),
       parsed: () => this.#playback?.choose(this.#choice),
       levels: () => {
         this.#counters.rendition = this.#playback?.rendition ?? this.#counters.rendition;
         this.#update();
+      },
+      loading: (rendition) => {
+        this.#attention.wanted = [rendition];
       },
       failed: (reason, codecs) => {
         const all = peer.renditions().map((rendition) => rendition.codecs);
@@ -207,10 +223,23 @@ export class Player {
   }
 
   #reload(): void {
-    this.#playback?.close();
-    this.#playback = null;
+    this.#rest();
     this.#start();
   }
+
+  /** Ends the playback that there is. */
+  #rest(): void {
+    this.#playback?.close();
+    this.#playback = null;
+    this.#attention.wanted = [];
+  }
+
+  /** Tells the engine where the picture is. */
+  #look = (): void => {
+    const { video } = this.#options;
+    const moving = !video.paused && !video.seeking && video.readyState > 2;
+    this.#attention.look(this.#playback?.programDateMs() ?? null, moving);
+  };
 
   /** A choice that the stream no longer has falls back to automatic. */
   #news(): void {
@@ -238,11 +267,15 @@ export class Player {
       shown: () => {
         this.#counters.frame(performance.now());
         this.#seen = true;
+        this.#network.begin();
         this.#update();
       },
       wanted: (play) => {
         this.#wanted = play;
+        if (play) this.#attention.resume();
+        else this.#attention.pause();
       },
+      moved: this.#look,
       happen: (happening) => this.#happen(happening),
       starved: () => {
         // A publisher that stopped is the stream's end, not this viewer's stall.
@@ -263,8 +296,7 @@ export class Player {
 
   #fail(failure: Failure): void {
     this.#failure ??= failure;
-    this.#playback?.close();
-    this.#playback = null;
+    this.#rest();
     this.#happen("fail");
     this.#update();
   }

@@ -7,6 +7,8 @@ export interface ScreenHandlers {
   shown(): void;
   /** The viewer wants it to play, or to rest. */
   wanted(play: boolean): void;
+  /** Playback is at another place than was told last, or no longer moves, or moves again. */
+  moved(): void;
   /** What the state follows from. */
   happen(happening: Happening): void;
   /** Nothing is left to show although it should play. */
@@ -40,5 +42,6 @@ export function watchScreen(video: HTMLVideoElement, handlers: ScreenHandlers, s
     handlers.wanted(false);
     handlers.happen("rest");
   });
+  for (const name of ["timeupdate", "playing", "pause", "waiting", "seeked"]) on(name, handlers.moved);
   on("ended", () => handlers.happen("end"));
 }

@@ -31,18 +31,32 @@ export interface Stats {
   peers: PeerStats[];
 }
 
-/** Where a verified part came from. */
-export type Origin = "peers" | "gateway";
+export type Counted = Pick<Stats, (typeof COUNTED)[number]>;
 
-/** Counts through a visit; a new source (another rendition, a restart of the gateway) does not reset it. */
+/** What the peer's engine counts, summed over the visit; the same names as in `Stats`. */
+const COUNTED = [
+  "bytesFromPeers",
+  "bytesFromGateway",
+  "bytesUploaded",
+  "partsFromPeers",
+  "partsFromGateway",
+  "partsRejected",
+  "partsDuplicate",
+] as const;
+
+/**
+ * Counts through a visit; a new source (another rendition, a restart of the gateway) does not reset it. Parts are
+ * counted by the peer's engine; here only what comes past it: init segments, and wrong bytes that HTTP gave.
+ */
 export class Counters {
   status: Status;
   rendition: string | null = null;
   #connectedMs: number;
   #firstFrameMs: number | null = null;
-  #bytes = { peers: 0, gateway: 0 };
-  #parts = { peers: 0, gateway: 0 };
+  #initBytes = 0;
   #rejected = 0;
+  /** Of peers that were closed during this visit. */
+  #before = Object.fromEntries(COUNTED.map((name) => [name, 0])) as Counted;
 
   constructor(nowMs: number) {
     this.status = initial(nowMs);
@@ -54,33 +68,39 @@ export class Counters {
     this.#firstFrameMs ??= nowMs - this.#connectedMs;
   }
 
-  /** A part whose bytes match its CID. Init segments count as bytes, not as parts. */
-  received(origin: Origin, bytes: number, isPart: boolean): void {
-    this.#bytes[origin] += bytes;
-    if (isPart) this.#parts[origin] += 1;
+  /** The verified bytes of an init segment: these always come from the gateway. */
+  init(bytes: number): void {
+    this.#initBytes += bytes;
   }
 
-  /** Bytes that did not match their CID. */
+  /** Bytes that HTTP gave and that did not match their CID. */
   rejected(): void {
     this.#rejected += 1;
   }
 
-  read(nowMs: number, latencyMs: number | null, peers: PeerStats[]): Stats {
+  /** A peer that is about to be closed: what it counted stays counted. */
+  retire(engine: Counted): void {
+    for (const name of COUNTED) this.#before[name] += engine[name];
+  }
+
+  /** `engine` is what the present peer has counted, or null without one. */
+  read(nowMs: number, latencyMs: number | null, engine: (Counted & { peers: PeerStats[] }) | null): Stats {
+    const count = (name: keyof Counted): number => this.#before[name] + (engine?.[name] ?? 0);
     return {
       state: this.status.state,
       firstFrameMs: this.#firstFrameMs,
       latencyMs,
       stalls: this.status.stalls,
       ...times(this.status, nowMs),
-      bytesFromPeers: this.#bytes.peers,
-      bytesFromGateway: this.#bytes.gateway,
-      bytesUploaded: 0,
-      partsFromPeers: this.#parts.peers,
-      partsFromGateway: this.#parts.gateway,
-      partsRejected: this.#rejected,
-      partsDuplicate: 0,
+      bytesFromPeers: count("bytesFromPeers"),
+      bytesFromGateway: count("bytesFromGateway") + this.#initBytes,
+      bytesUploaded: count("bytesUploaded"),
+      partsFromPeers: count("partsFromPeers"),
+      partsFromGateway: count("partsFromGateway"),
+      partsRejected: count("partsRejected") + this.#rejected,
+      partsDuplicate: count("partsDuplicate"),
       rendition: this.rendition,
-      peers,
+      peers: engine?.peers ?? [],
     };
   }
 }

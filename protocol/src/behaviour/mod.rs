@@ -276,6 +276,8 @@ impl NetworkBehaviour for Behaviour {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        // It is being polled: what follows needs no waking for that.
+        self.waker = None;
         self.poll_timer(cx);
         if let Some(action) = self.actions.pop_front() {
             return Poll::Ready(action);
