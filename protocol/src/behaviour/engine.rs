@@ -100,6 +100,8 @@ impl Behaviour {
 
     /// An engine that waits for [`Input::Sent`] never fills the queue: a link on which it is full does not move.
     fn send_part(&mut self, stream: &StreamName, peer: PeerId, place: Place, part: Bytes) {
+        #[cfg(any(test, feature = "liar"))]
+        let part = self.liar.give(part);
         let full = |queue: &Queue| queue.push_part(place, part).is_err();
         if self.queue(peer, stream).is_some_and(full) {
             self.unlink(peer, stream, "it does not take what it is given");

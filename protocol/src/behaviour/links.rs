@@ -22,6 +22,9 @@ const RETURN: Micros = 1_000_000;
 const RETRY: Micros = 1_000_000;
 const RETRY_MAX: Micros = 30_000_000;
 
+/// Dials that are waited for; an engine has fewer, and gives them up by itself.
+const MAX_DIALLED: usize = 256;
+
 /// A peer with a direct connection, or with something to try again.
 #[derive(Default)]
 pub(super) struct Peer {
@@ -119,6 +122,9 @@ impl Behaviour {
         }
         if self.queue(peer, stream).is_some() {
             return;
+        }
+        if self.dialled.len() == MAX_DIALLED {
+            self.dialled.pop_first();
         }
         let waiting = self.dialled.entry(peer).or_default();
         if !waiting.contains(stream) {
@@ -288,6 +294,8 @@ impl Behaviour {
                 message,
             } => {
                 if self.is_current(peer, &stream, (on, reader)) {
+                    #[cfg(any(test, feature = "liar"))]
+                    self.tell_lies(&stream, &message);
                     let input = Input::Message { peer, message };
                     self.inbox.push_back((stream, input));
                 }
@@ -475,5 +483,18 @@ impl Behaviour {
     pub(super) fn linked_streams(&self, peer: PeerId) -> Vec<StreamName> {
         let links = self.peers.get(&peer).map(|known| known.links.keys());
         links.into_iter().flatten().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+impl Behaviour {
+    /// Direct connections to a peer, the newest last.
+    pub(super) fn connections(&self, peer: PeerId) -> Vec<ConnectionId> {
+        let known = self.peers.get(&peer);
+        known.map_or(Vec::new(), |known| known.connections.clone())
+    }
+
+    pub(super) fn links_of(&self, peer: PeerId) -> usize {
+        self.peers.get(&peer).map_or(0, |known| known.links.len())
     }
 }

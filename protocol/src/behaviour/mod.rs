@@ -14,6 +14,8 @@
 mod engine;
 mod frames;
 mod handler;
+#[cfg(any(test, feature = "liar"))]
+mod liar;
 mod links;
 mod pipe;
 mod protocols;
@@ -35,6 +37,8 @@ use libp2p_swarm::{
     THandlerOutEvent, ToSwarm,
 };
 
+#[cfg(any(test, feature = "liar"))]
+pub use self::liar::Lie;
 use self::{engine::Followed, links::Peer};
 pub use self::{
     handler::{Command, Handler, Report},
@@ -91,6 +95,8 @@ pub struct Behaviour {
     look_at: Option<Micros>,
     timer: Option<(Micros, Delay)>,
     waker: Option<Waker>,
+    #[cfg(any(test, feature = "liar"))]
+    liar: liar::Liar,
 }
 
 /// The peer lied before.
@@ -115,6 +121,8 @@ impl Behaviour {
             look_at: None,
             timer: None,
             waker: None,
+            #[cfg(any(test, feature = "liar"))]
+            liar: liar::Liar::default(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use futures::AsyncWrite;
+use futures::{AsyncRead, AsyncWrite};
 
 use super::frames::put_length;
 use crate::{
@@ -71,7 +71,7 @@ pub(super) struct Pipe<S> {
     unflushed: bool,
 }
 
-impl<S: AsyncWrite + Unpin> Pipe<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     pub(super) fn new(io: S, first: Frame) -> Self {
         Self {
             io,
@@ -92,6 +92,10 @@ impl<S: AsyncWrite + Unpin> Pipe<S> {
         cx: &mut Context<'_>,
         mut next: impl FnMut() -> Option<Frame>,
     ) -> Poll<io::Result<(Place, usize)>> {
+        // Nothing is ever said on it: what can be read is its end, told when the peer does not follow the stream any more.
+        if Pin::new(&mut self.io).poll_read(cx, &mut [0]).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         loop {
             if self.frame.is_none() {
                 self.frame = next();

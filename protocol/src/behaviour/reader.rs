@@ -128,3 +128,6 @@ impl<S: AsyncRead + Unpin> Reader<S> {
         self.paid > now + BURST
     }
 }
+
+#[cfg(test)]
+mod tests;
