@@ -93,9 +93,17 @@ pub fn reach<E: NetworkBehaviour>(
 
 /// Connects to another viewer, introduced by the gateway's relay. A failure is told as an event of the swarm.
 pub fn dial_viewer<E: NetworkBehaviour>(swarm: &mut Swarm<Browser<E>>, peer: PeerId) {
-    let address = Multiaddr::empty()
-        .with(Protocol::WebRTC)
-        .with(Protocol::P2p(peer));
+    let mut circuits = swarm.behaviour().webrtc.circuits();
+    if circuits.is_empty() {
+        circuits.push(Multiaddr::empty()); // fails, and says why
+    }
+    let addresses = circuits
+        .into_iter()
+        .map(|circuit| circuit.with(Protocol::WebRTC).with(Protocol::P2p(peer)));
     // Refused at once only where it is needless: connected, or being dialled.
-    let _ = swarm.dial(DialOpts::peer_id(peer).addresses(vec![address]).build());
+    let _ = swarm.dial(
+        DialOpts::peer_id(peer)
+            .addresses(addresses.collect())
+            .build(),
+    );
 }

@@ -54,8 +54,8 @@ pub(crate) struct Request {
 
 /// Told to the transport.
 pub(crate) enum News {
-    /// The other side made a connection.
-    Arrived(PeerId, Connection),
+    /// The other side made a connection, introduced over this circuit.
+    Arrived(PeerId, Connection, Multiaddr),
     /// The swarm listens at this circuit address, or no longer.
     Circuit(Multiaddr),
     CircuitExpired(Multiaddr),
@@ -107,6 +107,14 @@ impl Behaviour {
         self.ice = urls;
     }
 
+    /// Where this peer is reachable: the circuit address of each relay that it holds a reservation at.
+    pub fn circuits(&self) -> Vec<Multiaddr> {
+        let mut relays = HashSet::new();
+        let mut circuits = self.relays.clone();
+        circuits.retain(|circuit| relays.insert(relay(circuit)));
+        circuits
+    }
+
     fn request(&mut self, Request { peer, relay, reply }: Request) {
         if let Some(circuit) = self
             .circuits
@@ -117,7 +125,7 @@ impl Behaviour {
             self.initiated.insert((peer, circuit));
             return self.command(peer, circuit, Command::Initiate(reply));
         }
-        let relays = relay.map_or_else(|| self.relays.clone(), |relay| vec![relay]);
+        let relays = relay.map_or_else(|| self.circuits(), |relay| vec![relay]);
         if relays.is_empty() {
             let _ = reply.send(Err(Error::NoRelay));
             return;
@@ -165,28 +173,19 @@ impl Behaviour {
     }
 
     fn handler(
-        &mut self,
+        &self,
         peer: PeerId,
+        circuit: &Multiaddr,
         wanted: Option<Reply>,
     ) -> Either<Handler, dummy::ConnectionHandler> {
+        let (ice, news) = (self.ice.clone(), self.news.clone());
         Either::Left(Handler::new(
             peer,
-            self.ice.clone(),
-            self.news.clone(),
+            up_to_circuit(circuit),
+            ice,
+            news,
             wanted,
         ))
-    }
-
-    fn circuit_listened(&mut self, address: &Multiaddr) -> Option<Multiaddr> {
-        let mut circuit = Multiaddr::empty();
-        for protocol in address {
-            let last = protocol == Protocol::P2pCircuit;
-            circuit.push(protocol);
-            if last {
-                return is_relayed(address).then_some(circuit);
-            }
-        }
-        None
     }
 }
 
@@ -202,7 +201,7 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         Ok(match is_relayed(local) {
-            true => self.handler(peer, None),
+            true => self.handler(peer, local, None),
             false => Either::Right(dummy::ConnectionHandler),
         })
     }
@@ -222,7 +221,7 @@ impl NetworkBehaviour for Behaviour {
         if wanted.is_some() {
             self.initiated.insert((peer, connection));
         }
-        Ok(self.handler(peer, wanted))
+        Ok(self.handler(peer, address, wanted))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -262,13 +261,15 @@ impl NetworkBehaviour for Behaviour {
                 }
             }
             FromSwarm::NewListenAddr(listened) => {
-                if let Some(circuit) = self.circuit_listened(listened.addr) {
+                if is_relayed(listened.addr) {
+                    let circuit = up_to_circuit(listened.addr);
                     self.relays.push(circuit.clone());
                     let _ = self.news.unbounded_send(News::Circuit(circuit));
                 }
             }
             FromSwarm::ExpiredListenAddr(expired) => {
-                if let Some(circuit) = self.circuit_listened(expired.addr) {
+                if is_relayed(expired.addr) {
+                    let circuit = up_to_circuit(expired.addr);
                     self.relays.retain(|relay| *relay != circuit);
                     let _ = self.news.unbounded_send(News::CircuitExpired(circuit));
                 }
@@ -332,4 +333,26 @@ fn local(endpoint: &libp2p_core::ConnectedPoint) -> &Multiaddr {
         libp2p_core::ConnectedPoint::Dialer { address, .. } => address,
         libp2p_core::ConnectedPoint::Listener { local_addr, .. } => local_addr,
     }
+}
+
+/// `…/p2p-circuit` of a longer address.
+fn up_to_circuit(address: &Multiaddr) -> Multiaddr {
+    let mut circuit = Multiaddr::empty();
+    for part in address {
+        let last = part == Protocol::P2pCircuit;
+        circuit.push(part);
+        if last {
+            break;
+        }
+    }
+    circuit
+}
+
+/// The relay that a circuit address names last.
+fn relay(circuit: &Multiaddr) -> Option<PeerId> {
+    let peers = circuit.iter().filter_map(|part| match part {
+        Protocol::P2p(peer) => Some(peer),
+        _ => None,
+    });
+    peers.last()
 }

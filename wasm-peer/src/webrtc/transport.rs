@@ -70,11 +70,12 @@ impl Transport {
 
     fn news(&mut self, news: News) {
         match news {
-            News::Arrived(peer, connection) => {
+            News::Arrived(peer, connection, circuit) => {
                 let Some(listener_id) = self.listener else {
                     return; // dropped, and so closed
                 };
-                let webrtc = Multiaddr::empty().with(Protocol::WebRTC);
+                // Where it could be dialled again. An address without an IP breaks what js-libp2p makes of identify.
+                let webrtc = circuit.with(Protocol::WebRTC);
                 self.events.push_back(TransportEvent::Incoming {
                     listener_id,
                     upgrade: ready(Ok((peer, connection))),

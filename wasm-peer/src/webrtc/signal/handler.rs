@@ -11,7 +11,7 @@ use futures::{
     future::{self, Either},
 };
 use futures_timer::Delay;
-use libp2p_core::{PeerId, upgrade::ReadyUpgrade};
+use libp2p_core::{Multiaddr, PeerId, upgrade::ReadyUpgrade};
 use libp2p_swarm::{
     ConnectionHandler, ConnectionHandlerEvent, Stream, StreamProtocol, SubstreamProtocol,
     handler::{ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound},
@@ -51,6 +51,7 @@ pub enum Told {
 /// Runs at most one session in each direction.
 pub struct Handler {
     peer: PeerId,
+    circuit: Multiaddr,
     ice: Vec<String>,
     news: mpsc::UnboundedSender<News>,
     wanted: Option<Reply>,
@@ -62,15 +63,17 @@ pub struct Handler {
 }
 
 impl Handler {
-    /// `ice`: URLs of STUN servers; what the other side initiates and makes is told by `news`.
+    /// Of a connection to `peer` over `circuit` (`…/p2p-circuit`); `ice`: URLs of STUN servers; what the other side initiates and makes is told by `news`.
     pub(crate) fn new(
         peer: PeerId,
+        circuit: Multiaddr,
         ice: Vec<String>,
         news: mpsc::UnboundedSender<News>,
         wanted: Option<Reply>,
     ) -> Self {
         Self {
             peer,
+            circuit,
             ice,
             news,
             wanted,
@@ -86,7 +89,8 @@ impl Handler {
     fn start(&mut self, role: Role, stream: Stream, reply: Option<Reply>) {
         let (done, running) = oneshot::channel();
         self.running[role as usize] = Some(running);
-        let (peer, news, ice) = (self.peer, self.news.clone(), self.ice.clone());
+        let (peer, circuit) = (self.peer, self.circuit.clone());
+        let (news, ice) = (self.news.clone(), self.ice.clone());
         wasm_bindgen_futures::spawn_local(async move {
             let mut reply = reply;
             let session = std::pin::pin!(run(stream, role, &ice));
@@ -103,7 +107,7 @@ impl Handler {
             match (reply, result) {
                 (Some(reply), result) => drop(reply.send(result)),
                 (None, Ok(connection)) => {
-                    drop(news.unbounded_send(News::Arrived(peer, connection)))
+                    drop(news.unbounded_send(News::Arrived(peer, connection, circuit)))
                 }
                 (None, Err(_)) => {}
             }
