@@ -29,7 +29,7 @@ pub(crate) mod random;
 mod seed;
 mod window;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use libp2p_identity::PeerId;
@@ -58,6 +58,8 @@ pub struct Scheduler {
     window: window::Window,
     /// The newest part of each rendition at the last news: (msn, part).
     seen: Vec<Option<(u64, u32)>>,
+    /// Those to whom a gateway pushes a part, where they are several.
+    seeds: BTreeMap<Place, Vec<PeerId>>,
     silence: news::Silence,
     signed_at: Option<Micros>,
     cache: cache::Cache,
@@ -87,6 +89,7 @@ impl Scheduler {
             outputs: VecDeque::new(),
             window: window::Window::new(stream),
             seen: Vec::new(),
+            seeds: BTreeMap::new(),
             silence: news::Silence::default(),
             signed_at: None,
             cache: cache::Cache::new(settings.cache_bytes.max(LEAST_CACHE)),

@@ -60,9 +60,11 @@ impl Scheduler {
             .saturating_sub(self.settings.reserve + self.http.expects())
             .max(wanted.refetch)
             .max(self.http.opens_at());
+        // What is on its way is waited for, but not beyond the last moment at which HTTP could step in.
+        let hurry = now + self.http.expects() >= deadline;
         let in_time = self
             .arrives(place)
-            .is_some_and(|at| at + LOOK <= deadline.max(now));
+            .is_some_and(|at| at + LOOK <= deadline && (!hurry || at <= now + LOOK));
         if let Some(since) = wanted.fetch {
             if now < since + HANGS {
                 return Some(since + HANGS);
@@ -130,8 +132,13 @@ impl Scheduler {
             at: now,
             until,
         });
+        // A push that did not come in time is not to come beside it.
+        let pushers = std::mem::take(&mut wanted.pushers);
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.asked += size;
+        }
+        for late in pushers.into_iter().filter(|late| *late != peer) {
+            self.send(late, Message::Cancel(vec![place]));
         }
         self.send(peer, Message::Want(vec![place]));
         Some(until)
@@ -222,7 +229,9 @@ fn eta(coming: &Coming, size: usize, peer: &Peer, now: Micros) -> Option<Micros>
     let missing = size.saturating_sub(last.1);
     let (bytes, micros) = (last.1 - first.1.min(last.1), now.saturating_sub(first.0));
     if bytes > 0 && micros > 0 {
-        return Some(now + (missing as f64 / bytes as f64 * micros as f64) as Micros);
+        let left = (missing as f64 / bytes as f64 * micros as f64) as Micros;
+        return Some((last.0 + left).max(2 * now - last.0));
     }
-    Some(now.max(first.0 + peer.takes(missing)))
+    // What let so long wait for itself may do so again.
+    Some((first.0 + peer.takes(missing)).max(2 * now - last.0))
 }

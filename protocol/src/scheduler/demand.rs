@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use libp2p_identity::PeerId;
 
 use super::Micros;
-use crate::{manifest::PartEntry, message::Place};
+use crate::{
+    manifest::{Manifest, PartEntry},
+    message::Place,
+};
 
 /// Announced parts that are wanted at a time; the oldest that the player did not ask for go first.
 pub(super) const MAX_WANTED: usize = 512;
@@ -13,6 +16,11 @@ pub(super) const MAX_WANTED: usize = 512;
 const MAX_AWAITED: usize = 64;
 /// A part without a playhead to measure by is needed so long after it was announced.
 const NEEDED_AFTER: Micros = 1_000_000;
+
+/// A playhead that rests this near before what the player asks for waits for it. (If it is paused, it is farther.)
+const STALLED: Micros = 1_000_000;
+/// What the player asks for is there after this, however far ahead it is.
+const LONGEST: Micros = 4_000_000;
 
 /// A neighbour was asked for a part.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +67,8 @@ pub(super) struct Demand {
     pub(super) wanted: BTreeMap<Place, Wanted>,
     awaited: BTreeSet<Place>,
     playhead: Option<Playhead>,
+    /// Where the window's timeline jumps: program date time behind the gap, and its length. Players jump, too.
+    gaps: Vec<(u64, u64)>,
     /// Bit n: rendition n is wanted as it appears.
     pub(super) selected: u16,
 }
@@ -87,9 +97,33 @@ impl Demand {
     /// When its first frame is due on screen.
     pub(super) fn deadline(&self, wanted: &Wanted, now: Micros) -> Micros {
         match self.playhead(now) {
-            Some(playhead) => now + wanted.start.saturating_sub(playhead),
+            Some(playhead) => {
+                let gaps = self.gaps.iter();
+                let between = gaps.filter(|(at, _)| playhead < *at && *at <= wanted.start);
+                let skipped: u64 = between.map(|(_, length)| length).sum();
+                let ahead = wanted.start.saturating_sub(playhead + skipped);
+                let moves = self.playhead.is_some_and(|playhead| playhead.moving);
+                match wanted.demanded {
+                    true if !moves && ahead < STALLED => now,
+                    true => (now + ahead).min((wanted.since + LONGEST).max(now)),
+                    false => now + ahead,
+                }
+            }
             None if wanted.demanded => now,
             None => wanted.since + NEEDED_AFTER,
+        }
+    }
+
+    /// Learns where the timeline jumps.
+    pub(super) fn place_gaps(&mut self, manifest: &Manifest) {
+        let mut end = None;
+        self.gaps.clear();
+        for segment in manifest.segments() {
+            let gap = segment.start.saturating_sub(end.unwrap_or(segment.start));
+            if segment.discontinuity && gap > 0 {
+                self.gaps.push((segment.start, gap));
+            }
+            end = Some(segment.start + segment.duration());
         }
     }
 

@@ -17,7 +17,7 @@ const LONGEST_WAIT: f64 = 2.0;
 const OLD: u64 = 10_000_000;
 /// News for one peer are told together, after this.
 const BATCH: Micros = 20_000;
-/// Bytes that may leave at once, at least.
+/// Bytes that may leave at once, if a second's worth is less.
 const LEAST_BURST: f64 = 64.0 * 1024.0;
 
 /// A part that waits to be given.
@@ -82,7 +82,7 @@ impl Gifts {
 
 fn bucket(upload: u32, now: Micros) -> Bucket {
     let rate = f64::from(upload);
-    Bucket::new(rate, (rate * 0.3).max(LEAST_BURST), now)
+    Bucket::new(rate, rate.max(LEAST_BURST), now)
 }
 
 impl Scheduler {
@@ -268,8 +268,11 @@ impl Scheduler {
             Source::Http => None,
         };
         let seeds = from.is_some_and(|id| self.peers.get(&id).is_some_and(|p| !p.is_viewer()));
+        let several = self.seeds.remove(&place).unwrap_or_default();
         let ids: Vec<PeerId> = self.peers.iter().map(|(id, _)| *id).collect();
         for id in ids {
+            let mine = several.is_empty()
+                || (!several.contains(&id) && self.seed_of(place, &several, &id) == Some(self.me));
             let Some(peer) = self.peers.get_mut(&id) else {
                 continue;
             };
@@ -288,7 +291,7 @@ impl Scheduler {
             } else if waits {
                 self.queue(id, place, false);
             } else if peer.follows(place.rendition) && !peer.has.contains(&place) {
-                if seeds && !peer.spared.contains(&place) {
+                if seeds && mine && !peer.spared.contains(&place) {
                     self.queue(id, place, true);
                 } else {
                     self.tell(id, place);

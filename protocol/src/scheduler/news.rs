@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use libp2p_identity::PeerId;
 
-use super::{Micros, Output, Role, Scheduler, demand::Wanted, window::Accepted};
+use super::{Micros, Output, Role, Scheduler, demand::Wanted, random::turn, window::Accepted};
 use crate::{
     manifest::{Manifest, Rejected},
     message::{Message, Place},
@@ -17,10 +17,14 @@ const MANIFEST_COSTS: f64 = 10.0;
 const MANIFEST_EVERY: Micros = 1_000_000;
 /// No announcement for this long, and three part times: something may be lost.
 const SILENCE: Micros = 1_000_000;
+/// Something is missing for certain: the page's own socket, or who sent what comes before it, may be as fast.
+const LOSS: Micros = 300_000;
 /// Asking for a manifest is repeated later and later, up to this.
 const LONGEST_SILENCE: Micros = 10_000_000;
 /// How long a push is waited for before others are asked: a round trip and what it takes, and this.
 const PUSH: (Micros, Micros) = (150_000, 500_000);
+/// Parts with several seeds of whom is remembered who they are.
+const SEEDED: usize = 64;
 /// Parts behind the one the player asked for that are wanted with it.
 const FOLLOWING: usize = 64;
 
@@ -64,9 +68,21 @@ impl Scheduler {
     ) -> Result<(), Rejected> {
         let first = self.window.range().map(|(first, _)| first);
         let accepted = self.window.accept(envelope)?;
-        let Accepted::Moved { anew, told } = accepted else {
-            return Ok(());
+        let (anew, told) = match accepted {
+            Accepted::Moved { anew, told } => (anew, told),
+            Accepted::Old(at) => {
+                if let (Some(id), Some(at)) = (from, at) {
+                    self.repeated(id, at);
+                }
+                return Ok(());
+            }
         };
+        if let Some(peer) = from.and_then(|id| self.peers.get_mut(&id))
+            && let Some(manifest) = self.window.manifest()
+            && !told.is_empty()
+        {
+            peer.announces((manifest.epoch(), manifest.sequence()), self.now);
+        }
         self.silence.heard = self.now;
         self.silence.pause = 0;
         self.silence.ask_at = None;
@@ -78,12 +94,26 @@ impl Scheduler {
             self.cache
                 .keep(|place| window.part(place).map(|part| part.cid));
         }
+        if let Some(manifest) = self.window.manifest() {
+            self.demand.place_gaps(manifest);
+        }
         self.learn_fresh(anew, seeds);
         self.forget_past(first, anew);
         self.outputs.push_back(Output::News { anew });
         self.take_early();
         self.plan_silence();
         Ok(())
+    }
+
+    /// A peer sent an announcement that is known: another was faster, or it replays.
+    fn repeated(&mut self, id: PeerId, at: (u64, u64)) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        if !peer.announces(at, now) {
+            self.ban(id, "it sent the same announcements again and again");
+        }
     }
 
     /// Neighbours that no gateway tells hear it from here.
@@ -117,9 +147,14 @@ impl Scheduler {
                 fresh.extend(behind(manifest, rendition as u8, before));
             }
         }
-        let count = fresh.len();
         for place in fresh {
-            let pushers = self.pushers(place, seeds, count);
+            let pushers = self.pushers(place, seeds);
+            if seeds.len() > 1 {
+                self.seeds.insert(place, seeds.to_vec());
+                if self.seeds.len() > SEEDED {
+                    self.seeds.pop_first();
+                }
+            }
             self.want(place, false, pushers);
         }
         for place in self
@@ -130,23 +165,26 @@ impl Scheduler {
         }
     }
 
-    /// The linked peers that are likely to push a new part. Where several seeds are neighbours, one is enough.
-    fn pushers(&mut self, place: Place, seeds: &[PeerId], fresh: usize) -> Vec<PeerId> {
+    /// The linked peer that is likely to push a new part.
+    fn pushers(&self, place: Place, seeds: &[PeerId]) -> Vec<PeerId> {
         if seeds.contains(&self.me) {
             return self.peers.gateways().map(|(id, _)| *id).collect();
         }
-        let linked = |id: &&PeerId| {
+        let seed = self.seed_of(place, seeds, &self.me);
+        let linked = seed.filter(|id| self.peers.get(id).is_some_and(|peer| peer.shares()));
+        linked.into_iter().collect()
+    }
+
+    /// Which of several seeds pushes a part to `to`: both ends reckon the same, so that only one does. Who is not linked
+    /// to it asks whoever has the part.
+    pub(super) fn seed_of(&self, place: Place, seeds: &[PeerId], to: &PeerId) -> Option<PeerId> {
+        let strange = |id: &PeerId| {
             let peer = self.peers.get(id);
-            peer.is_some_and(|peer| peer.shares() && peer.follows(place.rendition))
+            peer.is_some_and(|peer| !peer.follows(place.rendition))
         };
-        let mut pushers: Vec<PeerId> = seeds.iter().filter(linked).copied().collect();
-        if seeds.len() > fresh && pushers.len() > 1 {
-            pushers.sort_by_key(|id| super::random::turn(place, id));
-            for spared in pushers.split_off(1) {
-                self.send(spared, Message::Cancel(vec![place]));
-            }
-        }
-        pushers
+        let seeds = seeds.iter().filter(|id| !strange(id));
+        let by = turn(place, to);
+        seeds.min_by_key(|id| turn(place, id) ^ by).copied()
     }
 
     /// Wants a part that is in the window; nothing if it is here or wanted already.
@@ -309,7 +347,7 @@ impl Scheduler {
 
     /// Something is missing for certain.
     pub(super) fn ask_manifest_soon(&mut self) {
-        let at = self.now + 100_000;
+        let at = self.now + LOSS;
         let ask = self.silence.ask_at.get_or_insert(at);
         *ask = at.min(*ask);
     }
@@ -348,6 +386,9 @@ impl Scheduler {
             (!viewers.is_empty()).then(|| viewers[self.random.below(viewers.len())])
         });
         if let Some(id) = whom {
+            if let Some(peer) = self.peers.get_mut(&id) {
+                peer.asked_manifest = Some(self.now);
+            }
             self.send(id, Message::WantManifest);
         }
     }

@@ -27,6 +27,9 @@ const FIRST_BYTES: f64 = 64.0 * 1024.0;
 const MOST_BYTES: f64 = 1024.0 * 1024.0;
 /// What was given and not acknowledged for so long never will be.
 const LOST: Micros = 4_000_000;
+/// Announcements that a peer may repeat, and how long it may send old ones after it was asked for a manifest.
+const REPEATS: u32 = 4;
+const HISTORY: Micros = 10_000_000;
 /// Messages a second that cost something to answer or verify, and so many at once.
 const COSTLY: (f64, f64) = (60.0, 120.0);
 
@@ -69,6 +72,11 @@ pub(super) struct Peer {
     /// Share of what it was asked for lately that did not come in time.
     pub(super) failures: f64,
     pub(super) strikes: u32,
+    /// The newest announcement that it sent, (epoch, sequence), and how often it went back behind it.
+    announced: (u64, u64),
+    repeats: u32,
+    /// When it was last asked for a manifest: what it sends then may be old.
+    pub(super) asked_manifest: Option<Micros>,
     pub(super) costly: Bucket,
     /// To be told: have, and have or cancel of what it gave itself.
     pub(super) news: Vec<Place>,
@@ -106,6 +114,9 @@ impl Peer {
             rate_out: None,
             failures: 0.0,
             strikes: 0,
+            announced: (0, 0),
+            repeats: 0,
+            asked_manifest: None,
             costly: Bucket::new(COSTLY.0, COSTLY.1, now),
             news: Vec::new(),
             receipts: Vec::new(),
@@ -158,6 +169,16 @@ impl Peer {
         if self.has.len() > MAX_HAS {
             self.has.pop_first();
         }
+    }
+
+    /// It sent a genuine announcement. False if it sent it, or a later one, before, and too often so.
+    pub(super) fn announces(&mut self, at: (u64, u64), now: Micros) -> bool {
+        let asked = self.asked_manifest.is_some_and(|at| now < at + HISTORY);
+        if at <= self.announced && !asked {
+            self.repeats += 1;
+        }
+        self.announced = self.announced.max(at);
+        self.repeats < REPEATS
     }
 
     /// It asked not to be given this.

@@ -1,28 +1,37 @@
 //! Gateway: each new part goes to a few viewers that pass it on, by turns; one that does not is passed over.
+//!
+//! Two things are watched of each seed: that it says soon that it has the part (or it is pushed to another), and that
+//! some other viewer says so soon after (or the seed's turn comes less often: its uplink is slow, nobody is linked to
+//! it, or nobody takes anything from it any more).
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use libp2p_identity::PeerId;
 
-use super::{Micros, Scheduler, random::turn};
+use super::{Micros, Scheduler, peers::Peer, random::turn};
 use crate::{
     manifest::Manifest,
     message::{Message, Place},
 };
 
 /// Viewers of a rendition for each seed of its parts.
-const VIEWERS_PER_SEED: usize = 8;
+const VIEWERS_PER_SEED: usize = 12;
 /// Seeds of one part.
 const MAX_SEEDS: usize = 6;
 /// A seed that has not said so for this long, and a round trip, does not have the part.
 const PATIENCE: Micros = 300_000;
+/// A part that no other viewer has for this long, and what its way takes, was not passed on.
+const SPREAD: Micros = 350_000;
 /// Seeds that are tried one after another for one part.
 const TRIES: usize = 4;
 /// Parts whose seeds are watched at a time.
 const MAX_SEEDED: usize = 512;
-/// A seed that failed rests for so long, twice as long the next time, and so on.
-const REST: (Micros, Micros) = (1_000_000, 30_000_000);
+/// A seed that failed rests for so long, twice as long the next time, and so on, up to the longest: for one that was
+/// silent, and for one that did not pass it on.
+const REST: Micros = 1_000_000;
+const SILENT: Micros = 30_000_000;
+const USELESS: Micros = 8_000_000;
 /// Turns by which a viewer may be behind the others: it is not to make up for the time before it came.
 const BEHIND: u64 = 4;
 
@@ -32,6 +41,8 @@ struct Seeded {
     tried: Vec<PeerId>,
     /// Those of whom nothing was heard yet.
     silent: Vec<PeerId>,
+    /// The seed that has it and is to pass it on.
+    giver: Option<PeerId>,
     until: Micros,
 }
 
@@ -76,7 +87,7 @@ impl Scheduler {
                 .peers
                 .viewers()
                 .filter(|p| p.1.follows(place.rendition));
-            let count = 1 + followers.count().saturating_sub(1) / VIEWERS_PER_SEED;
+            let count = 1 + followers.count() / VIEWERS_PER_SEED;
             let mut seeds = Vec::new();
             for _ in 0..count.min(MAX_SEEDS) {
                 seeds.extend(self.next_seed(place, &seeds));
@@ -115,11 +126,13 @@ impl Scheduler {
             self.queue(*id, place, true);
         }
         if seeds.is_empty() {
+            self.seeding.parts.remove(&place);
             return;
         }
         let seeded = self.seeding.parts.entry(place).or_insert(Seeded {
             tried: Vec::new(),
             silent: Vec::new(),
+            giver: None,
             until: 0,
         });
         seeded.until = now + PATIENCE + wait;
@@ -134,7 +147,7 @@ impl Scheduler {
     fn next_seed(&mut self, place: Place, but: &[PeerId]) -> Option<PeerId> {
         let now = self.now;
         let size = self.cache.get(place)?.len();
-        let able = |id: &PeerId, peer: &super::peers::Peer| {
+        let able = |id: &PeerId, peer: &Peer| {
             peer.is_viewer()
                 && peer.shares()
                 && peer.follows(place.rendition)
@@ -157,27 +170,38 @@ impl Scheduler {
         Some(next)
     }
 
-    /// A viewer has a part.
+    /// A viewer has a part: a seed that passes it on from now, or someone to whom it was passed on.
     pub(super) fn seed_has(&mut self, id: PeerId, place: Place) {
         let Some(seeded) = self.seeding.parts.get_mut(&place) else {
             return;
         };
-        seeded.silent.retain(|silent| *silent != id);
+        if seeded.silent.contains(&id) {
+            seeded.silent.retain(|silent| *silent != id);
+            seeded.giver = Some(id);
+            if seeded.silent.is_empty() {
+                let size = self.cache.get(place).map_or(0, Bytes::len);
+                let way = self.peers.get(&id).map_or(0, |peer| peer.reaches(size));
+                seeded.until = self.now + SPREAD + way;
+            }
+            return;
+        }
+        let Some(giver) = seeded.giver.filter(|giver| *giver != id) else {
+            return;
+        };
         if seeded.silent.is_empty() {
             self.seeding.parts.remove(&place);
         }
-        if let Some(peer) = self.peers.get_mut(&id) {
+        if let Some(peer) = self.peers.get_mut(&giver) {
             peer.missed = 0;
             peer.rests_until = 0;
         }
     }
 
-    /// Seeds of whom nothing was heard in time are passed over, unless someone else has the part to give.
+    /// Seeds that failed are passed over: others are tried for what nobody has yet.
     pub(super) fn pass_over(&mut self) {
-        let now = self.now;
         let due = self.seeding.parts.iter();
         let due: Vec<Place> = due
-            .filter(|(_, seeded)| seeded.until <= now)
+            .filter(|(_, seeded)| seeded.until <= self.now)
             .map(|(place, _)| *place)
             .collect();
         for place in due {
@@ -185,29 +209,35 @@ impl Scheduler {
                 continue;
             };
             for id in &seeded.silent {
-                if let Some(peer) = self.peers.get_mut(id) {
-                    peer.rests_until = now + (REST.0 << peer.missed.min(8)).min(REST.1);
-                    peer.missed += 1;
-                    self.settle(*id, place);
-                }
+                self.rest(*id, SILENT);
+                self.settle(*id, place);
             }
-            let held = self
-                .peers
-                .viewers()
-                .any(|(_, peer)| peer.has.contains(&place));
-            if held || seeded.tried.len() >= TRIES {
+            if let Some(giver) = seeded.giver {
+                let could = |(id, peer): (&PeerId, &Peer)| {
+                    *id != giver && peer.shares() && peer.follows(place.rendition)
+                };
+                let others = self.peers.viewers().any(could);
+                if others {
+                    self.rest(giver, USELESS);
+                }
                 continue;
             }
-            if let Some(next) = self.next_seed(place, &seeded.tried) {
-                self.seeding.parts.insert(
-                    place,
-                    Seeded {
-                        silent: Vec::new(),
-                        ..seeded
-                    },
-                );
-                self.seed(place, vec![next]);
+            let has = |(_, peer): (&PeerId, &Peer)| peer.has.contains(&place);
+            let held = self.peers.viewers().any(has);
+            if !held && seeded.tried.len() < TRIES {
+                let next = self.next_seed(place, &seeded.tried);
+                self.seeding.parts.insert(place, seeded);
+                self.seed(place, next.into_iter().collect());
             }
+        }
+    }
+
+    /// It is not a seed for a while.
+    fn rest(&mut self, id: PeerId, longest: Micros) {
+        let now = self.now;
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.rests_until = now + (REST << peer.missed.min(8)).min(longest);
+            peer.missed += 1;
         }
     }
 

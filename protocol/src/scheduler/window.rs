@@ -37,8 +37,8 @@ pub(super) struct Window {
 /// What an envelope changed.
 #[derive(Debug, PartialEq)]
 pub(super) enum Accepted {
-    /// It is genuine but tells nothing new.
-    Old,
+    /// It is genuine but tells nothing new; an announcement's (epoch, sequence).
+    Old(Option<(u64, u64)>),
     /// The window moved; `told` are the announcements that did it, in order (none: it was a manifest).
     Moved { anew: bool, told: Vec<Bytes> },
 }
@@ -102,11 +102,13 @@ impl Window {
     /// Verifies an envelope and takes it in. After an error all is as before, but that an announcement that came
     /// too early is kept.
     pub(super) fn accept(&mut self, envelope: &Bytes) -> Result<Accepted, Rejected> {
-        let again = self.since.iter().rev().take(REMEMBERED);
-        if again.map(|(_, known)| known).any(|known| known == envelope)
-            || self.whole.as_ref() == Some(envelope)
-        {
-            return Ok(Accepted::Old);
+        let mut again = self.since.iter().rev().take(REMEMBERED);
+        if let Some((sequence, _)) = again.find(|(_, known)| known == envelope) {
+            let epoch = self.manifest.as_ref().map_or(0, Manifest::epoch);
+            return Ok(Accepted::Old(Some((epoch, *sequence))));
+        }
+        if self.whole.as_ref() == Some(envelope) {
+            return Ok(Accepted::Old(None));
         }
         match manifest::open(&self.stream, envelope)? {
             Opened::Manifest(new) => Ok(self.replace(new, envelope.clone())),
@@ -136,10 +138,10 @@ impl Window {
                 self.recount();
                 self.whole = Some(envelope);
             }
-            return Accepted::Old;
+            return Accepted::Old(None);
         }
         if known.is_some_and(|known| at < known) {
-            return Accepted::Old;
+            return Accepted::Old(None);
         }
         let anew = self.manifest.as_ref().is_none_or(|old| {
             let first = new.segments().next().map(|first| first.msn);
@@ -167,7 +169,7 @@ impl Window {
                 told.extend(self.catch_up());
                 Ok(Accepted::Moved { anew: false, told })
             }
-            Err(Rejected::Old { .. }) => Ok(Accepted::Old),
+            Err(Rejected::Old { .. }) => Ok(Accepted::Old(Some(got))),
             Err(error) => {
                 if matches!(error, Rejected::Gap { .. }) {
                     self.early.insert(got, (new, envelope));

@@ -10,7 +10,7 @@ use crate::{
 /// How much it loads ahead.
 const AHEAD: u64 = 8_000_000;
 /// It begins, and goes on after a stall, with so much.
-const ENOUGH: u64 = 400_000;
+const ENOUGH: u64 = 1_000_000;
 /// How often the page says where playback is.
 const TOLD: Micros = 250_000;
 

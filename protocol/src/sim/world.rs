@@ -69,6 +69,8 @@ enum Event {
     Unlink(usize, usize),
     Feed(usize, Bytes),
     Message(usize, usize, Message),
+    /// So many bytes are at a node's downlink; when they are through, the other happens.
+    Down(usize, usize, Box<Event>),
     Uplink(usize),
     Slice(usize, usize, Place, Bytes, usize),
     Fetched(usize, Place, Option<Bytes>, Micros, u64),
@@ -321,17 +323,6 @@ impl World {
         self.nodes[node].alive
     }
 
-    /// The verified window and the gateway's own.
-    pub fn windows(
-        &self,
-        node: usize,
-    ) -> (
-        Option<&crate::manifest::Manifest>,
-        &crate::manifest::Manifest,
-    ) {
-        (self.nodes[node].engine.manifest(), &self.publisher.manifest)
-    }
-
     /// Lets so much time pass.
     pub fn run(&mut self, micros: Micros) {
         let end = self.now + micros;
@@ -390,13 +381,19 @@ impl World {
                     self.input(to, Input::Message { peer, message });
                 }
             }
+            Event::Down(node, bytes, event) => {
+                let line = self.nodes[node].line;
+                let at = self.nodes[node].wire.taken_in(&line, self.now, bytes);
+                self.at(at, *event);
+            }
             Event::Uplink(node) => self.leave(node),
             Event::Slice(to, from, place, bytes, until) => {
                 self.arrive(to, from, place, bytes, until)
             }
-            Event::Fetched(node, place, bytes, took, token) => {
+            Event::Fetched(node, place, bytes, since, token) => {
                 if self.nodes[node].fetching.get(&place) == Some(&token) {
                     self.nodes[node].fetching.remove(&place);
+                    let took = self.now - since;
                     self.input(node, Input::Fetched { place, bytes, took });
                 }
             }
@@ -667,8 +664,8 @@ impl World {
         let arrives = self.nodes[from]
             .wire
             .arrival(&line, to, true, leaves, &mut self.random);
-        let at = self.nodes[to].wire.taken_in(&other, arrives, bytes.len());
-        self.at(at.max(arrives), Event::Message(to, from, message));
+        let event = Box::new(Event::Message(to, from, message));
+        self.at(arrives, Event::Down(to, bytes.len(), event));
     }
 
     fn carry(&mut self, from: usize, to: usize, place: Place, bytes: Bytes) {
@@ -718,8 +715,8 @@ impl World {
         let arrives = self.nodes[from]
             .wire
             .arrival(&line, to, false, arrives, &mut self.random);
-        let at = self.nodes[to].wire.taken_in(&other, arrives, slice);
-        self.at(at, Event::Slice(to, from, place, bytes.clone(), until));
+        let event = Box::new(Event::Slice(to, from, place, bytes.clone(), until));
+        self.at(arrives, Event::Down(to, slice, event));
         self.at(left, Event::Uplink(from));
         if all {
             self.nodes[from].given += bytes.len() as u64;
@@ -762,17 +759,15 @@ impl World {
             let took = 2 * line.delay;
             return self.at(
                 self.now + took,
-                Event::Fetched(node, place, None, took, token),
+                Event::Fetched(node, place, None, self.now, token),
             );
         };
         self.nodes[0].fetched += bytes.len() as u64;
         let leaves = asked + micros(bytes.len(), self.scene.gateway.up);
         let arrives = leaves + line.delay + self.scene.gateway.delay;
-        let at = self.nodes[node].wire.taken_in(&line, arrives, bytes.len());
-        self.at(
-            at,
-            Event::Fetched(node, place, Some(bytes), at - self.now, token),
-        );
+        let size = bytes.len();
+        let event = Event::Fetched(node, place, Some(bytes), self.now, token);
+        self.at(arrives, Event::Down(node, size, Box::new(event)));
     }
 
     /// Program date time of now.
