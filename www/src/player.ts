@@ -238,7 +238,9 @@ export class Player {
   #look = (): void => {
     const { video } = this.#options;
     const moving = !video.paused && !video.seeking && video.readyState > 2;
-    this.#attention.look(this.#playback?.programDateMs() ?? null, moving);
+    // Where nothing can be shown it only waits to be somewhere else: at the start before it is at the live edge.
+    const at = video.readyState < 2 ? null : (this.#playback?.programDateMs() ?? null);
+    this.#attention.look(at, moving);
   };
 
   /** A choice that the stream no longer has falls back to automatic. */
