@@ -86,7 +86,9 @@ impl Scheduler {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
-        let asked = self.demand.wanted.get(&place).and_then(|w| w.asked);
+        let wanted = self.demand.wanted.get(&place);
+        let asked = wanted.and_then(|wanted| wanted.asked);
+        let since = wanted.map(|wanted| asked.map_or(wanted.since, |asked| asked.at));
         let asked = asked.filter(|asked| asked.peer == id);
         match peer.coming.take().filter(|coming| coming.place == place) {
             Some(coming) if coming.last.1 > coming.first.1 => {
@@ -96,6 +98,7 @@ impl Scheduler {
                     .flowed(bytes.len().saturating_sub(coming.last.1), now);
             }
             _ => {
+                self.estimate.came(bytes.len());
                 if let Some(asked) = asked {
                     peer.measure_in(bytes.len(), now.saturating_sub(asked.at));
                 }
@@ -121,6 +124,9 @@ impl Scheduler {
             && let Some(peer) = self.peers.get_mut(&id)
         {
             peer.answered(true);
+        }
+        if let Some(since) = since {
+            self.estimate.landed(since, bytes.len(), now);
         }
         self.take_in(place, entry.cid, bytes, Source::Peer(id));
     }
@@ -169,6 +175,8 @@ impl Scheduler {
                 if self.cache.holds(place) {
                     self.counters.parts_duplicate += 1;
                 } else {
+                    let since = now.saturating_sub(took);
+                    self.estimate.landed(since, bytes.len(), now);
                     self.take_in(place, entry.cid, bytes, Source::Http);
                 }
                 return;

@@ -61,17 +61,20 @@ impl Scheduler {
             .max(wanted.refetch)
             .max(self.http.opens_at());
         // What is on its way is waited for, but not beyond the last moment at which HTTP could step in.
-        let hurry = now + self.http.expects() >= deadline;
-        let in_time = self
-            .arrives(place)
-            .is_some_and(|at| at + LOOK <= deadline && (!hurry || at <= now + LOOK));
+        // HTTP is no help where it takes as long.
+        let fetched = now + self.http.expects();
+        let in_time = self.arrives(place).is_some_and(|at| {
+            at <= fetched.min(now + LOOK * 4) || (at + LOOK <= deadline && fetched < deadline)
+        });
+        let late = now >= wanted.pushed_until && wanted.asked.is_none();
         if let Some(since) = wanted.fetch {
             if now < since + HANGS {
                 return Some(since + HANGS);
             }
         } else if self.fetches() < MAX_FETCHES {
-            let probe = self.wants_probe(place);
-            if self.http.open(now) && (now >= fetch_at || probe) && !in_time {
+            let probe = self.wants_probe(place, late);
+            let alone = !self.may_come(place);
+            if self.http.open(now) && (now >= fetch_at || probe || alone) && !in_time {
                 self.fetch(place);
                 return Some(now + HANGS);
             }
@@ -199,9 +202,22 @@ impl Scheduler {
     /// A part that is wanted no longer need not be fetched.
     pub(super) fn stopped(&mut self, place: Place, wanted: &super::demand::Wanted) {
         if wanted.fetch.is_some() {
-            self.estimate.fetch_ended(place, None, self.now);
+            self.estimate.fetch_aborted(place, self.now);
             self.outputs.push_back(Output::Abort { place });
         }
+    }
+
+    /// Whether anyone is linked who may give a part: a neighbour that shares and wants the same, or a gateway whose seed
+    /// this viewer is.
+    fn may_come(&self, place: Place) -> bool {
+        let seeded = self.shares() && self.demand.selects(place.rendition);
+        self.peers.iter().any(|(_, peer)| {
+            if peer.is_viewer() {
+                peer.shares() && (peer.follows(place.rendition) || peer.has.contains(&place))
+            } else {
+                seeded
+            }
+        })
     }
 
     /// Fetches under way.

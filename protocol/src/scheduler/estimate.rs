@@ -5,8 +5,10 @@
 //! other: of all that flows, and of HTTP alone. The estimate is the greater, because each is a lower bound of the link.
 //!
 //! - A link that narrows: what is on its way takes longer, so time without the expected bytes counts at once. When
-//!   neighbours alone are slow for 300 ms, one part is fetched over HTTP to tell the two apart (a *probe*). What is
+//!   neighbours alone are slow for 300 ms, or a push does not come, one part is fetched over HTTP to tell the two apart (a *probe*). What is
 //!   still on its way bounds the rate from above: so many bytes at most in so long.
+//! - Parts that come in one piece have no time of their own. When one after another is late, from wherever, the rate is
+//!   no more than what came since the first of them was on its way.
 //! - A link that widens: neighbours in a low rendition cannot show it. As long as the estimate is below what the next
 //!   rendition needs, a part is fetched over HTTP every few seconds. A stream with one rendition is never probed.
 
@@ -21,7 +23,10 @@ use crate::message::Place;
 const LEAST: f64 = 100_000.0;
 const HALF_LIFE: f64 = 200_000.0;
 /// Flowing for so long, it is measured in between, and tells of a narrow link.
-const LONG: Micros = 300_000;
+const LONG: Micros = 200_000;
+/// A part that was so long on its way is late, and so many in a row tell of the link.
+const LATE: Micros = 250_000;
+const IN_A_ROW: u32 = 2;
 /// How long HTTP's rate is believed.
 const BELIEVED: Micros = 5_000_000;
 /// Least time between probes when neighbours are slow.
@@ -75,6 +80,11 @@ impl Meter {
         self.busy = (!idle).then_some((now, 0));
     }
 
+    /// Takes the bound for the rate.
+    fn bound(&mut self, pending: usize, now: Micros) {
+        self.rate = self.now(pending, now);
+    }
+
     /// The rate, bounded by what is on its way for long: no more than `pending` bytes besides what came.
     fn now(&self, pending: usize, now: Micros) -> Option<f64> {
         let rate = self.rate?;
@@ -85,11 +95,21 @@ impl Meter {
     }
 }
 
+/// Parts that were late, one after another.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    since: Micros,
+    bytes: u64,
+    parts: u32,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Estimate {
+    late: Option<Run>,
     all: Meter,
     http: Meter,
-    fetches: BTreeMap<Place, usize>,
+    /// Bytes that each will bring, and since when it is under way.
+    fetches: BTreeMap<Place, (usize, Micros)>,
     flows: BTreeSet<PeerId>,
     probed: Option<Micros>,
     pause: Micros,
@@ -114,12 +134,56 @@ impl Estimate {
     }
 
     pub(super) fn fetch_began(&mut self, place: Place, size: usize, now: Micros) {
-        self.fetches.insert(place, size);
+        self.fetches.insert(place, (size, now));
         self.all.begin(now);
         self.http.begin(now);
     }
 
-    /// `bytes`: `None` if nothing came of it.
+    /// A part is here that was to come since then.
+    pub(super) fn landed(&mut self, since: Micros, bytes: usize, now: Micros) {
+        if now <= since + LATE {
+            self.late = None;
+            return;
+        }
+        let run = self.late.get_or_insert(Run {
+            since,
+            bytes: 0,
+            parts: 0,
+        });
+        run.bytes += bytes as u64;
+        run.parts += 1;
+        if run.parts >= IN_A_ROW && now > run.since {
+            let most = run.bytes as f64 / (now - run.since) as f64;
+            for meter in [&mut self.all, &mut self.http] {
+                meter.rate = meter.rate.map(|rate| rate.min(most));
+            }
+        }
+    }
+
+    /// A part came from a peer in one piece: its bytes count where something else measures the time.
+    pub(super) fn came(&mut self, bytes: usize) {
+        self.all.add(bytes);
+    }
+
+    /// A fetch is not needed any more. It did not bring its bytes in the time that it had.
+    pub(super) fn fetch_aborted(&mut self, place: Place, now: Micros) {
+        let Some((size, since)) = self.fetches.remove(&place) else {
+            return;
+        };
+        let pending: usize = self.fetches.values().map(|(size, _)| size).sum();
+        let took = now.saturating_sub(since);
+        if took >= LONG {
+            self.all.bound(pending + size, now);
+            let most = size as f64 / took as f64;
+            self.http.rate = self.http.rate.map(|rate| rate.min(most));
+        }
+        if self.fetches.is_empty() {
+            self.http.busy = None;
+        }
+        self.rest(now);
+    }
+
+    /// `bytes`: `None` if it failed.
     pub(super) fn fetch_ended(&mut self, place: Place, bytes: Option<usize>, now: Micros) {
         if self.fetches.remove(&place).is_none() {
             return;
@@ -152,7 +216,7 @@ impl Estimate {
 
     /// Bits per second.
     pub(super) fn bits(&self, now: Micros) -> Option<u64> {
-        let pending = self.fetches.values().sum();
+        let pending = self.fetches.values().map(|(size, _)| size).sum();
         let all = self.all.now(pending, now);
         let fresh = now < self.http.at + BELIEVED;
         let http = self.http.now(pending, now).filter(|_| fresh);
@@ -173,7 +237,8 @@ impl Estimate {
 
 impl Scheduler {
     /// Whether this part is to be fetched over HTTP to learn what the link can do.
-    pub(super) fn wants_probe(&mut self, place: Place) -> bool {
+    /// `late`: a push of it that was likely did not come.
+    pub(super) fn wants_probe(&mut self, place: Place, late: bool) -> bool {
         let now = self.now;
         let Some(manifest) = self.window.manifest() else {
             return false;
@@ -194,7 +259,7 @@ impl Scheduler {
         let bits = self.estimate.bits(now).unwrap_or(0);
         let short = next.is_some_and(|next| bits < AMPLE * u64::from(next));
         let pause = self.estimate.pause.clamp(PROBE_NEXT.0, PROBE_NEXT.1);
-        let slow = self.estimate.is_slow(now);
+        let slow = self.estimate.is_slow(now) || late;
         if slow && since > PROBE_SLOW {
             self.estimate.pause = PROBE_NEXT.0;
         } else if !slow && short && since > pause {

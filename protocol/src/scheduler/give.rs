@@ -208,7 +208,11 @@ impl Scheduler {
             if !self.gifts.bucket.open(now) {
                 continue; // those that are stale are still to be found
             }
-            if !self.peers.get(&id).is_some_and(|p| p.has_room(gift.size)) {
+            if !self
+                .peers
+                .get(&id)
+                .is_some_and(|p| p.has_room(gift.size, now))
+            {
                 continue;
             }
             self.take_back(id, place);

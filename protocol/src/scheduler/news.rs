@@ -22,7 +22,7 @@ const LOSS: Micros = 300_000;
 /// Asking for a manifest is repeated later and later, up to this.
 const LONGEST_SILENCE: Micros = 10_000_000;
 /// How long a push is waited for before others are asked: a round trip and what it takes, and this.
-const PUSH: (Micros, Micros) = (150_000, 500_000);
+const PUSH: (Micros, Micros) = (150_000, 350_000);
 /// Parts with several seeds of whom is remembered who they are.
 const SEEDED: usize = 64;
 /// Parts behind the one the player asked for that are wanted with it.

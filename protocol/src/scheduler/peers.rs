@@ -25,6 +25,8 @@ const RATE: f64 = 250_000.0;
 const FIRST_BYTES: f64 = 64.0 * 1024.0;
 /// Bytes on the way to or from one peer, whatever it is worth.
 const MOST_BYTES: f64 = 1024.0 * 1024.0;
+/// Who has not acknowledged a part for this long, and three round trips, is given no more.
+const OVERDUE: Micros = 300_000;
 /// What was given and not acknowledged for so long never will be.
 const LOST: Micros = 4_000_000;
 /// Announcements that a peer may repeat, and how long it may send old ones after it was asked for a manifest.
@@ -231,7 +233,13 @@ impl Peer {
     // --- what goes to it ---
 
     /// Whether `size` bytes more may be on the way to it: as much as it takes in a round trip and 150 ms, or one part.
-    pub(super) fn has_room(&self, size: usize) -> bool {
+    /// Nothing more as long as it owes an answer for longer than usual: a link that narrows is not to be filled with
+    /// what comes too late.
+    pub(super) fn has_room(&self, size: usize, now: Micros) -> bool {
+        let patience = 3 * self.round_trip() + OVERDUE;
+        if self.given.values().any(|given| now > given.at + patience) {
+            return false;
+        }
         let on_the_way: usize = self.given.values().map(|given| given.size).sum();
         let most = self.rate_out.map_or(FIRST_BYTES, |rate| {
             (rate * (self.round_trip() + 150_000) as f64 / 1e6).min(MOST_BYTES)

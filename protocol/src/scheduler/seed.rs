@@ -161,7 +161,7 @@ impl Scheduler {
             .iter()
             .filter(|(id, peer)| able(id, peer))
             .map(|(id, peer)| {
-                let full = !peer.has_room(size);
+                let full = !peer.has_room(size, now);
                 (full, peer.seeded.max(least), turn(place, id), *id)
             })
             .min()?;

@@ -17,6 +17,7 @@ const TOLD: Micros = 250_000;
 /// One viewer's.
 #[derive(Debug)]
 pub struct Player {
+    /// What is asked for from the next segment on.
     pub rendition: u8,
     /// Behind the live edge when it begins, microseconds.
     latency: u64,
@@ -128,13 +129,9 @@ impl Player {
         });
     }
 
-    /// Another rendition is loaded from the next part on.
+    /// Another rendition is loaded from the next segment on.
     pub fn switch(&mut self, rendition: u8) {
         self.rendition = rendition;
-        if let Some(next) = &mut self.next {
-            next.rendition = rendition;
-            self.asked = false;
-        }
     }
 
     /// A part is there, or is not to be had: true if it was waited for.
@@ -154,7 +151,11 @@ impl Player {
                 self.shown = self.shown.max(start); // a discontinuity: it shows what comes next
             }
             self.buffered = start + PART;
-            self.next = Some(following(place, manifest));
+            let mut next = following(place, manifest);
+            if next.part == 0 {
+                next.rendition = self.rendition;
+            }
+            self.next = Some(next);
         } else {
             let segments = manifest.segments();
             let next = segments
@@ -163,7 +164,7 @@ impl Player {
             self.next = Some(Place {
                 msn: next.unwrap_or(manifest.next_msn()),
                 part: 0,
-                ..place
+                rendition: self.rendition,
             });
         }
         true

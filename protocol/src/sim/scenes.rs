@@ -319,3 +319,73 @@ fn a_seed_replays_a_run() {
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));
 }
+
+/// What the page's choice of rendition does, in short: the best that the estimate carries with a margin.
+fn adapt(world: &mut World, node: usize) -> u8 {
+    let now = world.nodes[node].player.as_ref().unwrap().rendition;
+    let Some(estimate) = world.nodes[node].engine.estimate() else {
+        return now;
+    };
+    let share = |rendition: u8| LADDER[usize::from(rendition)] * 100 / estimate.max(1);
+    let best = (0..2)
+        .find(|rendition| share(*rendition) <= 70)
+        .unwrap_or(2);
+    if best < now || share(now) > 95 {
+        world.switch(node, best);
+        return best;
+    }
+    now
+}
+
+const LADDER: [u64; 3] = [600_000, 250_000, 100_000];
+
+/// Two viewers; the link of one narrows for ten seconds. How long its choice took down and up.
+fn narrows(seed: u64, kbit: f64) -> (World, f64, f64) {
+    let mut world = World::new(Scene {
+        seed,
+        rates: LADDER.to_vec(),
+        ..Scene::default()
+    });
+    world.run(5 * SECOND);
+    for _ in 0..2 {
+        world.join(600_000, Line::default());
+    }
+    world.run(6 * SECOND + seed * 300_000);
+    let until = |world: &mut World, limit: u32, is: fn(u8) -> bool| {
+        for tenth in 1..=limit {
+            world.run(SECOND / 10);
+            if is(adapt(world, 1)) {
+                return f64::from(tenth) / 10.0;
+            }
+        }
+        f64::INFINITY
+    };
+    until(&mut world, 100, |rendition| rendition == 0);
+    world.mark();
+    world.nodes[1].line.down = kbit * 1000.0 / 8.0;
+    world.nodes[1].line.up = kbit * 1000.0 / 8.0;
+    let down = until(&mut world, 100, |rendition| rendition != 0);
+    until(&mut world, 80, |_| false);
+    world.nodes[1].line = Line::default();
+    let up = until(&mut world, 200, |rendition| rendition == 0);
+    (world, down, up)
+}
+
+#[test]
+fn a_link_that_narrows_and_widens_is_noticed() {
+    for seed in 1..8 {
+        let (world, down, up) = narrows(seed, 300.0);
+        assert!(
+            down <= 3.0 && up <= 8.0,
+            "down {down} s, up {up} s: {}",
+            show(&world)
+        );
+    }
+    let (world, down, _) = narrows(1, 10_000.0);
+    assert_eq!(
+        down,
+        f64::INFINITY,
+        "a wide link stays where it is: {}",
+        show(&world)
+    );
+}
