@@ -9,7 +9,9 @@
 //! source that had to wait drops frames and goes on at the present moment.
 
 pub(crate) mod aac;
+mod bits;
 mod decode;
+mod dimensions;
 mod encode;
 mod ffmpeg;
 pub(crate) mod h264;

@@ -182,10 +182,12 @@ impl Stream {
     }
 }
 
-/// A publisher's text as it may be shown: no control characters, no endless length.
+/// A publisher's text as it may be shown: no control characters, none that turn the direction of what stands behind
+/// them, no endless length.
 fn readable(text: &str) -> String {
+    let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars()
-        .filter(|character| !character.is_control())
+        .filter(|&character| !character.is_control() && !turns(character))
         .take(MAX_TEXT)
         .collect::<String>()
         .trim()
@@ -198,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_title_loses_what_cannot_be_shown() {
-        assert_eq!(readable(" Mesh\u{0}\n day \u{1b}[31m"), "Mesh day [31m");
+        assert_eq!(readable(" Mesh\u{0}\n da\u{202e}y \u{1b}[31m"), "Mesh day [31m");
         assert_eq!(readable(&"é".repeat(10_000)).chars().count(), 300);
     }
 }

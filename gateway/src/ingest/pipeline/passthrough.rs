@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::framing::Framing;
 use crate::ingest::{
     aac,
-    encode::VIDEO_TIMESCALE,
+    encode::{ASSUMED_FRAME_RATE, VIDEO_TIMESCALE},
     h264,
     media::{Codec, Kind, Packet, Sample, SourceStream, Track, TrackId},
     timeline::Placed,
@@ -76,7 +76,7 @@ impl Video {
         let frame_rate = if frame_rate.0 > 0 {
             frame_rate
         } else {
-            rate.unwrap_or((30, 1))
+            rate.unwrap_or(ASSUMED_FRAME_RATE)
         };
         let track = Track {
             id,

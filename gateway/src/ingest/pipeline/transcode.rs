@@ -11,7 +11,7 @@ use super::{
 use crate::ingest::{
     Error, Settings,
     decode::{self, Input, VideoDecoder},
-    encode::{Picture, VIDEO_TIMESCALE},
+    encode::{ASSUMED_FRAME_RATE, Picture, VIDEO_TIMESCALE},
     media::{Kind, Sample, SourceStream, TrackId},
 };
 
@@ -106,7 +106,7 @@ impl Video {
         let frame_rate = if frame_rate.0 > 0 && frame_rate.1 > 0 {
             frame_rate
         } else {
-            (30, 1)
+            ASSUMED_FRAME_RATE
         };
         let keys = match make {
             Make::Ladder | Make::Beside(_) => Keys::Source(VecDeque::new()),

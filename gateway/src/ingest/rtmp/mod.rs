@@ -7,10 +7,8 @@
 
 mod amf0;
 mod answer;
-pub(super) mod bits;
 mod chunk;
 mod connection;
-pub mod dimensions;
 mod end;
 pub mod event;
 pub mod flv;
@@ -44,7 +42,7 @@ use crate::config::Nonsense;
 pub struct Settings {
     /// How many publishers can be connected at once, 1 to 10000.
     pub max_connections: usize,
-    /// The largest video or audio frame in bytes, 65536 to 16777215. A publisher's unsent frames take twice this.
+    /// The largest video frame in bytes, 65536 to 16777215. A publisher's unsent frames take twice this.
     pub max_message_bytes: usize,
     /// How long a new connection may take until it publishes.
     #[serde(with = "crate::config::value::duration")]

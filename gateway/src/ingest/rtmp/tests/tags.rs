@@ -2,12 +2,11 @@
 
 use bytes::Bytes;
 
-use super::super::{
-    bits::unescape,
+use super::super::flv::{self, Audio, TagError, Video};
+use crate::ingest::{
     dimensions::{Dimensions, dimensions},
-    flv::{self, Audio, TagError, Video},
+    media::Codec,
 };
-use crate::ingest::media::Codec;
 
 fn hex(text: &str) -> Bytes {
     let digit = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
@@ -79,12 +78,6 @@ fn cut_parameter_sets_say_nothing() {
             }
         }
     }
-}
-
-#[test]
-fn emulation_prevention_is_removed_and_nothing_else() {
-    assert_eq!(unescape(&[0, 0, 3, 0, 0, 3, 1]), [0, 0, 0, 0, 1]);
-    assert_eq!(unescape(&[0, 0, 3, 3, 0, 3]), [0, 0, 3, 0, 3]);
 }
 
 #[test]
