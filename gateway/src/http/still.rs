@@ -35,7 +35,7 @@ static MAKING: Semaphore = Semaphore::const_new(1);
 
 /// The last picture of a stream. Whoever holds the lock makes one, all others wait for it.
 #[derive(Default)]
-pub(super) struct Still(Mutex<Option<(Instant, Result<Bytes, Refusal>)>>);
+pub(super) struct Still(Mutex<Option<(Instant, Bytes)>>);
 
 /// `GET /live/{stream}/still.jpg`
 pub(super) async fn still(
@@ -51,13 +51,13 @@ pub(super) async fn still(
     let picture = match fresh {
         Some(picture) => picture,
         None => {
-            let picture = make(&state, &live).await;
-            // That there is nothing yet may change with the next part.
-            *last = picture.is_ok().then(|| (Instant::now(), picture.clone()));
+            // That there is nothing yet may change with the next part: it is not remembered.
+            let picture = make(&state, &live).await?;
+            *last = Some((Instant::now(), picture.clone()));
             picture
         }
     };
-    let mut answer = Response::new(body::memory(&state.metrics, Kind::Page, picture?));
+    let mut answer = Response::new(body::memory(&state.metrics, Kind::Page, picture));
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
     headers.insert(

@@ -1,6 +1,6 @@
 //! A stream's publisher with a real store on a real disk: what is announced can be had, also by the next run.
 
-use std::{collections::BTreeMap, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, process::Command, sync::Arc};
 
 use cid::Cid;
 use meshlive_protocol::{
@@ -31,15 +31,7 @@ impl Run {
         let keys = Arc::new(Keys::open(folder).unwrap());
         let clock = Arc::new(Clock::at(now));
         let metrics = Arc::new(Metrics::new());
-        let longest = Duration::from_secs(4);
-        let streams = Streams::new(
-            Settings::default(),
-            longest,
-            keys,
-            store.clone(),
-            clock,
-            metrics,
-        );
+        let streams = Streams::new(Settings::default(), 4, keys, store.clone(), clock, metrics);
         Self { store, streams }
     }
 

@@ -176,7 +176,9 @@ mod tests {
             let mut bytes = FULL_HD.to_vec();
             bytes[bit / 8] ^= 0x80 >> (bit % 8);
             if let Some(sps) = Sps::parse(&bytes) {
-                assert!((1..=MAX_SIDE).contains(&sps.width) && (1..=MAX_SIDE).contains(&sps.height));
+                assert!(
+                    (1..=MAX_SIDE).contains(&sps.width) && (1..=MAX_SIDE).contains(&sps.height)
+                );
             }
         }
     }

@@ -94,18 +94,12 @@ impl Settings {
             (1 << 24) - 1,
         )?;
         for (setting, value) in [
-            ("handshake_timeout", self.handshake_timeout),
-            ("idle_timeout", self.idle_timeout),
-            ("takeover_after", self.takeover_after),
+            ("rtmp.handshake_timeout", self.handshake_timeout),
+            ("rtmp.idle_timeout", self.idle_timeout),
+            ("rtmp.takeover_after", self.takeover_after),
         ] {
-            if !(Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&value) {
-                let setting = format!("rtmp.{setting}");
-                return Err(Nonsense::new(
-                    setting,
-                    format!("{value:?}"),
-                    "give 100ms to 1h",
-                ));
-            }
+            let bounds = Duration::from_millis(100)..=Duration::from_secs(3600);
+            Nonsense::unless_within(setting, value, bounds)?;
         }
         Ok(())
     }
