@@ -17,6 +17,7 @@ pub mod keys;
 pub mod metrics;
 pub mod package;
 pub mod publish;
+mod recent;
 pub mod store;
 
 use std::{net::SocketAddr, sync::Arc};

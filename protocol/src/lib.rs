@@ -28,8 +28,10 @@
 //! - [`name`], [`key`]: who a stream is
 //! - [`part`], [`dag`]: what is stored, and what it is called
 //! - [`manifest`]: what is new, and all that is live, signed
-//! - [`playlist`]: the window as HLS
+//! - [`playlist`], [`time`]: the window as HLS
 //! - [`fuzz`]: what the fuzzers in `fuzz/` and the replay of their corpora call
+
+#![warn(missing_docs)]
 
 pub mod dag;
 pub mod fuzz;
@@ -38,5 +40,6 @@ pub mod manifest;
 pub mod name;
 pub mod part;
 pub mod playlist;
+pub mod time;
 
 pub use cid::Cid;
