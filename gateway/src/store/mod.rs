@@ -3,6 +3,7 @@
 //! ```text
 //! data folder/LOCK                            held while a gateway runs
 //!            /<stream>/journal                records: what must be known again after a crash (`journal`)
+//!                     /journal.next           the one that takes its place when it is on the disk
 //!                     /<hour>-<rendition>-<volume>.car   a pack: CARv1 (`frame`), appended to (`pack`)
 //!                                         …    .log   while it is open: what of it is surely on the disk (`pack`)
 //!                                         …    .idx   once it is closed: its digests, sorted (`index`)

@@ -127,6 +127,10 @@ fn what_is_wrong_is_named() {
             [4, 0, 0, 0, 1, 0, 1, 20, 1, 0, 0, 0].to_vec(),
             "type 20 announces 65537 bytes, the limit is 65536",
         ),
+        (
+            [4, 0, 0, 0, 1, 0, 1, 8, 1, 0, 0, 0].to_vec(),
+            "type 8 announces 65537 bytes, the limit is 65536",
+        ),
         (vec![0xc5], "chunk stream 5 begins with a header of type 3"),
         (
             vec![0x81, 1, 2, 0, 0, 0],
