@@ -55,7 +55,7 @@ impl Announcer {
         let announcement = Announcement {
             epoch: self.manifest.epoch(),
             sequence: self.manifest.sequence() + 1,
-            clock: self.clock.now().max(self.manifest.clock()),
+            clock: self.clock.now(),
             news,
         };
         self.manifest.apply(&announcement)?;

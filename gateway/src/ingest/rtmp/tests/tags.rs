@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::super::flv::{self, Audio, TagError, Video};
 use crate::ingest::{
     dimensions::{Dimensions, dimensions},
+    h264::tests::AVCC,
     media::Codec,
 };
 
@@ -17,9 +18,9 @@ pub(super) fn tag(parts: &[&[u8]]) -> Bytes {
     parts.concat().into()
 }
 
-/// x264: 1920x1080 at 30000/1001, coded in 1088 lines.
+/// 1920x1080 at 30000/1001.
 pub(super) fn avcc() -> Bytes {
-    hex("0142c028ffe100196742c028da01e0089f97011000003e90000ea600f1832a01000468ce0fc8")
+    Bytes::from_static(AVCC)
 }
 
 /// x265: 1366x768, coded 1368 wide.
