@@ -32,7 +32,7 @@ const SRT_ALIAS: &str = "srt";
 /// Everything that feeds streams.
 pub(crate) struct Inputs {
     desk: Arc<Desk>,
-    rtmp: Mutex<Option<rtmp::Server>>,
+    rtmp: Option<rtmp::Server>,
     addresses: Vec<(&'static str, SocketAddr)>,
 }
 
@@ -79,7 +79,7 @@ impl Inputs {
                 clock,
                 open: Mutex::default(),
             }),
-            rtmp: Mutex::default(),
+            rtmp: None,
             addresses: Vec::new(),
         };
         let started = async {
@@ -96,7 +96,7 @@ impl Inputs {
                     error,
                 })?;
                 this.addresses.insert(0, ("rtmp", server.address()));
-                this.rtmp = Mutex::new(Some(server));
+                this.rtmp = Some(server);
             }
             Ok(())
         }
@@ -114,13 +114,8 @@ impl Inputs {
     }
 
     /// Sends publishers away, ends the inputs, then what they fed, once the last of it is published.
-    pub(crate) async fn shutdown(&self) {
-        let server = self
-            .rtmp
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(server) = server {
+    pub(crate) async fn shutdown(self) {
+        if let Some(server) = self.rtmp {
             server.shutdown().await;
         }
         let open = std::mem::take(&mut *self.desk.open());
