@@ -159,7 +159,7 @@ impl Desk {
             }
         }
         for (spec, events) in fed {
-            self.run(spec, events);
+            self.run(spec, events)?;
         }
         Ok(())
     }
@@ -174,7 +174,7 @@ impl Desk {
             Some(door) => door.events,
             None => self.open_stream(SRT_ALIAS)?,
         };
-        self.run(spec, events);
+        self.run(spec, events)?;
         Ok(address)
     }
 
@@ -196,9 +196,12 @@ impl Desk {
         Ok(events)
     }
 
-    fn run(&self, spec: Spec, events: mpsc::Sender<Event>) {
+    fn run(&self, spec: Spec, events: mpsc::Sender<Event>) -> Result<(), StartError> {
         let source = ingest::spawn(spec, self.config.ingest.clone(), self.clock.clone(), events);
-        self.open().sources.push(source);
+        self.open()
+            .sources
+            .push(source.map_err(StartError::Thread)?);
+        Ok(())
     }
 }
 
@@ -231,7 +234,8 @@ impl rtmp::Publishers for Desk {
                     self.config.ingest.clone(),
                     self.clock.clone(),
                     door.events.clone(),
-                );
+                )
+                .map_err(|error| StartError::Thread(error).to_string())?;
                 door.pipeline = Some((frames.clone(), handle));
                 Ok(frames)
             }

@@ -111,6 +111,8 @@ pub trait Publishers: Send + Sync + 'static {
     /// the next one's events follow behind [`SourceEvent::Gone`]. The channel's capacity is the frames that may wait
     /// (256 is about 3 s); when it is full, frames are dropped up to the next key frame.
     ///
+    /// It may wait for the disk.
+    ///
     /// # Errors
     /// Why it cannot be published now: OBS shows it.
     fn publish(&self, alias: &str, peer: SocketAddr) -> Result<mpsc::Sender<SourceEvent>, String>;
