@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { accessSync, constants, mkdirSync } from "node:fs";
 import { createServer } from "node:http";
 import { delimiter, join } from "node:path";
+import { after, before } from "node:test";
 import { chromium } from "playwright-core";
-import { out } from "./gateway.mjs";
+import { Gateway, out } from "./gateway.mjs";
 
 const FLAGS = [
   "--no-sandbox",
@@ -38,6 +39,19 @@ function chromiumPath() {
 
 export function launch() {
   return chromium.launch({ executablePath: chromiumPath(), args: FLAGS });
+}
+
+/** A browser and a gateway that all tests of a file share: `{browser, gateway}`, there from the first to the last. */
+export function together() {
+  const scene = {};
+  before(async () => {
+    [scene.browser, scene.gateway] = await Promise.all([launch(), Gateway.start()]);
+  });
+  after(async () => {
+    await scene.browser?.close();
+    await scene.gateway?.dispose();
+  });
+  return scene;
 }
 
 /**
