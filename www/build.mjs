@@ -115,17 +115,20 @@ async function buildPage() {
   made["page.css"] = hashed("page.css", css.outputFiles[0].contents);
   made["icon.svg"] = hashed("icon.svg", readFileSync(join(here, "pages/icon.svg")));
   made.preload = preloads(metafile, "src/watch.ts");
-  for (const name of ["index.html", "player.html", "404.html"]) {
-    const text = readFileSync(join(here, "pages", name), "utf8");
-    const page = text.replace(/\{\{(.+?)\}\}/g, (_, key) => {
-      if (made[key] === undefined) throw new Error(`pages/${name} names ${key}, which was not built`);
-      return made[key];
-    });
-    writeFileSync(join(dist, name), page);
-  }
+  made["head.html"] = filled("head.html", made).trimEnd();
+  for (const name of ["index.html", "player.html", "404.html"])
+    writeFileSync(join(dist, name), filled(name, made));
   writeFileSync(join(dist, "embed.js"), `import ".${made["element.ts"]}";\n`);
   compress(dist);
   compress(assets);
+}
+
+/** A page with what was `made` in the places it names. */
+function filled(name, made) {
+  return readFileSync(join(here, "pages", name), "utf8").replace(/\{\{(.+?)\}\}/g, (_, key) => {
+    if (made[key] === undefined) throw new Error(`pages/${name} names ${key}, which was not built`);
+    return made[key];
+  });
 }
 
 function hashed(name, content) {

@@ -11,8 +11,10 @@ pub mod value;
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -141,6 +143,24 @@ impl Nonsense {
             remedy: remedy.into(),
         }
     }
+
+    /// Whether a duration lies within the bounds of its `setting`.
+    ///
+    /// # Errors
+    /// Names both.
+    pub fn unless_within(
+        setting: &str,
+        value: Duration,
+        bounds: RangeInclusive<Duration>,
+    ) -> Result<(), Self> {
+        if bounds.contains(&value) {
+            return Ok(());
+        }
+        let shown = humantime::format_duration;
+        let (least, most) = bounds.into_inner();
+        let remedy = format!("give {} to {}", shown(least), shown(most));
+        Err(Self::new(setting, shown(value), remedy))
+    }
 }
 
 /// Why there is no configuration. Each message is one line and names the remedy.
@@ -150,15 +170,24 @@ pub enum Error {
     #[error(
         "config {path:?} cannot be read: {reason}; `meshlive-gateway config print` writes a complete one"
     )]
-    Unreadable { path: PathBuf, reason: String },
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said, or what it is instead.
+        reason: String,
+    },
     /// Not TOML, or a setting that does not exist or has another type.
     #[error(
         "config {path:?} line {line} ({text:?}): {reason}; `meshlive-gateway config print` shows every setting and its form"
     )]
     Wrong {
+        /// The file.
         path: PathBuf,
+        /// From 1.
         line: usize,
+        /// What stands there, at most 80 characters.
         text: String,
+        /// What is wrong with it.
         reason: String,
     },
     /// Well formed, but not meant.

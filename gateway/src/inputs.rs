@@ -32,7 +32,7 @@ const SRT_ALIAS: &str = "srt";
 /// Everything that feeds streams.
 pub(crate) struct Inputs {
     desk: Arc<Desk>,
-    rtmp: Mutex<Option<rtmp::Server>>,
+    rtmp: Option<rtmp::Server>,
     addresses: Vec<(&'static str, SocketAddr)>,
 }
 
@@ -79,7 +79,7 @@ impl Inputs {
                 clock,
                 open: Mutex::default(),
             }),
-            rtmp: Mutex::default(),
+            rtmp: None,
             addresses: Vec::new(),
         };
         let started = async {
@@ -96,7 +96,7 @@ impl Inputs {
                     error,
                 })?;
                 this.addresses.insert(0, ("rtmp", server.address()));
-                this.rtmp = Mutex::new(Some(server));
+                this.rtmp = Some(server);
             }
             Ok(())
         }
@@ -114,13 +114,8 @@ impl Inputs {
     }
 
     /// Sends publishers away, ends the inputs, then what they fed, once the last of it is published.
-    pub(crate) async fn shutdown(&self) {
-        let server = self
-            .rtmp
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(server) = server {
+    pub(crate) async fn shutdown(self) {
+        if let Some(server) = self.rtmp {
             server.shutdown().await;
         }
         let open = std::mem::take(&mut *self.desk.open());
@@ -164,7 +159,7 @@ impl Desk {
             }
         }
         for (spec, events) in fed {
-            self.run(spec, events);
+            self.run(spec, events)?;
         }
         Ok(())
     }
@@ -179,7 +174,7 @@ impl Desk {
             Some(door) => door.events,
             None => self.open_stream(SRT_ALIAS)?,
         };
-        self.run(spec, events);
+        self.run(spec, events)?;
         Ok(address)
     }
 
@@ -201,9 +196,12 @@ impl Desk {
         Ok(events)
     }
 
-    fn run(&self, spec: Spec, events: mpsc::Sender<Event>) {
+    fn run(&self, spec: Spec, events: mpsc::Sender<Event>) -> Result<(), StartError> {
         let source = ingest::spawn(spec, self.config.ingest.clone(), self.clock.clone(), events);
-        self.open().sources.push(source);
+        self.open()
+            .sources
+            .push(source.map_err(StartError::Thread)?);
+        Ok(())
     }
 }
 
@@ -236,7 +234,8 @@ impl rtmp::Publishers for Desk {
                     self.config.ingest.clone(),
                     self.clock.clone(),
                     door.events.clone(),
-                );
+                )
+                .map_err(|error| StartError::Thread(error).to_string())?;
                 door.pipeline = Some((frames.clone(), handle));
                 Ok(frames)
             }

@@ -5,6 +5,8 @@
 //! [`Gateway::start`] assembles the rooms in that order from back to front, so that nothing arrives before there is
 //! someone to take it; [`Gateway::shutdown`] takes them apart from front to back.
 
+#![warn(missing_docs)]
+
 pub mod clock;
 pub mod config;
 pub mod fuzz;
@@ -15,10 +17,11 @@ pub mod keys;
 pub mod metrics;
 pub mod package;
 pub mod publish;
+mod recent;
 pub mod store;
 pub mod swarm;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -37,8 +40,6 @@ use swarm::Network;
 
 /// Connections that the system keeps for us until they are accepted, where its own limit (`net.core.somaxconn`) allows.
 const WAITING_CONNECTIONS: u32 = 4096;
-/// How often the size of the store is told to the metrics.
-const STATS_EVERY: Duration = Duration::from_secs(5);
 
 /// Why the gateway cannot start; names the thing, the value and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +111,7 @@ impl Gateway {
 
         let streams = Arc::new(Streams::new(
             config.publish.clone(),
-            config.package.longest_key_frame_gap,
+            config.package.target_duration(),
             keys.clone(),
             store.clone(),
             clock.clone(),
@@ -120,15 +121,14 @@ impl Gateway {
         let (stop, stopping) = watch::channel(false);
         let doors = http::State::new(
             streams.clone(),
-            store.clone(),
+            store,
             clock.clone(),
-            metrics.clone(),
+            metrics,
             config.http.clone(),
             Some(network.door()),
         );
-        let served = http::serve(listener, doors, told(stopping.clone()));
-        let mut tasks = vec![tokio::spawn(served)];
-        tasks.push(tokio::spawn(measure(store, metrics, told(stopping))));
+        let served = http::serve(listener, doors, told(stopping));
+        let tasks = vec![tokio::spawn(served)];
 
         let public_url = match config.public_url.trim_end_matches('/') {
             "" => format!("http://{http}"),
@@ -206,15 +206,4 @@ async fn end(stop: &watch::Sender<bool>, tasks: Vec<JoinHandle<()>>) {
 async fn told(mut stopping: watch::Receiver<bool>) {
     // An error means that the gateway is gone: the same.
     let _ = stopping.wait_for(|stop| *stop).await;
-}
-
-async fn measure(store: Store, metrics: Arc<Metrics>, until: impl Future<Output = ()>) {
-    let mut until = std::pin::pin!(until);
-    loop {
-        metrics.store_bytes(store.stats().bytes);
-        tokio::select! {
-            () = tokio::time::sleep(STATS_EVERY) => {}
-            () = &mut until => return,
-        }
-    }
 }

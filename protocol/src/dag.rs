@@ -4,16 +4,19 @@ use cid::Cid;
 use multihash::Multihash;
 use sha2::{Digest, Sha256};
 
-/// Multicodec `raw`: the block's bytes are the content.
-pub(crate) const RAW: u64 = 0x55;
-/// Multicodec `dag-pb`: the block is a node of a UnixFS file or directory.
-const DAG_PB: u64 = 0x70;
-/// Multihash function `sha2-256`.
-pub(crate) const SHA2_256: u64 = 0x12;
+pub use protobuf::varint;
 
-/// UnixFS `Data.Type`.
-const DIRECTORY: u64 = 1;
-const FILE: u64 = 2;
+/// Multicodec `raw`: the block's bytes are the content.
+pub const RAW: u64 = 0x55;
+/// Multicodec `dag-pb`: the block is a node of a UnixFS file or directory.
+pub const DAG_PB: u64 = 0x70;
+/// Multihash function `sha2-256`.
+pub const SHA2_256: u64 = 0x12;
+
+/// UnixFS `Data.Type` of a directory.
+pub const DIRECTORY: u64 = 1;
+/// UnixFS `Data.Type` of a file.
+pub const FILE: u64 = 2;
 
 /// The CID of a part or init segment: version 1, codec raw, sha2-256.
 pub fn cid_of(bytes: &[u8]) -> Cid {
@@ -87,8 +90,8 @@ pub(crate) mod protobuf {
         out.extend_from_slice(value);
     }
 
-    /// Seven bits a byte, lowest first.
-    pub(crate) fn varint(out: &mut Vec<u8>, mut value: u64) {
+    /// Seven bits a byte, lowest first: numbers of Protocol Buffers and lengths of CARs.
+    pub fn varint(out: &mut Vec<u8>, mut value: u64) {
         while value >= 0x80 {
             out.push(value as u8 | 0x80);
             value >>= 7;

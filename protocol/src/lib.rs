@@ -28,11 +28,13 @@
 //! - [`name`], [`key`]: who a stream is
 //! - [`part`], [`dag`]: what is stored, and what it is called
 //! - [`manifest`]: what is new, and all that is live, signed
-//! - [`playlist`]: the window as HLS
+//! - [`playlist`], [`time`]: the window as HLS
 //! - [`message`]: what peers tell each other
 //! - [`scheduler`]: the peer engine: which part from whom, and to whom
 //! - `sim` (feature): a swarm of engines in virtual time
 //! - [`fuzz`]: what the fuzzers in `fuzz/` and the replay of their corpora call
+
+#![warn(missing_docs)]
 
 #[cfg(feature = "behaviour")]
 pub mod behaviour;
@@ -48,5 +50,6 @@ pub mod playlist;
 pub mod scheduler;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+pub mod time;
 
 pub use cid::Cid;

@@ -5,8 +5,9 @@ import { accessSync, constants, mkdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { delimiter, join } from "node:path";
+import { after, before } from "node:test";
 import { chromium } from "playwright-core";
-import { out } from "./gateway.mjs";
+import { Gateway, out } from "./gateway.mjs";
 
 export const FLAGS = [
   "--no-sandbox",
@@ -45,6 +46,19 @@ export function launch({ mesh = false, site, flags = [] } = {}) {
   const path = installed("chromium", "chromium-browser", "google-chrome");
   const executablePath = site ? site.wrapped(path) : path;
   return chromium.launch({ executablePath, args: [...FLAGS, mesh ? ONLY_MESH : ONLY_HERE, ...flags] });
+}
+
+/** A browser and a gateway that all tests of a file share: `{browser, gateway}`, there from the first to the last. */
+export function together() {
+  const scene = {};
+  before(async () => {
+    [scene.browser, scene.gateway] = await Promise.all([launch(), Gateway.start()]);
+  });
+  after(async () => {
+    await scene.browser?.close();
+    await scene.gateway?.dispose();
+  });
+  return scene;
 }
 
 /**

@@ -1,19 +1,11 @@
 // The main job: a page plays what the gateway shows, and the numbers it tells are true.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { launch, median, open, playing, screenshot, site, stats, watch } from "./browser.mjs";
-import { Gateway, sleep } from "./gateway.mjs";
+import { test } from "node:test";
+import { median, open, playing, screenshot, site, stats, together, watch } from "./browser.mjs";
+import { sleep } from "./gateway.mjs";
 
-let browser;
-let gateway;
-before(async () => {
-  [browser, gateway] = await Promise.all([launch(), Gateway.start()]);
-});
-after(async () => {
-  await browser?.close();
-  await gateway?.dispose();
-});
+const scene = together();
 
 /** What every frame must show, by its own clock strip. */
 function judge(frames, { within = 100 } = {}) {
@@ -29,7 +21,7 @@ function judge(frames, { within = 100 } = {}) {
 }
 
 test("the test card plays, live and with the latency that stats tell", async () => {
-  const page = await open(browser, `${gateway.url}/s/testcard`);
+  const page = await open(scene.browser, `${scene.gateway.url}/s/testcard`);
   const first = await playing(page);
   assert.ok(first.firstFrameMs < 5000, `first frame after ${first.firstFrameMs} ms`);
   await sleep(3000);
@@ -51,7 +43,7 @@ test("a viewer whose clock is an hour off sees the same latency", async () => {
     const real = Date.now.bind(Date);
     Date.now = () => real() + 3_600_000;
   };
-  const page = await open(browser, `${gateway.url}/s/testcard`, { init });
+  const page = await open(scene.browser, `${scene.gateway.url}/s/testcard`, { init });
   await playing(page);
   await sleep(2000);
   const latency = judge(await watch(page, 4));
@@ -60,19 +52,19 @@ test("a viewer whose clock is an hour off sees the same latency", async () => {
 });
 
 test("the browser asks no other host for anything", async () => {
-  const page = await open(browser, `${gateway.url}/s/testcard`);
+  const page = await open(scene.browser, `${scene.gateway.url}/s/testcard`);
   await playing(page);
-  const { host } = new URL(gateway.url);
+  const { host } = new URL(scene.gateway.url);
   assert.deepEqual([...page.hosts].filter((name) => name !== "" && name !== host), []);
   await page.finish();
 });
 
 test("four tabs of one browser play at once", async () => {
   const pages = [];
-  const context = await browser.newContext();
+  const context = await scene.browser.newContext();
   for (let tab = 0; tab < 4; tab += 1) {
     const page = await context.newPage();
-    await page.goto(`${gateway.url}/s/testcard`);
+    await page.goto(`${scene.gateway.url}/s/testcard`);
     pages.push(page);
   }
   for (const page of pages) await playing(page, 60_000);
@@ -88,10 +80,10 @@ test("four tabs of one browser play at once", async () => {
 });
 
 test("the embed script plays on a page of another origin", async () => {
-  const { stream } = await gateway.json("/api/v1/streams/testcard");
-  const embedder = await site(`<script type="module" src="${gateway.url}/embed.js"></script>
+  const { stream } = await scene.gateway.json("/api/v1/streams/testcard");
+  const embedder = await site(`<script type="module" src="${scene.gateway.url}/embed.js"></script>
     <mesh-player stream="${stream}" autoplay muted></mesh-player>`);
-  const page = await open(browser, embedder.url);
+  const page = await open(scene.browser, embedder.url);
   const now = await playing(page);
   assert.ok(now.bytesFromGateway > 0);
   await page.finish();

@@ -3,23 +3,15 @@
 import assert from "node:assert/strict";
 import http from "node:http";
 import net from "node:net";
-import { after, before, test } from "node:test";
-import { launch, open, playing, screenshot, stats } from "./browser.mjs";
+import { test } from "node:test";
+import { open, playing, screenshot, stats, together } from "./browser.mjs";
 import { Gateway, sleep } from "./gateway.mjs";
 
-let browser;
-let gateway;
-before(async () => {
-  [browser, gateway] = await Promise.all([launch(), Gateway.start()]);
-});
-after(async () => {
-  await browser?.close();
-  await gateway?.dispose();
-});
+const scene = together();
 
 /** A reverse proxy in front of the gateway that hands the body of each part to `change`. */
 async function proxy(change) {
-  const target = new URL(gateway.url);
+  const target = new URL(scene.gateway.url);
   const server = http.createServer((request, answer) => {
     const { method, url: path, headers } = request;
     const options = { host: target.hostname, port: target.port, method, path, headers };
@@ -64,7 +56,7 @@ test("parts with one changed byte are never shown, and are counted", async () =>
     flipped += 1;
     return body;
   });
-  const page = await open(browser, `${liar.url}/s/testcard`, { allow: [/./] });
+  const page = await open(scene.browser, `${liar.url}/s/testcard`, { allow: [/./] });
   await sleep(8000);
   const now = await stats(page);
   assert.ok(flipped > 0, "the page asked for no part at all");
@@ -84,7 +76,7 @@ test("one changed part among good ones is not shown and does not stop the pictur
     if (parts === 20) body[100] ^= 0x80;
     return body;
   });
-  const page = await open(browser, `${liar.url}/s/testcard`, { allow: [/./] });
+  const page = await open(scene.browser, `${liar.url}/s/testcard`, { allow: [/./] });
   await playing(page);
   await page.waitForFunction(() => document.querySelector("mesh-player").stats.partsRejected === 1, null, { timeout: 30_000 });
   await sleep(5000);
@@ -97,14 +89,14 @@ test("one changed part among good ones is not shown and does not stop the pictur
 
 test("through the same proxy, unchanged parts play (the twin of the two above)", async () => {
   const honest = await proxy((body) => body);
-  const page = await open(browser, `${honest.url}/s/testcard`);
+  const page = await open(scene.browser, `${honest.url}/s/testcard`);
   assert.equal((await playing(page)).partsRejected, 0);
   await page.finish();
   honest.close();
 });
 
 test("an unknown stream says so, readable, and does not play", async () => {
-  const page = await open(browser, `${gateway.url}/s/nobody`, { allow: [/404/] });
+  const page = await open(scene.browser, `${scene.gateway.url}/s/nobody`, { allow: [/404/] });
   await page.waitForFunction(() => document.querySelector("mesh-player").view?.message, null, { timeout: 10_000 });
   const text = await page.evaluate(() => document.querySelector("mesh-player").view.message.text);
   assert.match(text, /no stream .nobody./);
@@ -118,11 +110,11 @@ test("an unknown stream says so, readable, and does not play", async () => {
 
 test("a gateway with no input has nothing that plays, and a page that says how to begin", async () => {
   const silent = await Gateway.start({ inputs: ["/does/not/exist.mp4?name=nothing"] });
-  const page = await open(browser, silent.url);
+  const page = await open(scene.browser, silent.url);
   await page.getByText("Nothing is on air right now").waitFor({ timeout: 10_000 });
   await screenshot(page, "directory-empty");
   await page.finish();
-  const player = await open(browser, `${silent.url}/s/nothing`, { allow: [/404/] });
+  const player = await open(scene.browser, `${silent.url}/s/nothing`, { allow: [/404/] });
   await sleep(4000);
   const now = await stats(player);
   assert.equal(now.firstFrameMs, null);

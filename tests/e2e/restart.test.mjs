@@ -1,25 +1,17 @@
 // kill -9 at any moment: every announced part is served again, and viewers go on without touching the page.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { launch, open, playing, stats, watch } from "./browser.mjs";
-import { Gateway, sleep, until } from "./gateway.mjs";
+import { test } from "node:test";
+import { open, playing, stats, together, watch } from "./browser.mjs";
+import { sleep, until } from "./gateway.mjs";
 
-let browser;
-let gateway;
-before(async () => {
-  [browser, gateway] = await Promise.all([launch(), Gateway.start()]);
-});
-after(async () => {
-  await browser?.close();
-  await gateway?.dispose();
-});
+const scene = together();
 
 /** The first media playlist of the test card: its path and text. */
 async function playlist() {
-  const multivariant = await gateway.text("/live/testcard/index.m3u8");
+  const multivariant = await scene.gateway.text("/live/testcard/index.m3u8");
   const uri = multivariant.split("\n").find((line) => line && !line.startsWith("#")).trim();
-  const url = new URL(uri, `${gateway.url}/live/testcard/index.m3u8`);
+  const url = new URL(uri, `${scene.gateway.url}/live/testcard/index.m3u8`);
   const text = await (await fetch(url)).text();
   return { url, text };
 }
@@ -40,13 +32,13 @@ const msn = (text) => Number(/#EXT-X-MEDIA-SEQUENCE:(\d+)/.exec(text)[1]) + [...
 
 test("after kill -9 a gateway serves every part it had announced, and its numbers go on", async () => {
   await until("three segments", async () => msn((await playlist()).text) >= 3, { timeoutMs: 30_000 });
-  const name = (await gateway.json("/api/v1/streams/testcard")).stream;
+  const name = (await scene.gateway.json("/api/v1/streams/testcard")).stream;
   const old = await playlist();
   const known = await parts(old);
   assert.ok(known.length > 0, "the playlist names parts");
-  await gateway.kill();
-  await gateway.start();
-  assert.equal((await gateway.json("/api/v1/streams/testcard")).stream, name, "the stream keeps its name");
+  await scene.gateway.kill();
+  await scene.gateway.start();
+  assert.equal((await scene.gateway.json("/api/v1/streams/testcard")).stream, name, "the stream keeps its name");
   for (const [url, etag, length] of known) {
     const answer = await fetch(url);
     assert.equal(answer.status, 200, `${url} was announced before the kill`);
@@ -62,13 +54,13 @@ test("after kill -9 a gateway serves every part it had announced, and its number
 
 test("a page continues by itself when the gateway is killed and comes back", async () => {
   // What a browser logs while the gateway is away is what this test provokes.
-  const page = await open(browser, `${gateway.url}/s/testcard`, { allow: [/ERR_|WebSocket|Failed to (load|fetch)/] });
+  const page = await open(scene.browser, `${scene.gateway.url}/s/testcard`, { allow: [/ERR_|WebSocket|Failed to (load|fetch)/] });
   await playing(page);
   await sleep(3000);
-  await gateway.kill();
+  await scene.gateway.kill();
   const killedMs = Date.now();
   await sleep(2000);
-  await gateway.start();
+  await scene.gateway.start();
   await page.waitForFunction(
     (since) => {
       const { video } = document.querySelector("mesh-player");

@@ -1,13 +1,8 @@
 // The directory page, /: which streams are live, told by push.
 
+import { byId, setText, viewerCount } from "./dom.ts";
 import { Feed, type StreamObject } from "./feed.ts";
 import { socketUrl } from "./url.ts";
-
-function byId(id: string): HTMLElement {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`the page has no #${id}`);
-  return found;
-}
 
 /** A page of cards; more than this would be a search, not a directory. */
 const MAX_CARDS = 500;
@@ -65,7 +60,7 @@ function make(name: string, { alias }: StreamObject): HTMLLIElement {
 
 function fill(card: HTMLLIElement, { stream, alias, title, viewers = 0 }: StreamObject): void {
   setText(card.querySelector("strong") as HTMLElement, title || alias || stream || "");
-  setText(card.querySelector(".viewers") as HTMLElement, viewers === 1 ? "1 viewer" : `${viewers} viewers`);
+  setText(card.querySelector(".viewers") as HTMLElement, viewerCount(viewers));
   refresh(card);
 }
 
@@ -73,8 +68,4 @@ function fill(card: HTMLLIElement, { stream, alias, title, viewers = 0 }: Stream
 function refresh(card: HTMLLIElement): void {
   const image = card.querySelector("img") as HTMLImageElement;
   image.src = `/live/${encodeURIComponent(card.dataset.stream ?? "")}/still.jpg?${Date.now()}`;
-}
-
-function setText(element: HTMLElement, text: string): void {
-  if (element.textContent !== text) element.textContent = text;
 }

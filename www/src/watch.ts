@@ -1,14 +1,9 @@
 // The player page, /s/{stream}: what is around the player.
 
+import { byId, setText, viewerCount } from "./dom.ts";
 import { isPanelKey, type MeshPlayer } from "./element.ts";
 import { embedSnippet } from "./embed-snippet.ts";
 import type { View } from "./player.ts";
-
-function byId<E extends HTMLElement>(id: string): E {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`the page has no #${id}`);
-  return found as E;
-}
 
 const player = byId<MeshPlayer>("player");
 const stream = decodeURIComponent(/^\/s\/([^/]+)/.exec(location.pathname)?.[1] ?? "");
@@ -31,10 +26,10 @@ player.addEventListener("mesh-panel", (event) => {
 function show({ object }: View): void {
   if (!object) return;
   const title = object.title || object.alias || stream;
-  setText("title", title);
+  setText(byId("title"), title);
   document.title = `${title} · Meshlive`;
   byId("live").hidden = !object.live;
-  setText("viewers", viewers(object.stream ? object.viewers : undefined));
+  setText(byId("viewers"), viewerCount(object.stream ? object.viewers : undefined));
   const notices = object.notices ?? [];
   byId("notices").hidden = notices.length === 0;
   if (byId("notices").dataset.key !== notices.join("\n")) {
@@ -44,18 +39,8 @@ function show({ object }: View): void {
     );
   }
   byId("name-line").hidden = !object.stream;
-  setText("name", object.stream ?? "");
+  setText(byId("name"), object.stream ?? "");
   byId<HTMLButtonElement>("embed").disabled = !object.stream;
-}
-
-/** Leaves the text alone when it is the same, so that a screen reader does not read it again. */
-function setText(id: string, text: string): void {
-  if (byId(id).textContent !== text) byId(id).textContent = text;
-}
-
-function viewers(count: number | undefined): string {
-  if (count === undefined) return "";
-  return count === 1 ? "1 viewer" : `${count} viewers`;
 }
 
 byId("embed").addEventListener("click", () => {

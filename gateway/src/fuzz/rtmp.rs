@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::ingest::{
     media::SourceEvent,
-    rtmp::{event::Event, session::Session, source::Source},
+    rtmp::{event::Event, session::Session, source::Source, violation::Violation},
 };
 
 /// Largest message here; small, so that the fuzzer reaches the limit.
@@ -18,16 +18,25 @@ pub fn session(bytes: &[u8]) {
     let mut conversation = vec![3];
     conversation.resize(1 + 2 * 1536, 0);
     conversation.extend_from_slice(rest);
-    let cut = converse(&conversation, 1 + usize::from(step));
-    assert_eq!(cut, converse(&conversation, conversation.len()));
+    let step = 1 + usize::from(step);
+    let cut = converse(MAX_MESSAGE, conversation.chunks(step));
+    let whole = converse(MAX_MESSAGE, [&conversation[..]]);
+    assert_eq!((cut.0, cut.2), (whole.0, whole.2));
+    let answers = cut.1.len().max(whole.1.len());
+    let most = 8192 + 16 * conversation.len();
+    assert!(answers <= most, "{answers} bytes of answers");
     // Without its handshake it is only another handshake.
-    converse(bytes, 1 + usize::from(step));
+    converse(MAX_MESSAGE, bytes.chunks(step));
 }
 
-fn converse(bytes: &[u8], step: usize) -> (Vec<Event>, bool) {
-    let mut session = Session::new(MAX_MESSAGE);
+/// Feeds `reads` to a session that accepts whoever publishes: what the publisher did, our answers, and what ended it.
+pub fn converse<'a>(
+    max_message: usize,
+    reads: impl IntoIterator<Item = &'a [u8]>,
+) -> (Vec<Event>, Vec<u8>, Option<Violation>) {
+    let mut session = Session::new(max_message);
     let (mut input, mut send, mut events) = (BytesMut::new(), Vec::new(), Vec::new());
-    for read in bytes.chunks(step) {
+    for read in reads {
         input.extend_from_slice(read);
         loop {
             match session.receive(&mut input, &mut send) {
@@ -38,17 +47,12 @@ fn converse(bytes: &[u8], step: usize) -> (Vec<Event>, bool) {
                     }
                     events.push(event);
                 }
-                Err(_) => return (events, false),
+                Err(violation) => return (events, send, Some(violation)),
             }
         }
         assert!(input.len() <= 1536, "{} bytes kept back", input.len());
-        assert!(
-            send.len() <= 8192 + 16 * bytes.len(),
-            "{} bytes of answers",
-            send.len()
-        );
     }
-    (events, true)
+    (events, send, None)
 }
 
 /// Tags one after the other, each behind a byte of kind (bit 0: video) and time, and a byte of length.

@@ -1,6 +1,7 @@
 //! What stands in the store's files: packs and records.
 
 use cid::{Cid, multihash::Multihash};
+use meshlive_protocol::dag::SHA2_256;
 
 use crate::store::{
     frame::{self, Parsed},
@@ -12,7 +13,7 @@ pub fn pack(mut bytes: &[u8]) {
     while let Parsed::Frame(frame) = frame::parse(bytes) {
         let (whole, rest) = bytes.split_at(frame.length);
         let codec = whole[whole.len() - frame.block.len() - 35];
-        let hash = Multihash::wrap(0x12, &frame.digest).expect("32 bytes fit");
+        let hash = Multihash::wrap(SHA2_256, &frame.digest).expect("32 bytes fit");
         let cid = Cid::new_v1(codec.into(), hash);
         assert_eq!(frame::digest_of(&cid), Some(frame.digest));
         assert_eq!(frame::encode(&cid, frame.block).as_deref(), Some(whole));

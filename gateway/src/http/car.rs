@@ -3,15 +3,12 @@
 
 use std::{io, sync::Arc};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use cid::Cid;
+use meshlive_protocol::dag::{self, DAG_PB};
 
-use super::{
-    blocks::Blocks,
-    body::Source,
-    format::Scope,
-    unixfs::{DAG_PB, Node},
-};
+use super::{blocks::Blocks, body::Source, format::Scope, unixfs::Node};
+use crate::store::frame;
 
 /// As in `Content-Type`.
 pub(super) const MEDIA_TYPE: &str = "application/vnd.ipld.car; version=1; order=dfs; dups=y";
@@ -75,40 +72,22 @@ impl Source for Walk {
             };
             self.below.extend(children.into_iter().rev());
         }
-        let frame = frame(&cid, block.len());
+        let head = frame::head(&cid, block.len());
         self.ready = Some(block);
-        Ok(Some((frame, self)))
+        Ok(Some((head.into(), self)))
     }
 }
 
 /// The header, dag-cbor: `{"roots": [root], "version": 1}` behind its length.
 fn header(root: &Cid) -> Bytes {
-    let mut cbor = BytesMut::new();
-    cbor.put_slice(b"\xa2\x65roots\x81\xd8\x2a");
+    let mut cbor = b"\xa2\x65roots\x81\xd8\x2a".to_vec();
     let link = root.to_bytes();
     // A byte string of less than 256 bytes; a link begins with a zero (multibase identity).
-    cbor.put_slice(&[0x58, link.len() as u8 + 1, 0]);
-    cbor.put_slice(&link);
-    cbor.put_slice(b"\x67version\x01");
-    let mut header = varint(cbor.len());
-    header.unsplit(cbor);
-    header.freeze()
-}
-
-/// What stands before each block: the length of CID and block together, and the CID.
-fn frame(cid: &Cid, length: usize) -> Bytes {
-    let cid = cid.to_bytes();
-    let mut frame = varint(cid.len() + length);
-    frame.put_slice(&cid);
-    frame.freeze()
-}
-
-fn varint(mut value: usize) -> BytesMut {
-    let mut out = BytesMut::with_capacity(128);
-    while value >= 0x80 {
-        out.put_u8(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.put_u8(value as u8);
-    out
+    cbor.extend_from_slice(&[0x58, link.len() as u8 + 1, 0]);
+    cbor.extend_from_slice(&link);
+    cbor.extend_from_slice(b"\x67version\x01");
+    let mut header = Vec::new();
+    dag::varint(&mut header, cbor.len() as u64);
+    header.extend_from_slice(&cbor);
+    header.into()
 }

@@ -8,6 +8,7 @@ use axum::{
 };
 use bytes::Bytes;
 use cid::Cid;
+use meshlive_protocol::dag::RAW;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::{
@@ -17,7 +18,7 @@ use super::{
     format::{self, Format, Refused, Scope},
     listing, query, range,
     resolve::{Way, fetch, leaves, node, walk},
-    unixfs::{Node, RAW},
+    unixfs::Node,
 };
 use crate::metrics::Kind;
 
@@ -128,10 +129,7 @@ fn car_of(state: &State, request: &HeaderMap, way: &Way, scope: Scope) -> Respon
     let cid = way.cid();
     // Weak: another version of this gateway may order the same blocks in another way.
     let etag = format!("W/\"{cid}.car.{scope:?}\"").replace(' ', "");
-    let known = request
-        .get(header::IF_NONE_MATCH)
-        .and_then(|tags| tags.to_str().ok());
-    let mut answer = if known.is_some_and(|tags| range::none_match_names(tags, &etag)) {
+    let mut answer = if range::is_known(request, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let walk = car::Walk::new(

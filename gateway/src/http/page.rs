@@ -125,10 +125,7 @@ fn file(state: &State, path: &str, request: &HeaderMap, immutable: bool) -> Opti
         .map(|byte| format!("{byte:02x}"))
         .collect();
     let etag = format!("\"{hash}\"");
-    let known = request
-        .get(header::IF_NONE_MATCH)
-        .and_then(|value| value.to_str().ok());
-    let mut answer = if known.is_some_and(|tags| range::none_match_names(tags, &etag)) {
+    let mut answer = if range::is_known(request, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let bytes = match data {

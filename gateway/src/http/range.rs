@@ -1,6 +1,8 @@
-//! Conditional and range requests (RFC 9110 §13, §14), as pure functions of header values.
+//! Conditional and range requests (RFC 9110 §13, §14), as pure functions of headers.
 
 use std::ops::Range;
+
+use axum::http::{HeaderMap, header};
 
 /// What a request wants of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +54,14 @@ fn parse(header: &str, length: u64) -> Option<Wanted> {
 fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+/// Whether a client has what `etag` names already: 304.
+pub(super) fn is_known(request: &HeaderMap, etag: &str) -> bool {
+    let tags = request
+        .get(header::IF_NONE_MATCH)
+        .and_then(|tags| tags.to_str().ok());
+    tags.is_some_and(|tags| none_match_names(tags, etag))
 }
 
 /// Whether `If-None-Match` names `etag` (given with its quotes): 304. Compared weakly (RFC 9110 §13.1.2).

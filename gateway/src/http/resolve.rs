@@ -3,16 +3,15 @@
 use axum::http::StatusCode;
 use bytes::Bytes;
 use cid::Cid;
+use meshlive_protocol::dag::{DAG_PB, RAW, SHA2_256};
 
 use super::{
     State,
     error::Refusal,
-    unixfs::{DAG_PB, Node, RAW, Unreadable},
+    unixfs::{Node, Unreadable},
 };
 
-/// Multihash functions that name anything here.
-const SHA2_256: u64 = 0x12;
-/// The empty identity CID `bafkqaaa`, by which clients find out whether this is a gateway.
+/// Multihash function of the empty identity CID `bafkqaaa`, by which clients find out whether this is a gateway.
 const IDENTITY: u64 = 0;
 /// Names in a path; more lead nowhere.
 const MAX_DEPTH: usize = 32;

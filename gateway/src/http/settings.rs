@@ -55,13 +55,8 @@ impl Settings {
             ("http.read_timeout", self.read_timeout),
             ("http.write_timeout", self.write_timeout),
         ] {
-            if !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&value) {
-                return Err(Nonsense::new(
-                    name,
-                    humantime::format_duration(value),
-                    "give 1s to 1h",
-                ));
-            }
+            let bounds = Duration::from_secs(1)..=Duration::from_secs(3600);
+            Nonsense::unless_within(name, value, bounds)?;
         }
         if self.memory_bytes > 1 << 30 {
             return Err(Nonsense::new(

@@ -35,7 +35,26 @@ static MAKING: Semaphore = Semaphore::const_new(1);
 
 /// The last picture of a stream. Whoever holds the lock makes one, all others wait for it.
 #[derive(Default)]
-pub(super) struct Still(Mutex<Option<(Instant, Result<Bytes, Refusal>)>>);
+pub(super) struct Still(Mutex<Option<(Instant, Bytes)>>);
+
+impl Still {
+    /// The picture, made by `make` where the last one is not fresh any more.
+    async fn newest(
+        &self,
+        make: impl Future<Output = Result<Bytes, Refusal>>,
+    ) -> Result<Bytes, Refusal> {
+        let mut last = self.0.lock().await;
+        if let Some((made, picture)) = &*last
+            && made.elapsed() < FRESH
+        {
+            return Ok(picture.clone());
+        }
+        // That there is nothing yet may change with the next part: it is not remembered.
+        let picture = make.await?;
+        *last = Some((Instant::now(), picture.clone()));
+        Ok(picture)
+    }
+}
 
 /// `GET /live/{stream}/still.jpg`
 pub(super) async fn still(
@@ -43,21 +62,8 @@ pub(super) async fn still(
     At(stream): At<String>,
 ) -> Result<Response, Refusal> {
     let live = state.live(&stream)?;
-    let mut last = live.still.0.lock().await;
-    let fresh = last
-        .as_ref()
-        .filter(|(made, _)| made.elapsed() < FRESH)
-        .map(|(_, picture)| picture.clone());
-    let picture = match fresh {
-        Some(picture) => picture,
-        None => {
-            let picture = make(&state, &live).await;
-            // That there is nothing yet may change with the next part.
-            *last = picture.is_ok().then(|| (Instant::now(), picture.clone()));
-            picture
-        }
-    };
-    let mut answer = Response::new(body::memory(&state.metrics, Kind::Page, picture?));
+    let picture = live.still.newest(make(&state, &live)).await?;
+    let mut answer = Response::new(body::memory(&state.metrics, Kind::Page, picture));
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
     headers.insert(
@@ -115,4 +121,26 @@ fn newest_key_frame(manifest: &Manifest) -> Option<(Cid, Cid)> {
             .find(|part| part.independent)?;
         Some((init.cid, part.cid))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_picture_is_made_once_in_a_while_however_many_ask() {
+        let still = Still::default();
+        let ask = async |picture: Option<&'static str>| {
+            let made = picture.map(Bytes::from).ok_or(Refusal::absent("nothing"));
+            still.newest(async move { made }).await.ok()
+        };
+        assert_eq!(ask(None).await, None);
+        assert_eq!(ask(Some("one")).await.unwrap(), "one");
+        tokio::time::advance(FRESH - Duration::from_millis(1)).await;
+        assert_eq!(ask(Some("two")).await.unwrap(), "one");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(ask(Some("two")).await.unwrap(), "two");
+        tokio::time::advance(FRESH).await;
+        assert_eq!(ask(None).await, None, "an old picture is not shown");
+    }
 }

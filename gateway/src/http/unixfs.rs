@@ -3,15 +3,7 @@
 use std::ops::Range;
 
 use cid::Cid;
-
-/// Multicodec `raw`.
-pub(super) const RAW: u64 = 0x55;
-/// Multicodec `dag-pb`.
-pub(super) const DAG_PB: u64 = 0x70;
-
-/// UnixFS `Data.Type`.
-const DIRECTORY: u64 = 1;
-const FILE: u64 = 2;
+use meshlive_protocol::dag::{DIRECTORY, FILE};
 
 /// A node and what it links to.
 #[derive(Debug, PartialEq, Eq)]

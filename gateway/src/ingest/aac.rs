@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use super::bits::Bits;
+
 /// ISO/IEC 14496-3 table 1.18, in hertz.
 const RATES: [u32; 13] = [
     96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000,
@@ -13,27 +15,52 @@ const RATES: [u32; 13] = [
 pub(crate) struct Config {
     /// 2 is AAC-LC, 5 and 29 are HE-AAC.
     pub(crate) object_type: u8,
-    /// Hertz, of the core coder: HE-AAC plays at twice this rate.
+    /// Hertz, of the core coder.
     pub(crate) rate: u32,
+    /// Hertz: HE-AAC says it behind its core's rate, and it is twice that.
+    pub(crate) plays_at: u32,
     /// 0 where the configuration says it elsewhere.
     pub(crate) channels: u16,
 }
 
 impl Config {
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
-        let first = u16::from_be_bytes([*bytes.first()?, *bytes.get(1)?]);
-        let object_type = (first >> 11) as u8;
-        let rate = *RATES.get(usize::from(first >> 7 & 15))?;
-        (object_type != 31).then_some(Self {
-            object_type,
+        let bits = &mut Bits::new(bytes);
+        let object_type = match bits.take(5)? {
+            31 => 32 + bits.take(6)?,
+            plain => plain,
+        };
+        let rate = rate(bits)?;
+        let channels = match bits.take(4)? {
+            7 => 8,
+            channels @ 0..=6 => channels,
+            _ => return None,
+        };
+        let plays_at = match object_type {
+            5 | 29 => self::rate(bits).unwrap_or(2 * rate),
+            _ => rate,
+        };
+        Some(Self {
+            object_type: object_type as u8,
             rate,
-            channels: first >> 3 & 15,
+            plays_at,
+            channels: channels as u16,
         })
     }
 
     /// Whether browsers play it as it is: AAC-LC and HE-AAC.
     pub(crate) fn is_common(&self) -> bool {
         matches!(self.object_type, 2 | 5 | 29)
+    }
+}
+
+/// A rate by its place in the table, or in full.
+fn rate(bits: &mut Bits<'_>) -> Option<u32> {
+    match bits.take(4)? {
+        15 => bits
+            .take(24)
+            .filter(|rate| (7_000..=192_000).contains(rate)),
+        place => RATES.get(place as usize).copied(),
     }
 }
 
@@ -71,6 +98,7 @@ mod tests {
             Config {
                 object_type: 2,
                 rate: 48_000,
+                plays_at: 48_000,
                 channels: 2
             }
         );
@@ -80,6 +108,7 @@ mod tests {
             Some(Config {
                 object_type: 2,
                 rate: 44_100,
+                plays_at: 44_100,
                 channels: 2
             })
         );

@@ -8,6 +8,9 @@ use super::{Error, Settings, ffmpeg, h264};
 /// Ticks per second of every video track.
 pub(super) const VIDEO_TIMESCALE: u32 = 90_000;
 
+/// Frames per second, as a fraction, of a source that does not say.
+pub(super) const ASSUMED_FRAME_RATE: (u32, u32) = (30, 1);
+
 /// Samples of one AAC frame, per channel.
 pub(super) const AAC_FRAME: usize = 1024;
 

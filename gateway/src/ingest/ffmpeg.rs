@@ -97,16 +97,12 @@ pub(super) fn resample(
         ffi::av_channel_layout_default(&mut (*raw).ch_layout, channels);
         (*out).format = ffi::AVSampleFormat::from(target.format) as i32;
         (*out).sample_rate = i32::try_from(target.rate).map_err(|_| ff::Error::InvalidData)?;
-        ffi::av_channel_layout_default(&mut (*out).ch_layout, channels_of(&target.channel_layout));
+        ffi::av_channel_layout_default(&mut (*out).ch_layout, target.channel_layout.channels());
         match ffi::swr_convert_frame(context.as_mut_ptr(), out, raw) {
             status if status < 0 => Err(status.into()),
             _ => Ok(()),
         }
     }
-}
-
-fn channels_of(layout: &ff::ChannelLayout) -> i32 {
-    layout.channels()
 }
 
 /// A second handle on the same picture: its pixels are shared, its time and kind are its own.

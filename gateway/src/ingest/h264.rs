@@ -164,8 +164,11 @@ pub(crate) fn widened(packet: &Bytes, prefix: usize) -> Bytes {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// An AVCDecoderConfigurationRecord of x264: 1920 × 1080 at 30000/1001, coded in 1088 lines.
+    pub(crate) const AVCC: &[u8] = b"\x01\x42\xc0\x28\xff\xe1\x00\x19\x67\x42\xc0\x28\xda\x01\xe0\x08\x9f\x97\x01\x10\x00\x00\x3e\x90\x00\x0e\xa6\x00\xf1\x83\x2a\x01\x00\x04\x68\xce\x0f\xc8";
 
     #[test]
     fn start_codes_of_both_lengths_part_the_units() {

@@ -5,8 +5,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
+    bits::{Bits, unescape},
     h264,
-    rtmp::bits::{Bits, unescape},
 };
 
 /// NAL unit types (ITU-T H.265 table 7-1) that matter here.
@@ -21,8 +21,12 @@ fn kind(unit: &[u8]) -> u8 {
     unit[0] >> 1 & 63
 }
 
-/// What a record says of the first SPS beside its profile, tier and level.
-struct Sps {
+/// What an SPS says of the picture, and what a record repeats of it.
+pub(crate) struct Sps {
+    /// Pixels after cropping.
+    pub(crate) width: u32,
+    /// Pixels after cropping.
+    pub(crate) height: u32,
     temporal_layers: u8,
     nested: u8,
     chroma_format: u8,
@@ -34,7 +38,7 @@ struct Sps {
 
 impl Sps {
     /// Reads an SPS with its NAL header (H.265 §7.3.2.2).
-    fn parse(unit: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(unit: &[u8]) -> Option<Self> {
         let plain = unescape(unit.get(2..)?);
         let profile_tier_level = *plain.get(1..)?.first_chunk::<12>()?;
         let bits = &mut Bits::new(&plain);
@@ -50,16 +54,13 @@ impl Sps {
         bits.exp_golomb()?; // id
         let chroma = bits.exp_golomb()?;
         bits.skip(u32::from(chroma == 3))?;
-        bits.exp_golomb()?; // width
-        bits.exp_golomb()?; // height
-        if bits.flag()? {
-            for _ in 0..4 {
-                bits.exp_golomb()?; // conformance window
-            }
-        }
+        let (width, height) = (bits.exp_golomb()?, bits.exp_golomb()?);
+        let (across, down) = bits.crop(chroma)?;
         let depths = [bits.exp_golomb()?, bits.exp_golomb()?];
         let sane = chroma <= 3 && depths.iter().all(|depth| *depth <= 8);
         sane.then_some(Self {
+            width: width.checked_sub(across)?,
+            height: height.checked_sub(down)?,
             temporal_layers: layers as u8 + 1,
             nested: nested as u8,
             chroma_format: chroma as u8,
@@ -110,6 +111,24 @@ pub(crate) fn hvcc(bytes: &[u8]) -> Option<Bytes> {
         }
     }
     Some(out.freeze())
+}
+
+/// The first SPS of an HEVCDecoderConfigurationRecord.
+pub(crate) fn hvcc_sps(record: &[u8]) -> Option<&[u8]> {
+    let mut rest = record.get(23..)?;
+    for _ in 0..*record.get(22)? {
+        let (&[kind, high, low], mut units) = rest.split_first_chunk()?;
+        for _ in 0..u16::from_be_bytes([high, low]) {
+            let (length, behind) = units.split_first_chunk()?;
+            let (unit, behind) = behind.split_at_checked(u16::from_be_bytes(*length).into())?;
+            if kind & 63 == SPS {
+                return Some(unit);
+            }
+            units = behind;
+        }
+        rest = units;
+    }
+    None
 }
 
 /// The same picture with 4-byte lengths instead of start codes, without access unit delimiters and parameter sets.

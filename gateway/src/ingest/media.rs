@@ -9,20 +9,38 @@ use bytes::Bytes;
 /// A codec of an elementary stream, with what a decoder needs to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Codec {
-    /// H.264; `avcc` is the AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1).
-    H264 { avcc: Bytes },
-    /// HEVC; `hvcc` is the HEVCDecoderConfigurationRecord (ISO/IEC 14496-15 §8.3.3.1).
-    Hevc { hvcc: Bytes },
-    /// AV1; `av1c` is the AV1CodecConfigurationRecord (AV1-ISOBMFF §2.3).
-    Av1 { av1c: Bytes },
-    /// AAC; `config` is the AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1).
-    Aac { config: Bytes },
-    /// Opus; `head` is the OpusHead packet (RFC 7845 §5.1).
-    Opus { head: Bytes },
-    /// Anything else, by FFmpeg's name; it can only be transcoded.
+    /// H.264.
+    H264 {
+        /// AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1).
+        avcc: Bytes,
+    },
+    /// HEVC.
+    Hevc {
+        /// HEVCDecoderConfigurationRecord (ISO/IEC 14496-15 §8.3.3.1).
+        hvcc: Bytes,
+    },
+    /// AV1.
+    Av1 {
+        /// AV1CodecConfigurationRecord (AV1-ISOBMFF §2.3).
+        av1c: Bytes,
+    },
+    /// AAC.
+    Aac {
+        /// AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1).
+        config: Bytes,
+    },
+    /// Opus.
+    Opus {
+        /// OpusHead packet (RFC 7845 §5.1).
+        head: Bytes,
+    },
+    /// Anything else; it can only be transcoded.
     Other {
+        /// FFmpeg's.
         name: String,
+        /// What FFmpeg's decoder is opened with.
         extradata: Bytes,
+        /// What else it needs.
         hints: Hints,
     },
 }
@@ -34,6 +52,7 @@ pub struct Hints {
     pub tag: u32,
     /// Bytes of a block of sound.
     pub block_align: i32,
+    /// Of sound without a codec of its own.
     pub bits_per_sample: i32,
     /// FFmpeg's number of the pixel or sample format plus 1, for raw pictures.
     pub format: i32,
@@ -42,14 +61,22 @@ pub struct Hints {
 /// What kind of elementary stream a track is, with what only that kind has.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    /// `width` × `height` in pixels; `frame_rate` is nominal frames per second as (numerator, denominator).
+    /// A picture.
     Video {
+        /// Pixels.
         width: u32,
+        /// Pixels.
         height: u32,
+        /// Nominal frames per second as (numerator, denominator); the numerator is 0 where nobody says.
         frame_rate: (u32, u32),
     },
-    /// `sample_rate` in hertz.
-    Audio { sample_rate: u32, channels: u16 },
+    /// Sound.
+    Audio {
+        /// Hertz.
+        sample_rate: u32,
+        /// 0 where nobody says.
+        channels: u16,
+    },
 }
 
 /// Number of a track within one [`Format`]; small and dense.
@@ -58,8 +85,11 @@ pub type TrackId = u8;
 /// One elementary stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Track {
+    /// Unique in its [`Format`].
     pub id: TrackId,
+    /// How it is coded.
     pub codec: Codec,
+    /// What it is.
     pub kind: Kind,
     /// Ticks per second of `dts`, `pts` and `duration`: 90,000 for video, the sample rate for audio.
     pub timescale: u32,
@@ -74,14 +104,14 @@ pub struct RenditionFormat {
     pub id: String,
     /// Video first where there is video.
     pub tracks: Vec<TrackId>,
-    /// Why this rendition is not what the publisher sent, readable, or None when it is passed through.
-    pub transcoded: Option<String>,
 }
 
 /// All tracks and renditions from here on. All tracks share one timeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Format {
+    /// Every track, also those that several renditions share.
     pub tracks: Vec<Track>,
+    /// In the order in which they are announced.
     pub renditions: Vec<RenditionFormat>,
     /// The track whose frames decide where parts and segments are cut: the source's video, or its audio when there is none.
     pub leader: TrackId,
@@ -91,6 +121,7 @@ pub struct Format {
 /// (composition offsets may then be negative), is comparable between tracks of one [`Format`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
+    /// Of the newest [`Format`].
     pub track: TrackId,
     /// In the track's timescale, from the start of the timeline (never wraps, may start anywhere ≥ 0).
     pub dts: i64,
@@ -110,16 +141,28 @@ pub enum Event {
     /// Before the first sample, and whenever anything in it changes: a new init segment behind a discontinuity.
     Format(Format),
     /// The timeline's second 0 is `at` on the gateway's clock; sent after each [`Event::Format`] and whenever
-    /// the timeline is anchored anew (a discontinuity). `at` is in microseconds since the Unix epoch.
-    Anchor { at: u64 },
+    /// the timeline is anchored anew (a discontinuity).
+    Anchor {
+        /// Microseconds since the Unix epoch.
+        at: u64,
+    },
     /// The timeline goes on, but what follows does not join what came before (publisher returned, timestamps jumped).
-    Discontinuity { reason: String },
+    Discontinuity {
+        /// Readable.
+        reason: String,
+    },
     /// A coded frame.
     Sample(Sample),
     /// Something an operator and a viewer should read (log, API, page).
-    Notice { message: String },
+    Notice {
+        /// One sentence.
+        message: String,
+    },
     /// The title as the publisher gives it.
-    Title { title: String },
+    Title {
+        /// As it came, however long or odd.
+        title: String,
+    },
     /// The source has ended and is not expected back by itself.
     End,
 }
@@ -135,6 +178,7 @@ pub struct Packet {
     pub pts: i64,
     /// Microseconds, 0 if unknown.
     pub duration: i64,
+    /// Whether the source says that decoding can start here.
     pub key: bool,
     /// Framed as the stream's [`Codec`] says: H.264 and HEVC with the length prefix of their configuration record.
     pub data: Bytes,
@@ -148,8 +192,11 @@ impl Packet {
 /// One elementary stream of a source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceStream {
+    /// How it is coded.
     pub codec: Codec,
+    /// What it is; sizes and rates are 0 where the source does not say.
     pub kind: Kind,
+    /// Bits per second, 0 if unknown.
     pub bit_rate: u32,
 }
 
@@ -165,10 +212,13 @@ impl SourceStream {
 pub enum SourceEvent {
     /// Before the first packet and whenever a codec configuration changes mid-stream.
     Streams(Vec<SourceStream>),
+    /// A coded frame of one of the streams.
     Packet(Packet),
+    /// The title as the publisher gives it.
     Title(String),
-    /// The publisher went away; it may come back. `reason` is readable.
+    /// The publisher went away; it may come back.
     Gone {
+        /// Readable.
         reason: String,
     },
     /// The source has ended for good.

@@ -9,7 +9,9 @@
 //! source that had to wait drops frames and goes on at the present moment.
 
 pub(crate) mod aac;
+mod bits;
 mod decode;
+mod dimensions;
 mod encode;
 mod ffmpeg;
 pub(crate) mod h264;
@@ -26,7 +28,7 @@ pub mod rtmp;
 pub mod still;
 pub mod testcard;
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use tokio::sync::mpsc;
 
@@ -59,12 +61,15 @@ impl Error {
 /// Runs the source that `spec` names until the handle is stopped or dropped, or the source ends for good.
 ///
 /// The last event is [`Event::End`], after an [`Event::Notice`] where the source failed.
+///
+/// # Errors
+/// When the system gives no thread.
 pub fn spawn(
     spec: Spec,
     settings: Settings,
     clock: Arc<Clock>,
     out: mpsc::Sender<Event>,
-) -> Handle {
+) -> io::Result<Handle> {
     run::spawn("ingest", out, move |out| {
         if let Some(title) = spec.title.clone() {
             out.send(Event::Title { title })?;

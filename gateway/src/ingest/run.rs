@@ -1,6 +1,7 @@
 //! A source's thread: how it is started, told to stop, and how it hands over its events.
 
 use std::{
+    io,
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -116,11 +117,14 @@ pub(super) fn send<T>(sender: &mpsc::Sender<T>, mut item: T, stop: &Stop) -> Res
 }
 
 /// Runs `work` on a thread called `name` and tells `out` how it ended.
+///
+/// # Errors
+/// When the system gives no thread.
 pub(super) fn spawn(
     name: &str,
     out: mpsc::Sender<Event>,
     work: impl FnOnce(&Output) -> Result<(), Error> + Send + 'static,
-) -> Handle {
+) -> io::Result<Handle> {
     let stop = Arc::new(Stop::default());
     let output = Output {
         sender: out,
@@ -142,10 +146,9 @@ pub(super) fn spawn(
             if ended.is_err() {
                 tracing::debug!("nobody waits for the end of this source any more");
             }
-        })
-        .expect("the system has room for one more thread");
-    Handle {
+        })?;
+    Ok(Handle {
         stop,
         thread: Some(thread),
-    }
+    })
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spec::CardSpec;
+use crate::package;
 
 /// Section `[ingest]` of the configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,7 +62,9 @@ pub struct TestcardSettings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            max_key_frame_gap: 4.0,
+            max_key_frame_gap: package::Settings::default()
+                .longest_key_frame_gap
+                .as_secs_f64(),
             key_frame_interval: 2.0,
             encoder: "libx264".into(),
             preset: "superfast".into(),

@@ -20,7 +20,8 @@ fn run(spec: &str, seconds: u64) -> Vec<(Duration, Event)> {
         Settings::default(),
         Clock::start(),
         sender,
-    );
+    )
+    .unwrap();
     let began = Instant::now();
     let mut events = Vec::new();
     while began.elapsed() < Duration::from_secs(seconds) {
@@ -169,7 +170,7 @@ fn srt_is_listened_for_and_a_caller_may_come_twice() {
     );
     let path = clip("call.mp4", "2");
     let (sender, mut receiver) = mpsc::channel(64);
-    let handle = spawn(spec, Settings::default(), Clock::start(), sender);
+    let handle = spawn(spec, Settings::default(), Clock::start(), sender).unwrap();
     let url = format!("srt://{address}?mode=caller&latency=50000&passphrase={secret}");
     let wrong = format!("srt://{address}?mode=caller&latency=50000&passphrase=not-the-secret");
     let caller = std::thread::spawn(move || {
@@ -240,7 +241,8 @@ fn a_receiver_that_does_not_read_stops_nothing_for_ever() {
         Settings::default(),
         Clock::start(),
         sender,
-    );
+    )
+    .unwrap();
     std::thread::sleep(Duration::from_millis(300));
     let stopping = Instant::now();
     handle.stop();
@@ -253,7 +255,8 @@ fn a_receiver_that_does_not_read_stops_nothing_for_ever() {
         Settings::default(),
         clock,
         sender,
-    );
+    )
+    .unwrap();
     drop(receiver);
     std::thread::sleep(Duration::from_millis(500));
     assert!(handle.is_finished(), "nobody listens any more");

@@ -14,7 +14,7 @@
 //! known the longest allowed is assumed. When gaps grow all of a sudden, the segment ends at the target duration all the same
 //! (§4.4.3.1 is a MUST) and the next one begins without a key frame, once.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use super::Settings;
 
@@ -70,9 +70,6 @@ impl Cutter {
     /// `frame` is the nominal duration of a frame and `timescale` the ticks per second.
     pub(super) fn new(settings: &Settings, frame: i64, timescale: u32) -> Self {
         let ticks = |micros: i64| micros * i64::from(timescale) / 1_000_000;
-        let micros = |d: std::time::Duration| {
-            i64::try_from(d.as_micros()).unwrap_or(i64::MAX / 1_000_000_000)
-        };
         let longest_gap = ticks(micros(settings.longest_key_frame_gap));
         Self {
             target: target(settings, frame, timescale),
@@ -205,8 +202,7 @@ impl Cutter {
 
 /// PART-TARGET of the leader in ticks.
 pub(super) fn target(settings: &Settings, frame: i64, timescale: u32) -> i64 {
-    let part = i64::try_from(settings.part.as_micros()).unwrap_or(200_000) * i64::from(timescale)
-        / 1_000_000;
+    let part = micros(settings.part) * i64::from(timescale) / 1_000_000;
     let frames = ((part + frame / 2) / frame.max(1)).max(1);
     frames * frame + slack(timescale)
 }
@@ -218,6 +214,11 @@ pub(super) fn follower_target(leader: i64, frame: i64, timescale: u32) -> i64 {
     let leader = (leader - SLACK_MICROS) * i64::from(timescale) / 1_000_000;
     let frame = frame.max(1);
     ((leader - frame / 10 + frame - 1) / frame).max(1) * frame + slack(timescale)
+}
+
+/// A setting, which is a few seconds at most.
+fn micros(setting: Duration) -> i64 {
+    setting.as_micros() as i64
 }
 
 fn slack(timescale: u32) -> i64 {

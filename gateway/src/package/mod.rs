@@ -64,7 +64,7 @@ impl Default for Settings {
 impl Settings {
     /// EXT-X-TARGETDURATION of all playlists, seconds: no segment is longer, rounded.
     pub fn target_duration(&self) -> u32 {
-        self.longest_key_frame_gap.as_secs_f64().ceil() as u32
+        self.longest_key_frame_gap.as_millis().div_ceil(1000) as u32
     }
 
     /// Whether the values make sense.
@@ -72,7 +72,7 @@ impl Settings {
     /// # Errors
     /// Names the setting and its bounds.
     pub fn check(&self) -> Result<(), Nonsense> {
-        let bounds = [
+        for (name, value, least, most) in [
             ("package.part", self.part, 50, 1_000),
             ("package.segment", self.segment, 1_000, 4_000),
             (
@@ -82,12 +82,9 @@ impl Settings {
                 4_000,
             ),
             ("package.patience", self.patience, 200, 10_000),
-        ];
-        for (name, value, least, most) in bounds {
-            if !(least..=most).contains(&value.as_millis()) {
-                let remedy = format!("give {least}ms to {most}ms");
-                return Err(Nonsense::new(name, format!("{value:?}"), remedy));
-            }
+        ] {
+            let millis = Duration::from_millis;
+            Nonsense::unless_within(name, value, millis(least)..=millis(most))?;
         }
         if self.segment > self.longest_key_frame_gap {
             let remedy = "give at most package.longest_key_frame_gap";
@@ -115,13 +112,16 @@ pub struct Numbers {
 /// What the packager has made, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Packaged {
-    /// All renditions from the next segment on, with their init segments. `number` is one for all of them.
+    /// All renditions from the next segment on.
     Renditions {
+        /// Of their init segments, one for all of them.
         number: u32,
+        /// With their init segments.
         renditions: Vec<Rendition>,
     },
     /// A segment begins; its first part follows at once.
     Opened {
+        /// Media sequence number.
         segment: u64,
         /// Program date time of its first frame, µs since the Unix epoch.
         start: u64,
@@ -132,13 +132,18 @@ pub enum Packaged {
     },
     /// The next part, of every rendition in the order of [`Packaged::Renditions`].
     Parts {
+        /// Media sequence number.
         segment: u64,
         /// From 0 in each segment.
         part: u32,
+        /// One of each rendition.
         parts: Vec<Part>,
     },
     /// The segment has all its parts.
-    Closed { segment: u64 },
+    Closed {
+        /// Media sequence number.
+        segment: u64,
+    },
     /// Something an operator and a viewer should read.
     Notice(String),
     /// The publisher's title.

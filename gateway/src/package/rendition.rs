@@ -20,13 +20,12 @@ pub struct Rendition {
     pub bandwidth: u32,
     /// Pixels; 0 × 0 without video.
     pub width: u32,
+    /// As the width.
     pub height: u32,
     /// Frames per second as (numerator, denominator); (0, 1) without video.
     pub frame_rate: (u32, u32),
     /// PART-TARGET in µs.
     pub part_target: u32,
-    /// Why it is not what the publisher sent.
-    pub transcoded: Option<String>,
     /// The init segment.
     pub init: Bytes,
 }
@@ -91,7 +90,6 @@ impl Rendition {
             height,
             frame_rate,
             part_target: u32::try_from(part_target).unwrap_or(u32::MAX),
-            transcoded: format.transcoded.clone(),
             init: init::segment(&tracks)?,
         })
     }

@@ -141,14 +141,9 @@ impl Stage {
         if !self.cutter.joins(sample.dts) {
             self.interrupt(now, books, out);
         }
-        if !self.cutter.has_started() {
-            if !key {
-                return;
-            }
-            let start = self.lanes[self.leader].micros(sample.dts);
-            self.lanes
-                .iter_mut()
-                .for_each(|lane| lane.drop_before(start));
+        // What other tracks have from before the first key frame is left out when the segment is planned.
+        if !self.cutter.has_started() && !key {
+            return;
         }
         let (dts, duration) = (sample.dts, i64::from(sample.duration));
         if self.lanes[self.leader].push(sample) {

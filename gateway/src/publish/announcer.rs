@@ -8,11 +8,9 @@ use meshlive_protocol::manifest::{self, Announcement, Manifest, News, Rejected};
 use super::{Snapshot, Stream, resume};
 use crate::{clock::Clock, store::Journal};
 
-/// A journal over this is started anew with the whole window: six minutes of two renditions, read back in a fraction of a
-/// second.
+/// When so much was written behind the last whole window, the journal is started anew: six minutes of two renditions, read
+/// back in a fraction of a second.
 const CHECKPOINT_BYTES: u64 = 512 << 10;
-/// A journal over this does not wait for the end of a segment.
-const URGENT_BYTES: u64 = 4 * CHECKPOINT_BYTES;
 
 /// Announces for one stream.
 pub(super) struct Announcer {
@@ -21,6 +19,8 @@ pub(super) struct Announcer {
     pub(super) manifest: Manifest,
     pub(super) live: bool,
     journal: Journal,
+    /// Bytes of the journal that the last whole window ends at.
+    begun: u64,
     clock: Arc<Clock>,
     journal_fails: bool,
 }
@@ -37,6 +37,7 @@ impl Announcer {
             stream,
             manifest,
             live: false,
+            begun: journal.bytes(),
             journal,
             clock,
             journal_fails: false,
@@ -51,11 +52,10 @@ impl Announcer {
         if news.is_empty() {
             return Ok(());
         }
-        let closes = news.iter().any(|one| matches!(one, News::Closed { .. }));
         let announcement = Announcement {
             epoch: self.manifest.epoch(),
             sequence: self.manifest.sequence() + 1,
-            clock: self.clock.now().max(self.manifest.clock()),
+            clock: self.clock.now(),
             news,
         };
         self.manifest.apply(&announcement)?;
@@ -63,9 +63,7 @@ impl Announcer {
         let written = self.journal.append(&signed);
         self.journal_said(written);
         self.tell(Some(signed.into()));
-        // A checkpoint waits for the disk: at the end of a segment, behind the announcement.
-        let bytes = self.journal.bytes();
-        if bytes > URGENT_BYTES || (closes && bytes > CHECKPOINT_BYTES) {
+        if self.journal.bytes() - self.begun > CHECKPOINT_BYTES {
             self.checkpoint();
         }
         Ok(())
@@ -76,10 +74,11 @@ impl Announcer {
         let whole = manifest::sign_manifest(&self.stream.key, &self.manifest);
         let written = self.journal.checkpoint(&whole);
         let written = written.and_then(|()| self.journal.append(&resume::boot_record()));
+        self.begun = self.journal.bytes();
         self.journal_said(written);
     }
 
-    /// Has the journal on the disk; for the end of a run.
+    /// Has the journal on the disk; for the two ends of a run.
     pub(super) fn sync(&mut self) {
         let synced = self.journal.sync();
         self.journal_said(synced);

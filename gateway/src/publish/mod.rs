@@ -6,7 +6,6 @@
 
 mod announcer;
 mod publisher;
-mod recent;
 mod renditions;
 mod resume;
 mod run;
@@ -59,36 +58,22 @@ impl Settings {
     /// # Errors
     /// Names the setting and its bounds.
     pub fn check(&self) -> Result<(), Nonsense> {
-        for (name, value, from, to, remedy) in [
-            (
-                "publish.window",
-                self.window,
-                10_000,
-                300_000,
-                "give 10s to 5min",
-            ),
-            (
-                "publish.hold_back",
-                self.hold_back,
-                600,
-                10_000,
-                "give 600ms to 10s",
-            ),
-        ] {
-            if !(from..=to).contains(&value.as_millis()) {
-                return Err(Nonsense::new(name, format!("{value:?}"), remedy));
-            }
-        }
-        Ok(())
+        let (seconds, millis) = (Duration::from_secs, Duration::from_millis);
+        let longest = Duration::from_micros(manifest::MAX_WINDOW_MICROS);
+        Nonsense::unless_within("publish.window", self.window, seconds(10)..=longest)?;
+        Nonsense::unless_within(
+            "publish.hold_back",
+            self.hold_back,
+            millis(600)..=seconds(10),
+        )
     }
 
-    /// What the manifest says of it. The packager keeps every segment within `longest_segment`, rounded to seconds.
-    fn manifest(&self, longest_segment: Duration) -> manifest::Settings {
+    /// What the manifest says of it; `target_duration` in seconds.
+    fn manifest(&self, target_duration: u32) -> manifest::Settings {
         let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         manifest::Settings {
             window: micros(self.window),
-            target_duration: u32::try_from(longest_segment.as_millis().div_ceil(1000))
-                .unwrap_or(u32::MAX),
+            target_duration,
             hold_back: micros(self.hold_back),
         }
     }

@@ -76,6 +76,8 @@ impl Publisher {
         };
         this.tell_store();
         this.announcer.checkpoint();
+        // The epoch must be known after a power cut, or it might come again.
+        this.announcer.sync();
         this.close_what_was_open();
         if this.announce().is_ok() {
             this.announcer.tell(None);

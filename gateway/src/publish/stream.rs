@@ -11,9 +11,12 @@ use cid::Cid;
 use meshlive_protocol::{key::SigningKey, manifest::Manifest, name::StreamName};
 use tokio::sync::watch;
 
-use super::{Snapshot, recent::Recent};
-use crate::store::Store;
+use super::Snapshot;
+use crate::{recent::Recent, store::Store};
 
+/// Bytes of blocks that a stream keeps, which everyone asks for within the same second: about ten seconds of four
+/// renditions.
+const RECENT_BYTES: usize = 16 << 20;
 /// Notices that are kept, the newest.
 const MAX_NOTICES: usize = 8;
 /// Characters of a title or a notice; what is longer is cut.
@@ -28,7 +31,7 @@ pub struct Stream {
     /// The operator's title goes before the publisher's.
     fixed_title: Option<String>,
     texts: RwLock<Texts>,
-    recent: RwLock<Recent>,
+    recent: RwLock<Recent<Cid>>,
     store: Store,
     pub(super) key: Arc<SigningKey>,
     snapshot: watch::Sender<Arc<Snapshot>>,
@@ -57,7 +60,7 @@ impl Stream {
             alias: alias.to_owned(),
             fixed_title,
             texts: RwLock::default(),
-            recent: RwLock::default(),
+            recent: RwLock::new(Recent::new(RECENT_BYTES)),
             store,
             key,
             snapshot: watch::Sender::new(Arc::new(first)),
@@ -182,10 +185,12 @@ impl Stream {
     }
 }
 
-/// A publisher's text as it may be shown: no control characters, no endless length.
+/// A publisher's text as it may be shown: no control characters, none that turn the direction of what stands behind
+/// them, no endless length.
 fn readable(text: &str) -> String {
+    let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars()
-        .filter(|character| !character.is_control())
+        .filter(|&character| !character.is_control() && !turns(character))
         .take(MAX_TEXT)
         .collect::<String>()
         .trim()
@@ -198,7 +203,10 @@ mod tests {
 
     #[test]
     fn a_title_loses_what_cannot_be_shown() {
-        assert_eq!(readable(" Mesh\u{0}\n day \u{1b}[31m"), "Mesh day [31m");
+        assert_eq!(
+            readable(" Mesh\u{0}\n da\u{202e}y \u{1b}[31m"),
+            "Mesh day [31m"
+        );
         assert_eq!(readable(&"é".repeat(10_000)).chars().count(), 300);
     }
 }

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
 };
 
 use tokio::sync::watch;
@@ -14,8 +13,8 @@ use crate::{clock::Clock, keys::Keys, metrics::Metrics, store::Store};
 /// The registry of streams.
 pub struct Streams {
     settings: Settings,
-    /// No segment is longer than this.
-    longest_segment: Duration,
+    /// Of all playlists, seconds: no segment is longer, rounded.
+    target_duration: u32,
     keys: Arc<Keys>,
     store: Store,
     clock: Arc<Clock>,
@@ -25,10 +24,10 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// None yet; `longest_segment` becomes the target duration of all playlists.
+    /// None yet; `target_duration` is that of all playlists, seconds, within which the packager keeps every segment.
     pub fn new(
         settings: Settings,
-        longest_segment: Duration,
+        target_duration: u32,
         keys: Arc<Keys>,
         store: Store,
         clock: Arc<Clock>,
@@ -36,7 +35,7 @@ impl Streams {
     ) -> Self {
         Self {
             settings,
-            longest_segment,
+            target_duration,
             keys,
             store,
             clock,
@@ -66,7 +65,7 @@ impl Streams {
             error,
         };
         let mut journal = self.store.journal(&name).map_err(failed)?;
-        let settings = self.settings.manifest(self.longest_segment);
+        let settings = self.settings.manifest(self.target_duration);
         let records = journal.take_records();
         let boot = resume::boot_record();
         let resumed = resume::resume(&name, &records, settings, self.clock.now(), &boot);

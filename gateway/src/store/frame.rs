@@ -5,6 +5,7 @@
 //! one root, and every IPFS tool resolves this one without looking anywhere.
 
 use cid::Cid;
+use meshlive_protocol::dag;
 use sha2::{Digest as _, Sha256};
 
 /// varint(25), then dag-cbor `{"roots": [bafkqaaa], "version": 1}`.
@@ -25,26 +26,27 @@ pub(crate) type Digest = [u8; 32];
 /// The digest of a CID that a pack can hold: version 1, sha2-256, a codec of one byte (raw, dag-pb, dag-cbor).
 pub(crate) fn digest_of(cid: &Cid) -> Option<Digest> {
     let hash = cid.hash();
-    (cid.version() == cid::Version::V1 && cid.codec() < 0x80 && hash.code() == 0x12)
+    (cid.version() == cid::Version::V1 && cid.codec() < 0x80 && hash.code() == dag::SHA2_256)
         .then(|| hash.digest().try_into().ok())
         .flatten()
 }
 
+/// What stands before a block of so many bytes.
+pub(crate) fn head(cid: &Cid, bytes: usize) -> Vec<u8> {
+    let cid = cid.to_bytes();
+    let mut head = Vec::with_capacity(4 + cid.len() + bytes);
+    dag::varint(&mut head, (cid.len() + bytes) as u64);
+    head.extend_from_slice(&cid);
+    head
+}
+
 /// One frame as it stands in the pack, or `None` where the CID or the size is none that a pack holds.
 pub(crate) fn encode(cid: &Cid, block: &[u8]) -> Option<Vec<u8>> {
-    let digest = digest_of(cid)?;
+    digest_of(cid)?;
     if block.len() > MAX_BLOCK_BYTES {
         return None;
     }
-    let mut frame = Vec::with_capacity(4 + CID_BYTES + block.len());
-    let mut length = CID_BYTES + block.len();
-    while length >= 0x80 {
-        frame.push(length as u8 | 0x80);
-        length >>= 7;
-    }
-    frame.push(length as u8);
-    frame.extend_from_slice(&[1, cid.codec() as u8, 0x12, 32]);
-    frame.extend_from_slice(&digest);
+    let mut frame = head(cid, block.len());
     frame.extend_from_slice(block);
     Some(frame)
 }

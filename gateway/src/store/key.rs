@@ -2,6 +2,8 @@
 
 use std::{fmt, io, sync::Arc};
 
+use meshlive_protocol::time::civil_date;
+
 /// Microseconds of an hour.
 pub(crate) const HOUR: u64 = 3_600_000_000;
 
@@ -70,7 +72,7 @@ impl PackKey {
 
     /// The file's name without its extension: `20261122T08-720p-0`.
     pub(crate) fn stem(&self) -> String {
-        let (year, month, day) = civil(self.hour / 24);
+        let (year, month, day) = civil_date(self.hour / 24);
         let hour = self.hour % 24;
         format!(
             "{year:04}{month:02}{day:02}T{hour:02}-{}-{}",
@@ -116,23 +118,7 @@ fn refused(message: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
-/// Year, month and day of a day since the Unix epoch, in the Gregorian calendar.
-fn civil(day: u64) -> (u64, u64, u64) {
-    // Counted from 1 March of year 0, so that a leap day is the last of its year.
-    let day = day + 719_468;
-    let (era, day) = (day / 146_097, day % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day_of_month = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (
-        era * 400 + year + u64::from(month <= 2),
-        month,
-        day_of_month,
-    )
-}
-
+/// Reads the time of a file's name.
 fn parse_hour(text: &str) -> Option<u64> {
     if text.len() != 11 || !text.is_ascii() || text.as_bytes()[8] != b'T' {
         return None;
@@ -142,6 +128,7 @@ fn parse_hour(text: &str) -> Option<u64> {
     if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || hour > 23 {
         return None;
     }
+    // Counted from 1 March of year 0, so that a leap day is the last of its year.
     let month_of_march_year = (month + 9) % 12;
     let year = year - u64::from(month <= 2);
     let day_of_year = (153 * month_of_march_year + 2) / 5 + day.checked_sub(1)?;

@@ -3,6 +3,7 @@
 //! ```text
 //! data folder/LOCK                            held while a gateway runs
 //!            /<stream>/journal                records: what must be known again after a crash (`journal`)
+//!                     /journal.next           the one that takes its place when it is on the disk
 //!                     /<hour>-<rendition>-<volume>.car   a pack: CARv1 (`frame`), appended to (`pack`)
 //!                                         …    .log   while it is open: what of it is surely on the disk (`pack`)
 //!                                         …    .idx   once it is closed: its digests, sorted (`index`)
@@ -15,7 +16,7 @@
 //! and give up the oldest (`retention`). [`Store::get`] finds it and checks it against its CID.
 //!
 //! Deletion is by pack, an unlink. A disk that is full or read-only stops nothing: the oldest packs go, and what still
-//! does not fit is kept in `memory` for a while.
+//! does not fit is kept in memory for a while.
 //!
 //! Memory: an open pack takes about 40 bytes a part (an hour of 5 parts a second: 0.7 MB), a closed one 8 bytes for 204
 //! parts and about 300 for itself. A month of four renditions, 52 million parts in 2,880 packs: 2.1 MB + 0.9 MB.
@@ -27,7 +28,6 @@ mod inner;
 mod journal;
 mod key;
 mod load;
-mod memory;
 mod merge;
 mod pack;
 mod pins;
@@ -59,16 +59,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-use crate::config::value;
+use crate::{config::value, recent::Recent};
 
 pub use frame::MAX_BLOCK_BYTES;
 pub use journal::{Journal, MAX_JOURNAL_BYTES};
 pub use report::{Notice, Outcome, Stats};
 
 use files::Files;
+use frame::Digest;
 use inner::lock;
 use key::PackKey;
-use memory::Memory;
 use pack::OpenPack;
 use pins::Pins;
 use state::State;
@@ -123,7 +123,8 @@ struct Inner {
     /// Packs were closed or given up since indexes were last merged.
     changed: AtomicBool,
     files: Files,
-    memory: Mutex<Memory>,
+    /// What the disk would not take: so what is live goes on.
+    memory: Mutex<Recent<Digest>>,
     notices: broadcast::Sender<Notice>,
     not_stored: AtomicU64,
     /// The reason last told for not storing.
@@ -163,7 +164,7 @@ impl Store {
             damaged: Mutex::default(),
             changed: AtomicBool::new(true),
             files: Files::new(settings.open_files),
-            memory: Mutex::new(Memory::new(settings.memory_bytes)),
+            memory: Mutex::new(Recent::new(settings.memory_bytes)),
             notices: broadcast::channel(64).0,
             not_stored: AtomicU64::new(0),
             trouble: Mutex::default(),
@@ -207,7 +208,7 @@ impl Store {
         let outcome = self.inner.append(&key, digest, &frame);
         if outcome == Outcome::NotStored {
             self.inner.not_stored.fetch_add(1, Relaxed);
-            lock(&self.inner.memory).insert(digest, block);
+            lock(&self.inner.memory).insert(digest, Bytes::copy_from_slice(block));
         }
         Ok(outcome)
     }

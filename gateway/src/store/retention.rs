@@ -4,16 +4,21 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::key::{HOUR, PackKey};
 
+/// How long a window outlasts what was stored last, in µs: more than any window is long.
+const OVER: u64 = HOUR;
+
 /// What a stream needs of its past: the time from the first frame that its live window shows to the newest stored in this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
     /// µs since the Unix epoch.
     pub(crate) from: u64,
-    /// µs since the Unix epoch.
-    pub(crate) to: u64,
+    /// µs since the Unix epoch; `None` before anything was stored: what follows is needed, whenever it is.
+    pub(crate) to: Option<u64>,
 }
 
 /// The live windows of all streams, from which the age of everything else is told too.
+///
+/// A stream that stores nothing for [`OVER`] while others do has ended, and its window is a past like any other.
 ///
 /// Age is measured against the newest time stored in this run, not against a wall clock: a machine without a clock
 /// chip starts a run days off, and packs from a future that has not come yet are neither old nor live.
@@ -29,27 +34,25 @@ impl Windows {
         self.now = self.now.max(start);
         let window = self.windows.entry(stream.clone()).or_insert(Window {
             from: start,
-            to: start,
+            to: None,
         });
-        window.to = if window.to == u64::MAX {
-            start
-        } else {
-            window.to.max(start)
-        };
+        window.to = window.to.max(Some(start));
     }
 
     /// The stream's live window begins here.
     pub(crate) fn needed_since(&mut self, stream: &Arc<str>, from: u64) {
         self.windows
             .entry(stream.clone())
-            .or_insert(Window { from, to: u64::MAX })
+            .or_insert(Window { from, to: None })
             .from = from;
     }
 
     fn is_live(&self, pack: &PackKey) -> bool {
-        self.windows
-            .get(&pack.stream)
-            .is_some_and(|window| window.from < pack.end() && pack.hour * HOUR <= window.to)
+        self.windows.get(&pack.stream).is_some_and(|window| {
+            window.to.unwrap_or(window.from).saturating_add(OVER) >= self.now
+                && window.from < pack.end()
+                && window.to.is_none_or(|to| pack.hour * HOUR <= to)
+        })
     }
 
     /// Whether the pack is older than `keep` (µs).
@@ -111,6 +114,26 @@ mod tests {
         windows.needed_since(&"a".into(), 5 * HOUR - 1);
         let found = order(&packs, &windows, &[pack("b", 2)], None);
         assert_eq!(found, [("b".into(), 1), ("a".into(), 3), ("b".into(), 3)]);
+    }
+
+    #[test]
+    fn the_window_of_a_stream_that_has_ended_is_a_past_like_any_other() {
+        let packs = [pack("ended", 4), pack("resumed", 4), pack("live", 6)];
+        let mut windows = Windows::default();
+        windows.stored(&"ended".into(), 5 * HOUR - 1);
+        windows.needed_since(&"ended".into(), 5 * HOUR - 60);
+        // By a restart, before anything was stored again.
+        windows.needed_since(&"resumed".into(), 5 * HOUR - 60);
+        windows.stored(&"live".into(), 6 * HOUR - 60);
+        windows.needed_since(&"live".into(), 6 * HOUR - 60);
+        assert_eq!(order(&packs[..2], &windows, &[], None), []);
+        windows.stored(&"live".into(), 6 * HOUR + 1);
+        assert_eq!(
+            order(&packs, &windows, &[], None),
+            [("ended".into(), 4), ("resumed".into(), 4)]
+        );
+        windows.stored(&"ended".into(), 6 * HOUR + 2);
+        assert_eq!(order(&packs[..1], &windows, &[], None), []);
     }
 
     #[test]

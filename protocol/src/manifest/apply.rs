@@ -143,7 +143,7 @@ impl Manifest {
             return broken("its rendition is withdrawn");
         }
         if !is_block(&entry.cid, entry.size) {
-            return broken("it is not a raw block of 1 byte to 1 MiB");
+            return broken(NOT_A_BLOCK);
         }
         if entry.duration == 0 || entry.duration > known.rendition.part_target {
             return broken("its duration is 0 or above the part target");
@@ -161,9 +161,8 @@ impl Manifest {
         if strand.parts.len() as u64 != u64::from(part) {
             return broken("its number is not the next");
         }
-        if strand.parts.len() == MAX_PARTS_PER_SEGMENT {
-            return broken("a segment has no more than 256");
-        }
+        let count = strand.parts.len() as u64 + 1;
+        bounded("parts of a segment", count, MAX_PARTS_PER_SEGMENT as u64)?;
         // RFC 8216bis §4.4.3.1: a segment's duration, rounded to the nearest second, is at most the target.
         if strand.duration() + u64::from(entry.duration) >= target_micros {
             return broken("its segment would last longer than the target duration");
@@ -240,6 +239,9 @@ pub(super) fn bounded(what: &'static str, value: u64, max: u64) -> Result<(), Re
         Err(Rejected::TooBig { what, value, max })
     }
 }
+
+/// What [`is_block`] refuses.
+pub(super) const NOT_A_BLOCK: &str = "it is not a raw block that every IPFS implementation carries";
 
 /// Whether a part or init segment is one raw block that IPFS carries.
 pub(super) fn is_block(cid: &Cid, size: u32) -> bool {

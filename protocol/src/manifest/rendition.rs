@@ -5,7 +5,8 @@ use std::sync::Arc;
 use cid::Cid;
 
 use super::{
-    MAX_CODECS_BYTES, MAX_ID_BYTES, MAX_INITS, MAX_RENDITIONS, Manifest, Rejected, apply::is_block,
+    MAX_CODECS_BYTES, MAX_ID_BYTES, MAX_INITS, MAX_RENDITIONS, Manifest, Rejected,
+    apply::{NOT_A_BLOCK, bounded, is_block},
 };
 use crate::{
     cbor::{Reader, Writer},
@@ -114,20 +115,20 @@ impl Manifest {
             .rendition_index(&rendition.id)
             .unwrap_or(self.renditions.len());
         let broken = |why| Err(Rejected::rule("rendition", index as u64, why));
-        if index == MAX_RENDITIONS {
-            return broken("a stream has no more than 16");
-        }
+        bounded("renditions", index as u64 + 1, MAX_RENDITIONS as u64)?;
         if !is_id(&rendition.id) {
-            return broken("its id is not 1 to 32 of a-z, 0-9 and -");
+            return broken("its id is not a short name of a-z, 0-9 and -");
         }
         if !is_codecs(&rendition.codecs) {
-            return broken("its codecs are not 1 to 128 printable characters without quotes");
+            return broken(
+                "its codecs are not a short text of printable characters without quotes",
+            );
         }
         if rendition.bandwidth == 0 {
             return broken("its bandwidth is 0");
         }
         if !(1..=MAX_PART_MICROS).contains(&rendition.part_target) {
-            return broken("its part target is 0 or above 10 s");
+            return broken("its part target is 0 or longer than a part may be");
         }
         let picture = rendition.width != 0 && rendition.height != 0;
         let none = rendition.width == 0 && rendition.height == 0 && rendition.frame_rate == 0;
@@ -168,11 +169,13 @@ impl Manifest {
         {
             return broken("numbers must go up");
         }
-        if entry.inits.len() == MAX_INITS {
-            return broken("a window knows no more than 32 of one rendition");
-        }
+        bounded(
+            "init segments",
+            entry.inits.len() as u64 + 1,
+            MAX_INITS as u64,
+        )?;
         if !is_block(&init.cid, init.size) {
-            return broken("it is not a raw block of 1 byte to 1 MiB");
+            return broken(NOT_A_BLOCK);
         }
         Arc::make_mut(&mut self.renditions)[usize::from(rendition)]
             .inits

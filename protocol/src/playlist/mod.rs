@@ -3,7 +3,6 @@
 //! Everything comes from the [`Manifest`], so gateway and viewer write the same bytes. URIs are relative to
 //! `/live/{stream}/`, where both kinds of playlist are.
 
-mod time;
 mod view;
 
 use std::fmt::{self, Write};

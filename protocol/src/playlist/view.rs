@@ -1,10 +1,10 @@
 //! One rendition's media playlist, tag by tag (README §7).
 
-use super::{
-    VERSION, line,
+use super::{VERSION, line};
+use crate::{
+    manifest::{Manifest, PartEntry, Segment},
     time::{DateTime, Seconds},
 };
-use crate::manifest::{Manifest, PartEntry, Segment};
 
 /// Parts are listed in the segment of the next part and this many before it. Draft §4.4.4.9 wants them gone once
 /// they are more than three target durations old, and a strict parser counts three segments for that; who is

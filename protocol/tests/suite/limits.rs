@@ -30,20 +30,20 @@ fn news_renditions_parts_and_inits_are_counted() {
         full.apply(&more)
             .unwrap_err()
             .to_string()
-            .contains("no more than 16")
+            .contains("renditions is 17, at most 16")
     );
 
     publisher.publish(vec![crate::common::segment(100)]);
     publisher.publish((0..256).map(|part| part_of(0, 100, part)).collect());
     let more = publisher.next(vec![part_of(0, 100, 256)]);
-    assert!(full_error(&publisher, &more).contains("no more than 256"));
+    assert!(full_error(&publisher, &more).contains("parts of a segment is 257, at most 256"));
 
     let inits =
         |range: std::ops::Range<u32>| range.map(|number| crate::common::init(0, number)).collect();
     let most = publisher.next(inits(1..MAX_INITS as u32));
     assert!(publisher.manifest.clone().apply(&most).is_ok());
     let more = publisher.next(inits(1..MAX_INITS as u32 + 1));
-    assert!(full_error(&publisher, &more).contains("no more than 32"));
+    assert!(full_error(&publisher, &more).contains("init segments is 33, at most 32"));
 
     let ends = |count| publisher.next(vec![News::End; count]);
     assert!(publisher.manifest.clone().apply(&ends(MAX_NEWS)).is_ok());

@@ -64,10 +64,9 @@ impl Bench {
             window: Duration::from_secs(20),
             ..Default::default()
         };
-        let longest = Duration::from_secs(2);
         let streams = Streams::new(
             published,
-            longest,
+            2,
             keys,
             store.clone(),
             clock.clone(),
@@ -230,7 +229,6 @@ fn rendition(id: &str, audio_only: bool) -> Rendition {
         height: if audio_only { 0 } else { 720 },
         frame_rate: if audio_only { (0, 1) } else { (30, 1) },
         part_target: 200_000,
-        transcoded: None,
         init: Bytes::from(format!("....ftyp {id}")),
     }
 }

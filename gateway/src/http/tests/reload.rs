@@ -18,6 +18,13 @@ impl Bench {
     }
 }
 
+/// A stream with one whole segment behind it.
+fn on_air() -> (Arc<Bench>, Air) {
+    let bench = Arc::new(Bench::new());
+    let air = Air::with_segments(&bench, "cam", 1);
+    (bench, air)
+}
+
 async fn settle() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
@@ -28,6 +35,13 @@ async fn answered(waiting: Waiting) -> (u16, String) {
     settle().await;
     assert!(waiting.is_finished(), "still waiting");
     waiting.await.unwrap()
+}
+
+/// A playlist with `text` in it.
+async fn answered_with(waiting: Waiting, text: &str) -> String {
+    let (status, playlist) = answered(waiting).await;
+    assert!(status == 200 && playlist.contains(text), "{playlist}");
+    playlist
 }
 
 #[tokio::test(start_paused = true)]
@@ -57,28 +71,22 @@ async fn without_directives_the_answer_is_what_there_is() {
 
 #[tokio::test(start_paused = true)]
 async fn a_part_is_waited_for() {
-    let bench = Arc::new(Bench::new());
-    let mut air = Air::with_segments(&bench, "cam", 1);
+    let (bench, mut air) = on_air();
     air.part();
     let waiting = bench.begin("/live/cam/v.m3u8?_HLS_msn=1&_HLS_part=2").await;
     air.part();
     settle().await;
     assert!(!waiting.is_finished());
     air.part();
-    let (status, playlist) = answered(waiting).await;
-    assert!(
-        status == 200
-            && playlist.contains("URI=\"v/1.2.m4s\"")
-            && !playlist.contains("PART:DURATION=0.200000,URI=\"v/1.3")
-    );
+    let playlist = answered_with(waiting, "URI=\"v/1.2.m4s\"").await;
+    assert!(!playlist.contains("PART:DURATION=0.200000,URI=\"v/1.3"));
     let there = bench.begin("/live/cam/v.m3u8?_HLS_msn=1&_HLS_part=2").await;
     assert_eq!(answered(there).await.1, playlist);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_segment_is_waited_for_until_it_is_complete() {
-    let bench = Arc::new(Bench::new());
-    let mut air = Air::with_segments(&bench, "cam", 1);
+    let (bench, mut air) = on_air();
     let waiting = bench.begin("/live/cam/v.m3u8?_HLS_msn=1").await;
     for _ in 1..PARTS {
         air.part();
@@ -86,17 +94,12 @@ async fn a_segment_is_waited_for_until_it_is_complete() {
         assert!(!waiting.is_finished());
     }
     air.part();
-    let (status, playlist) = answered(waiting).await;
-    assert!(
-        status == 200 && playlist.contains("\nv/1.m4s\n"),
-        "{playlist}"
-    );
+    answered_with(waiting, "\nv/1.m4s\n").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_part_behind_the_segments_end_means_the_next_segments_first() {
-    let bench = Arc::new(Bench::new());
-    let mut air = Air::with_segments(&bench, "cam", 1);
+    let (bench, mut air) = on_air();
     air.part();
     air.part();
     let waiting = bench.begin("/live/cam/v.m3u8?_HLS_msn=1&_HLS_part=9").await;
@@ -104,17 +107,12 @@ async fn a_part_behind_the_segments_end_means_the_next_segments_first() {
     settle().await;
     assert!(!waiting.is_finished());
     air.part();
-    let (status, playlist) = answered(waiting).await;
-    assert!(
-        status == 200 && playlist.contains("v/2.0.m4s"),
-        "{playlist}"
-    );
+    answered_with(waiting, "v/2.0.m4s").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn too_far_ahead_is_refused_at_once() {
-    let bench = Arc::new(Bench::new());
-    let mut air = Air::with_segments(&bench, "cam", 1);
+    let (bench, mut air) = on_air();
     air.part();
     for query in [
         "_HLS_msn=4",
@@ -166,8 +164,7 @@ async fn malformed_directives_are_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_longer_than_three_target_durations() {
-    let bench = Arc::new(Bench::new());
-    let _air = Air::with_segments(&bench, "cam", 1);
+    let (bench, _air) = on_air();
     let begun = Instant::now();
     assert_eq!(
         bench.get("/live/cam/v.m3u8?_HLS_msn=1&_HLS_part=0").await.0,
@@ -178,23 +175,17 @@ async fn nobody_waits_longer_than_three_target_durations() {
 
 #[tokio::test(start_paused = true)]
 async fn the_end_answers_all_who_wait() {
-    let bench = Arc::new(Bench::new());
-    let mut air = Air::with_segments(&bench, "cam", 1);
+    let (bench, mut air) = on_air();
     let waiting = bench.begin("/live/cam/v.m3u8?_HLS_msn=1&_HLS_part=0").await;
     air.end();
-    let (status, playlist) = answered(waiting).await;
-    assert!(
-        status == 200 && playlist.ends_with("#EXT-X-ENDLIST\n"),
-        "{playlist}"
-    );
+    let playlist = answered_with(waiting, "#EXT-X-ENDLIST\n").await;
     let late = bench.begin("/live/cam/v.m3u8?_HLS_msn=7").await;
     assert_eq!(answered(late).await, (200, playlist));
 }
 
 #[tokio::test(start_paused = true)]
 async fn shutting_down_answers_all_who_wait() {
-    let bench = Arc::new(Bench::new());
-    let _air = Air::with_segments(&bench, "cam", 1);
+    let (bench, _air) = on_air();
     let waiting = bench.begin("/live/cam/v.m3u8?_HLS_msn=1&_HLS_part=0").await;
     let part = bench.begin("/live/cam/v/1.0.m4s").await;
     bench.state.closing.send_replace(true);

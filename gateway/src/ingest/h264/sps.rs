@@ -1,7 +1,10 @@
 //! The sequence parameter set: a picture's size and rate.
 
-/// NAL unit type (ITU-T H.264 table 7-1).
-const SPS: u8 = 7;
+use super::SPS;
+use crate::ingest::{
+    bits::{Bits, unescape},
+    dimensions::{MAX_SIDE, reduce},
+};
 
 /// What a sequence parameter set says (ITU-T H.264 §7.3.2.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,76 +31,60 @@ impl Sps {
         if unit.first()? & 31 != SPS {
             return None;
         }
-        let plain = unescaped(unit.get(1..)?);
-        let mut bits = Bits {
-            bytes: &plain,
-            at: 0,
-        };
+        let plain = unescape(unit.get(1..)?);
+        let bits = &mut Bits::new(&plain);
         let profile = bits.take(8)?;
         bits.take(16)?;
-        bits.golomb()?;
+        bits.exp_golomb()?;
         let (mut chroma, mut luma_depth, mut chroma_depth, mut separate) = (1, 0, 0, false);
         if matches!(
             profile,
             100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135
         ) {
-            chroma = bits.golomb()?;
+            chroma = bits.exp_golomb()?;
             separate = chroma == 3 && bits.take(1)? == 1;
-            (luma_depth, chroma_depth) = (bits.golomb()?, bits.golomb()?);
+            (luma_depth, chroma_depth) = (bits.exp_golomb()?, bits.exp_golomb()?);
             bits.take(1)?;
             if bits.take(1)? == 1 {
-                skip_scaling_lists(&mut bits, if chroma == 3 { 12 } else { 8 })?;
+                skip_scaling_lists(bits, if chroma == 3 { 12 } else { 8 })?;
             }
         }
-        bits.golomb()?;
-        match bits.golomb()? {
-            0 => drop(bits.golomb()?),
+        bits.exp_golomb()?;
+        match bits.exp_golomb()? {
+            0 => drop(bits.exp_golomb()?),
             1 => {
                 bits.take(1)?;
-                bits.golomb()?;
-                bits.golomb()?;
-                for _ in 0..bits.golomb()?.min(255) {
-                    bits.golomb()?;
+                bits.exp_golomb()?;
+                bits.exp_golomb()?;
+                for _ in 0..bits.exp_golomb()?.min(255) {
+                    bits.exp_golomb()?;
                 }
             }
             _ => {}
         }
-        bits.golomb()?;
+        bits.exp_golomb()?;
         bits.take(1)?;
         let (columns, rows) = (
-            bits.golomb()?.checked_add(1)?,
-            bits.golomb()?.checked_add(1)?,
+            bits.exp_golomb()?.checked_add(1)?,
+            bits.exp_golomb()?.checked_add(1)?,
         );
         let fields = 2 - bits.take(1)?;
         if fields == 2 {
             bits.take(1)?;
         }
         bits.take(1)?;
-        let mut crop = [0; 4];
-        if bits.take(1)? == 1 {
-            for side in &mut crop {
-                *side = bits.golomb()?;
-            }
-        }
-        let (unit_x, unit_y) = match if separate { 0 } else { chroma } {
-            1 => (2, 2),
-            2 => (2, 1),
-            _ => (1, 1),
-        };
-        let size = |count: u32, crop: u32, unit: u32| {
+        let (across, down) = bits.crop(if separate { 0 } else { chroma })?;
+        let size = |count: u32, crop: u32| {
             count
                 .checked_mul(16)?
-                .checked_sub(crop.checked_mul(unit)?)
-                .filter(|size| (1..=16_384).contains(size))
+                .checked_sub(crop)
+                .filter(|size| (1..=MAX_SIDE).contains(size))
         };
         Some(Self {
-            width: size(columns, crop[0].checked_add(crop[1])?, unit_x)?,
-            height: size(
-                rows.checked_mul(fields)?,
-                crop[2].checked_add(crop[3])?,
-                unit_y * fields,
-            )?,
-            frame_rate: frame_rate(&mut bits),
+            width: size(columns, across)?,
+            // Two rows of samples where fields are coded.
+            height: size(rows.checked_mul(fields)?, down.checked_mul(fields)?)?,
+            frame_rate: frame_rate(bits),
             chroma_format: u8::try_from(chroma).ok().filter(|&format| format <= 3)?,
             luma_depth: u8::try_from(luma_depth).ok().filter(|&depth| depth <= 6)?,
             chroma_depth: u8::try_from(chroma_depth)
@@ -125,8 +112,8 @@ fn frame_rate(bits: &mut Bits<'_>) -> Option<(u32, u32)> {
         }
     }
     if bits.take(1)? == 1 {
-        bits.golomb()?;
-        bits.golomb()?;
+        bits.exp_golomb()?;
+        bits.exp_golomb()?;
     }
     if bits.take(1)? == 0 {
         return None;
@@ -135,17 +122,7 @@ fn frame_rate(bits: &mut Bits<'_>) -> Option<(u32, u32)> {
     // Two ticks are a frame (§E.2.1).
     let tick = tick.checked_mul(2)?;
     let plausible = tick > 0 && (1..=300).contains(&scale.div_ceil(tick));
-    plausible.then(|| {
-        let divisor = gcd(scale, tick);
-        (scale / divisor, tick / divisor)
-    })
-}
-
-fn gcd(mut a: u32, mut b: u32) -> u32 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a.max(1)
+    plausible.then(|| reduce((scale, tick)))
 }
 
 fn skip_scaling_lists(bits: &mut Bits<'_>, count: usize) -> Option<()> {
@@ -156,7 +133,7 @@ fn skip_scaling_lists(bits: &mut Bits<'_>, count: usize) -> Option<()> {
         let (mut last, mut next) = (8i32, 8i32);
         for _ in 0..if list < 6 { 16 } else { 64 } {
             if next != 0 {
-                let code = i64::from(bits.golomb()?);
+                let code = i64::from(bits.exp_golomb()?);
                 let delta = if code % 2 == 1 {
                     (code + 1) / 2
                 } else {
@@ -168,47 +145,6 @@ fn skip_scaling_lists(bits: &mut Bits<'_>, count: usize) -> Option<()> {
         }
     }
     Some(())
-}
-
-/// Without the emulation prevention bytes (ITU-T H.264 §7.4.1).
-fn unescaped(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    for &byte in bytes {
-        if byte != 3 || !out.ends_with(&[0, 0]) {
-            out.push(byte);
-        }
-    }
-    out
-}
-
-struct Bits<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Bits<'_> {
-    /// The next `count` bits, at most 32.
-    fn take(&mut self, count: usize) -> Option<u32> {
-        let mut value = 0u32;
-        for _ in 0..count {
-            let byte = self.bytes.get(self.at / 8)?;
-            value = value << 1 | u32::from(byte >> (7 - self.at % 8) & 1);
-            self.at += 1;
-        }
-        Some(value)
-    }
-
-    /// An unsigned Exp-Golomb number (ITU-T H.264 §9.1).
-    fn golomb(&mut self) -> Option<u32> {
-        let mut zeros = 0;
-        while self.take(1)? == 0 {
-            zeros += 1;
-            if zeros > 31 {
-                return None;
-            }
-        }
-        ((1u32 << zeros) - 1).checked_add(self.take(zeros)?)
-    }
 }
 
 #[cfg(test)]
@@ -240,7 +176,9 @@ mod tests {
             let mut bytes = FULL_HD.to_vec();
             bytes[bit / 8] ^= 0x80 >> (bit % 8);
             if let Some(sps) = Sps::parse(&bytes) {
-                assert!((1..=16_384).contains(&sps.width) && (1..=16_384).contains(&sps.height));
+                assert!(
+                    (1..=MAX_SIDE).contains(&sps.width) && (1..=MAX_SIDE).contains(&sps.height)
+                );
             }
         }
     }

@@ -17,8 +17,6 @@ pub(crate) struct Wanted {
     pub(crate) height: u32,
     /// Bits per second.
     pub(crate) bit_rate: u32,
-    /// As in [`RenditionFormat::transcoded`].
-    pub(crate) transcoded: Option<String>,
 }
 
 impl Wanted {
@@ -32,7 +30,6 @@ impl Wanted {
             id: rung.id.clone(),
             height: rung.height,
             bit_rate: rung.bit_rate,
-            transcoded: Some(format!("a smaller rendition, {} pixels high", rung.height)),
         })
         .collect()
     }
@@ -104,7 +101,6 @@ impl Ladder {
         self.rungs.iter().map(move |rung| RenditionFormat {
             id: rung.wanted.id.clone(),
             tracks: std::iter::once(rung.track).chain(audio).collect(),
-            transcoded: rung.wanted.transcoded.clone(),
         })
     }
 

@@ -17,7 +17,7 @@ mod sound;
 mod transcode;
 mod waiting;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, io, sync::Arc};
 
 use tokio::sync::mpsc;
 
@@ -44,12 +44,15 @@ const NOTICE_PAUSE: u64 = 30_000_000;
 /// Runs a pipeline for `source` until that ends, or the handle is stopped or dropped.
 ///
 /// A queue that is full makes the source wait: nothing grows.
+///
+/// # Errors
+/// When the system gives no thread.
 pub fn spawn(
     mut source: mpsc::Receiver<SourceEvent>,
     settings: Settings,
     clock: Arc<Clock>,
     out: mpsc::Sender<Event>,
-) -> Handle {
+) -> io::Result<Handle> {
     run::spawn("pipeline", out, move |out| {
         let waiter = tokio::runtime::Builder::new_current_thread()
             .build()

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::framing::Framing;
 use crate::ingest::{
     aac,
-    encode::VIDEO_TIMESCALE,
+    encode::{ASSUMED_FRAME_RATE, VIDEO_TIMESCALE},
     h264,
     media::{Codec, Kind, Packet, Sample, SourceStream, Track, TrackId},
     timeline::Placed,
@@ -76,7 +76,7 @@ impl Video {
         let frame_rate = if frame_rate.0 > 0 {
             frame_rate
         } else {
-            rate.unwrap_or((30, 1))
+            rate.unwrap_or(ASSUMED_FRAME_RATE)
         };
         let track = Track {
             id,
@@ -282,5 +282,50 @@ impl Audio {
             key: true,
             data: packet.data.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_of_pictures_that_is_too_large_is_not_kept() {
+        let stream = SourceStream {
+            codec: Codec::H264 {
+                avcc: Bytes::from_static(h264::tests::AVCC),
+            },
+            kind: Kind::Video {
+                width: 0,
+                height: 0,
+                frame_rate: (0, 1),
+            },
+            bit_rate: 0,
+        };
+        let mut video = Video::new(&stream, 0).unwrap();
+        let mut pass = |key: bool, bytes: u32| {
+            let mut data = bytes.to_be_bytes().to_vec();
+            data.resize(4 + bytes as usize, if key { 0x65 } else { 0x41 });
+            let packet = Packet {
+                stream: 0,
+                dts: 0,
+                pts: 0,
+                duration: 0,
+                key,
+                data: data.into(),
+            };
+            let placed = Placed {
+                dts: 0,
+                pts: 0,
+                broke: None,
+            };
+            assert!(matches!(video.pass(&packet, &placed), Passed::Sample(_)));
+            (video.kept().len(), video.kept.len())
+        };
+        assert_eq!(pass(true, 8 << 20), (1, 1));
+        assert_eq!(pass(false, 16 << 20), (2, 2));
+        assert_eq!(pass(false, 16 << 20), (0, 0), "more than {KEPT} bytes");
+        assert_eq!(pass(false, 1), (0, 0), "nothing to catch up with");
+        assert_eq!(pass(true, 1), (1, 1));
     }
 }

@@ -50,7 +50,7 @@ struct Takeover {
 
 impl Takeover {
     fn open(stream: &SourceStream, settings: &Settings) -> Result<Self, Error> {
-        let make = Make::Everything(too_far_apart(settings));
+        let make = Make::Everything;
         Ok(Self {
             video: Box::new(transcode::Video::open(stream, make, LADDER, settings)?),
             primed: 0,
@@ -183,10 +183,8 @@ impl Paths {
     /// All tracks and renditions; None while a size is not known yet.
     pub(super) fn format(&self) -> Option<Format> {
         let audio = self.audio.as_ref().map(|(_, _, path)| match path {
-            AudioPath::Copied(copied) => (copied.track().clone(), None),
-            AudioPath::Transcoded(sound, _) => {
-                (sound.track().clone(), Some("transcoded to AAC".to_owned()))
-            }
+            AudioPath::Copied(copied) => copied.track().clone(),
+            AudioPath::Transcoded(sound, _) => sound.track().clone(),
         });
         let with_sound = audio.as_ref().map(|_| AUDIO);
         let (mut tracks, mut renditions) = (Vec::new(), Vec::new());
@@ -198,7 +196,6 @@ impl Paths {
                     renditions.push(RenditionFormat {
                         id: "source".into(),
                         tracks: std::iter::once(VIDEO).chain(with_sound).collect(),
-                        transcoded: None,
                     });
                 }
                 match ladder {
@@ -212,12 +209,11 @@ impl Paths {
             tracks.extend(ladder.tracks());
             renditions.extend(ladder.renditions(with_sound));
         }
-        if let Some((track, transcoded)) = audio {
+        if let Some(track) = audio {
             tracks.push(track);
             renditions.push(RenditionFormat {
                 id: "audio".into(),
                 tracks: vec![AUDIO],
-                transcoded,
             });
         }
         // Last, so that players begin with what plays everywhere.
@@ -228,7 +224,6 @@ impl Paths {
             renditions.push(RenditionFormat {
                 id: ORIGINAL.into(),
                 tracks: original,
-                transcoded: None,
             });
         }
         Some(Format {
@@ -403,7 +398,7 @@ fn open_video(
 ) -> Result<VideoPath, Error> {
     let copied = passthrough::Video::new(stream, VIDEO);
     let Some(copied) = copied.filter(|copied| carried || copied.plays_everywhere()) else {
-        let make = Make::Everything(transcode::reason(stream));
+        let make = Make::Everything;
         return Ok(VideoPath::Transcoded(Box::new(transcode::Video::open(
             stream, make, LADDER, settings,
         )?)));
@@ -417,7 +412,7 @@ fn open_video(
         let fits = rungs.any(|rung| copied.height() >= rung.height);
         fits.then_some(Make::Ladder)
     } else {
-        Some(Make::Beside(transcode::reason(&stream)))
+        Some(Make::Beside)
     };
     let beside = make.map(|make| transcode::Video::open(&stream, make, LADDER, settings));
     Ok(VideoPath::Copied(

@@ -11,7 +11,7 @@ use super::{
 use crate::ingest::{
     Error, Settings,
     decode::{self, Input, VideoDecoder},
-    encode::{Picture, VIDEO_TIMESCALE},
+    encode::{ASSUMED_FRAME_RATE, Picture, VIDEO_TIMESCALE},
     media::{Kind, Sample, SourceStream, TrackId},
 };
 
@@ -29,14 +29,14 @@ enum Keys {
 }
 
 /// Which renditions are made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Make {
     /// The ladder beside the source, which passes through.
     Ladder,
-    /// A rendition "source" of the source's size, for the readable reason, and the ladder.
-    Everything(String),
+    /// A rendition "source" of the source's size, and the ladder.
+    Everything,
     /// The same beside the original, with key frames where that has them.
-    Beside(String),
+    Beside,
 }
 
 /// One video stream of the source, transcoded.
@@ -106,11 +106,11 @@ impl Video {
         let frame_rate = if frame_rate.0 > 0 && frame_rate.1 > 0 {
             frame_rate
         } else {
-            (30, 1)
+            ASSUMED_FRAME_RATE
         };
         let keys = match make {
-            Make::Ladder | Make::Beside(_) => Keys::Source(VecDeque::new()),
-            Make::Everything(_) => Keys::Own { newest: None },
+            Make::Ladder | Make::Beside => Keys::Source(VecDeque::new()),
+            Make::Everything => Keys::Own { newest: None },
         };
         let mut stage = Stage {
             make,
@@ -232,20 +232,18 @@ impl Video {
 impl Stage {
     fn open(&mut self, picture: Picture, settings: &Settings) -> Result<(), Error> {
         let mut wanted = Wanted::configured(settings, picture.height);
-        if let Make::Everything(reason) | Make::Beside(reason) = &self.make {
+        if self.make != Make::Ladder {
             let bit_rate = if settings.video_bit_rate > 0 {
                 settings.video_bit_rate
             } else {
                 fitting(&picture)
             };
-            let transcoded = Some(reason.clone());
             wanted.insert(
                 0,
                 Wanted {
                     id: "source".into(),
                     height: picture.height & !1,
                     bit_rate,
-                    transcoded,
                 },
             );
         }

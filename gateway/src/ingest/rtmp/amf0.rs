@@ -1,6 +1,6 @@
 //! AMF0, the encoding of RTMP's commands and metadata (Adobe AMF 0, December 2007).
 //!
-//! A value takes at most 40 times its encoded bytes in memory; the caller bounds those (64 KiB a message).
+//! A value takes at most 40 times its encoded bytes in memory; the caller bounds those ([`super::chunk`]).
 
 /// How deep objects and arrays may stand in each other; publishers use two.
 const MAX_DEPTH: usize = 8;

@@ -14,8 +14,8 @@ const INITIAL_CHUNK_SIZE: usize = 128;
 pub(super) const OUR_CHUNK_SIZE: usize = 4096;
 /// Publishers use two to six.
 pub(super) const MAX_CHUNK_STREAMS: usize = 32;
-/// Limit of everything that is neither audio nor video: commands and metadata.
-const MAX_COMMAND_BYTES: usize = 64 << 10;
+/// Limit of everything that is not video: commands, metadata, frames of sound (AAC's have at most 768 bytes a channel).
+const MAX_SMALL_BYTES: usize = 64 << 10;
 /// What smaller messages may have unfinished beside a largest one.
 const SPARE_BYTES: usize = 256 << 10;
 /// Reserved at once for a message; more as its bytes arrive.
@@ -78,7 +78,7 @@ struct ChunkStream {
 }
 
 impl Reader {
-    /// `max_message` is the limit of an audio or video message in bytes.
+    /// `max_message` is the limit of a video message in bytes.
     pub(super) fn new(max_message: usize) -> Reader {
         Reader {
             chunk_size: INITIAL_CHUNK_SIZE,
@@ -180,11 +180,9 @@ impl Reader {
         let (mut length, mut kind) = last.map_or((0, 0), |stream| (stream.length, stream.kind));
         if size >= 7 {
             (length, kind) = (u24(&header[3..]) as usize, header[6]);
-            let media = matches!(kind, kind::AUDIO | kind::VIDEO);
-            let limit = if media {
-                self.max_message
-            } else {
-                MAX_COMMAND_BYTES
+            let limit = match kind {
+                kind::VIDEO => self.max_message,
+                _ => self.max_message.min(MAX_SMALL_BYTES),
             };
             if length > limit {
                 return Err(ChunkError::Long {

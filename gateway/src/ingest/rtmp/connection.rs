@@ -200,7 +200,10 @@ impl Connection {
                 busy.peer
             )
         })?;
-        let out = self.shared.publishers.publish(&alias, self.peer)?;
+        // A stream that is opened for the first time reads and writes files.
+        let (publishers, name, peer) = (self.shared.publishers.clone(), alias.clone(), self.peer);
+        let opened = tokio::task::spawn_blocking(move || publishers.publish(&name, peer)).await;
+        let out = opened.map_err(|_| "the gateway could not open the stream: see its log")??;
         let queue = Queue::new(out, 2 * self.shared.settings.max_message_bytes);
         Ok(Publishing {
             alias,

@@ -20,7 +20,7 @@ pub enum Video {
         composition: i32,
         /// To be added to both times, in nanoseconds.
         offset: u32,
-        /// Length-prefixed NAL units, or an AV1 temporal unit.
+        /// NAL units with lengths as the configuration says, or an AV1 temporal unit.
         data: Bytes,
     },
     /// Nothing for us: end of sequence, colour metadata, another track, an empty tag.
@@ -58,9 +58,6 @@ pub enum TagError {
     /// A decoder configuration without the facts that are needed.
     #[error("the {0} decoder configuration cannot be read")]
     Configuration(&'static str),
-    /// NAL units do not fill their frame.
-    #[error("the lengths of a frame's NAL units do not add up")]
-    NalUnits,
 }
 
 /// Packet types of Enhanced RTMP (video `VideoPacketType`, audio `AudioPacketType`).

@@ -15,8 +15,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// How long a publisher that was told to give way may take to say goodbye.
-const MAX_FAREWELL: Duration = Duration::from_secs(12);
+/// How long a publisher that is told to go may take to say goodbye: its last words wait for its pipeline.
+pub(super) const MAX_FAREWELL: Duration = Duration::from_secs(12);
 
 /// All streams that have had a publisher: as many as there are aliases.
 #[derive(Debug)]

@@ -2,13 +2,10 @@
 
 use super::amf0::Value;
 
-/// Longest title taken from metadata, in characters.
-const MAX_TITLE_CHARACTERS: usize = 200;
-
 /// What a publisher says about its stream; hints, not facts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {
-    /// At most 200 characters, without control characters, not empty.
+    /// Not empty.
     pub title: Option<String>,
     /// Pixels.
     pub size: Option<(u32, u32)>,
@@ -35,18 +32,11 @@ impl Metadata {
         };
         let pixels = |name| number(name).map(|n| n as u32);
         let bit_rate = |name| number(name).map_or(0, |kilobits| (kilobits * 1000.0) as u32);
-        let title = fields.get("title").and_then(Value::as_str).map(|title| {
-            let readable = title.chars().filter(|&c| is_readable(c));
-            readable
-                .take(MAX_TITLE_CHARACTERS)
-                .collect::<String>()
-                .trim()
-                .to_owned()
-        });
+        let title = fields.get("title").and_then(Value::as_str);
         let video = fields.get("videocodecid").is_some();
         let audio = fields.get("audiocodecid").is_some();
         Metadata {
-            title: title.filter(|title| !title.is_empty()),
+            title: title.filter(|title| !title.is_empty()).map(str::to_owned),
             size: pixels("width").zip(pixels("height")),
             frame_rate: number("framerate"),
             video_bit_rate: bit_rate("videodatarate"),
@@ -56,9 +46,4 @@ impl Metadata {
             audio: (video || audio).then_some(audio),
         }
     }
-}
-
-/// Neither a control character nor one that turns the direction of what stands behind it.
-fn is_readable(c: char) -> bool {
-    !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

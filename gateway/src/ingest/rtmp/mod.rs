@@ -7,10 +7,8 @@
 
 mod amf0;
 mod answer;
-pub(super) mod bits;
 mod chunk;
 mod connection;
-pub mod dimensions;
 mod end;
 pub mod event;
 pub mod flv;
@@ -44,7 +42,7 @@ use crate::config::Nonsense;
 pub struct Settings {
     /// How many publishers can be connected at once, 1 to 10000.
     pub max_connections: usize,
-    /// The largest video or audio frame in bytes, 65536 to 16777215. A publisher's unsent frames take twice this.
+    /// The largest video frame in bytes, 65536 to 16777215. A publisher's unsent frames take twice this.
     pub max_message_bytes: usize,
     /// How long a new connection may take until it publishes.
     #[serde(with = "crate::config::value::duration")]
@@ -96,18 +94,12 @@ impl Settings {
             (1 << 24) - 1,
         )?;
         for (setting, value) in [
-            ("handshake_timeout", self.handshake_timeout),
-            ("idle_timeout", self.idle_timeout),
-            ("takeover_after", self.takeover_after),
+            ("rtmp.handshake_timeout", self.handshake_timeout),
+            ("rtmp.idle_timeout", self.idle_timeout),
+            ("rtmp.takeover_after", self.takeover_after),
         ] {
-            if !(Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&value) {
-                let setting = format!("rtmp.{setting}");
-                return Err(Nonsense::new(
-                    setting,
-                    format!("{value:?}"),
-                    "give 100ms to 1h",
-                ));
-            }
+            let bounds = Duration::from_millis(100)..=Duration::from_secs(3600);
+            Nonsense::unless_within(setting, value, bounds)?;
         }
         Ok(())
     }
@@ -118,6 +110,8 @@ pub trait Publishers: Send + Sync + 'static {
     /// A publisher with the secret of `alias` begins: where its events go. One publisher at a time has an alias;
     /// the next one's events follow behind [`SourceEvent::Gone`]. The channel's capacity is the frames that may wait
     /// (256 is about 3 s); when it is full, frames are dropped up to the next key frame.
+    ///
+    /// It may wait for the disk.
     ///
     /// # Errors
     /// Why it cannot be published now: OBS shows it.

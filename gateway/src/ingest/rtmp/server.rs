@@ -17,13 +17,14 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Publishers, Settings, connection, live::Live};
+use super::{
+    Publishers, Settings, connection,
+    live::{Live, MAX_FAREWELL},
+};
 use crate::keys::Keys;
 
 /// After an error of the listener (no file descriptors left) it is asked again after this.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long all publishers together may take to say goodbye.
-const MAX_FAREWELL: Duration = Duration::from_secs(12);
 
 /// A running RTMP server. Dropping it closes the port and all connections at once.
 #[derive(Debug)]

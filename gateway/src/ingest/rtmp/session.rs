@@ -51,7 +51,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// `max_message` is the limit of one audio or video message in bytes.
+    /// `max_message` is the limit of one video message in bytes.
     pub fn new(max_message: usize) -> Session {
         Session {
             phase: Phase::Handshake(Handshake::default()),

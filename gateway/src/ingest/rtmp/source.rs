@@ -8,14 +8,16 @@ use bytes::Bytes;
 use super::{
     flv::{self, Audio, TagError, Video},
     metadata::Metadata,
-    track::{Track, audio_track, video_track, widen},
+    track::{Track, audio_track, video_track},
 };
-use crate::ingest::media::{Packet, SourceEvent};
+use crate::ingest::media::{Codec, Packet, SourceEvent};
 
 /// How long frames of one track wait for the other track's configuration.
 const MAX_HELD_MILLIS: u32 = 500;
-/// And how many.
+/// And how many, of how many bytes.
 const MAX_HELD_PACKETS: usize = 64;
+const MAX_HELD_BYTES: usize = 8 << 20;
+
 /// One publisher's stream.
 #[derive(Debug, Default)]
 pub struct Source {
@@ -51,7 +53,7 @@ impl Source {
     ) -> Result<(), TagError> {
         match flv::video(tag)? {
             Video::Config(codec) => {
-                if self.video.as_ref().is_none_or(|track| track.codec != codec) {
+                if is_new(&self.video, &codec) {
                     self.video = Some(video_track(codec, &self.metadata)?);
                     self.configured(events);
                 }
@@ -64,10 +66,6 @@ impl Source {
             } => {
                 let Some(track) = &self.video else {
                     return Ok(()); // nothing can decode it without its configuration
-                };
-                let data = match track.length_size {
-                    0 | 4 => data,
-                    size => widen(&data, size)?,
                 };
                 let dts = i64::from(timestamp) * 1000 + i64::from(offset / 1000);
                 let pts = dts + i64::from(composition) * 1000;
@@ -98,7 +96,7 @@ impl Source {
     ) -> Result<(), TagError> {
         match flv::audio(tag)? {
             Audio::Config(codec) => {
-                if self.audio.as_ref().is_none_or(|track| track.codec != codec) {
+                if is_new(&self.audio, &codec) {
                     self.audio = Some(audio_track(codec, &self.metadata)?);
                     self.configured(events);
                 }
@@ -157,7 +155,9 @@ impl Source {
             .wrapping_sub(self.held_since)
             .cast_signed()
             .unsigned_abs();
-        if self.is_complete() || waited >= MAX_HELD_MILLIS || self.held.len() >= MAX_HELD_PACKETS {
+        let bytes: usize = self.held.iter().map(|(_, held)| held.data.len()).sum();
+        let full = self.held.len() >= MAX_HELD_PACKETS || bytes >= MAX_HELD_BYTES;
+        if self.is_complete() || waited >= MAX_HELD_MILLIS || full {
             self.announce(events);
         }
     }
@@ -184,4 +184,11 @@ impl Source {
         let stream = usize::from(!video && self.video.is_some());
         Packet { stream, ..packet }
     }
+}
+
+/// Whether `codec` is another configuration than the track's.
+fn is_new(track: &Option<Track>, codec: &Codec) -> bool {
+    track
+        .as_ref()
+        .is_none_or(|track| track.stream.codec != *codec)
 }

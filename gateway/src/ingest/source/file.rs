@@ -318,3 +318,40 @@ fn cannot_open(reading: &Reading, error: ffmpeg_next::Error) -> String {
     };
     format!("input {url} cannot be opened: {error}; {remedy}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_of_a_url_are_not_shown() {
+        for (url, told) in [
+            (
+                "rtsp://me:secret@cam.local/live?token=1",
+                "rtsp://cam.local/live",
+            ),
+            ("srt://0.0.0.0:9000?passphrase=secret", "srt://0.0.0.0:9000"),
+            ("https://cam.local/a@b#secret", "https://cam.local/a@b"),
+            ("/media/What? A film.mp4", "/media/What? A film.mp4"),
+        ] {
+            assert_eq!(shown(url), told);
+        }
+    }
+
+    #[test]
+    fn whoever_connects_cannot_choose_a_format_that_names_other_files() {
+        for url in [
+            "srt://0.0.0.0:9000?mode=listener",
+            "tcp://[::]:9000?listen=1",
+            "udp://:9000",
+        ] {
+            let options = Reading::url(url, false).options;
+            assert_eq!(
+                options,
+                [("format_whitelist", STREAMED.to_owned())],
+                "{url}"
+            );
+        }
+        assert!(!STREAMED.contains("hls") && !STREAMED.contains("concat"));
+    }
+}

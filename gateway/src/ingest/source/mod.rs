@@ -12,10 +12,10 @@ use bytes::Bytes;
 
 use super::{
     aac,
+    dimensions::dimensions,
     ffmpeg::Demuxed,
     h264, hevc,
     media::{Codec, Kind, Packet, SourceEvent, SourceStream},
-    rtmp::dimensions::dimensions,
 };
 
 /// How a stream's packets come out of the container.

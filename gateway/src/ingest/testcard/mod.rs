@@ -74,7 +74,6 @@ pub(super) fn run(
         id: "source".into(),
         height: card.height,
         bit_rate: card.bit_rate,
-        transcoded: None,
     };
     let smaller = Wanted::configured(settings, card.height);
     let wanted = std::iter::once(own).chain(smaller).collect();
@@ -150,7 +149,6 @@ fn format(ladder: &Ladder, beep: &sound::Beep, bit_rate: u32) -> Format {
     let only = RenditionFormat {
         id: "audio".into(),
         tracks: vec![AUDIO],
-        transcoded: None,
     };
     Format {
         tracks: ladder.tracks().chain([audio]).collect(),

@@ -16,7 +16,7 @@ fn record(spec: &str, settings: Settings, seconds: u64) -> Vec<(u64, Event)> {
     let clock = Clock::start();
     let (sender, mut receiver) = mpsc::channel(256);
     let spec: Spec = spec.parse().unwrap();
-    let handle = spawn(spec, settings, Arc::clone(&clock), sender);
+    let handle = spawn(spec, settings, Arc::clone(&clock), sender).unwrap();
     let end = clock.now() + seconds * SECOND;
     let mut events = Vec::new();
     while clock.now() < end {

@@ -30,6 +30,20 @@ fn starts(out: &[Packaged]) -> Vec<(u64, bool)> {
     out.iter().filter_map(one).collect()
 }
 
+/// Where what came before is not joined.
+fn breaks(out: &[Packaged]) -> Vec<u64> {
+    let broken = starts(out).into_iter().filter(|(_, broken)| *broken);
+    broken.map(|(start, _)| start).collect()
+}
+
+/// So many seconds of both tracks, of which one is silent for a while, in microseconds.
+fn without(track: TrackId, silent: std::ops::Range<i64>, length: i64) -> Vec<Sample> {
+    seconds(length, 30, 60, true)
+        .into_iter()
+        .filter(|s| s.track != track || !silent.contains(&micros(s)))
+        .collect()
+}
+
 const BOTH: [&str; 2] = ["source:avc1.64000c,mp4a.40.2", "audio:mp4a.40.2"];
 const PICTURE: [&str; 1] = ["source:avc1.64000c"];
 
@@ -59,21 +73,14 @@ fn a_sound_that_never_comes_holds_the_picture_back_only_once() {
 #[test]
 fn a_sound_that_stops_leaves_with_the_next_segment_and_comes_back_in_step() {
     let silent = 3_000_000..9_000_000;
-    let samples: Vec<_> = seconds(20, 30, 60, true)
-        .into_iter()
-        .filter(|s| s.track == VIDEO || !silent.contains(&micros(s)))
-        .collect();
+    let samples = without(AUDIO, silent, 20);
     let out = run(&mut packager(both((30, 1))), &samples);
     let told = renditions(&out);
     assert_eq!(told.len(), 3, "{told:?}");
     assert_eq!(told[0].1, BOTH);
     assert_eq!(told[1].1, PICTURE);
     assert_eq!(told[2], (2, BOTH.map(String::from).to_vec()));
-    let breaks: Vec<_> = starts(&out)
-        .into_iter()
-        .filter(|s| s.1)
-        .map(|s| s.0)
-        .collect();
+    let breaks = breaks(&out);
     assert_eq!(breaks.len(), 2, "{breaks:?}");
     assert_eq!(breaks[0], 4_000_000);
     assert!((10_000_000..=12_000_000).contains(&breaks[1]), "{breaks:?}");
@@ -112,10 +119,7 @@ fn a_sound_half_a_second_behind_is_waited_for_and_nothing_is_lost() {
 #[test]
 fn sound_goes_on_alone_when_the_picture_stops_and_the_picture_leads_again() {
     let dark = 3_000_000..9_000_000;
-    let samples: Vec<_> = seconds(20, 30, 60, true)
-        .into_iter()
-        .filter(|s| s.track == AUDIO || !dark.contains(&micros(s)))
-        .collect();
+    let samples = without(VIDEO, dark, 20);
     let out = run(&mut packager(both((30, 1))), &samples);
     let told: Vec<_> = renditions(&out)
         .into_iter()
@@ -125,11 +129,7 @@ fn sound_goes_on_alone_when_the_picture_stops_and_the_picture_leads_again() {
         told,
         [BOTH.join(" "), "audio:mp4a.40.2".into(), BOTH.join(" ")]
     );
-    let breaks: Vec<_> = starts(&out)
-        .into_iter()
-        .filter(|s| s.1)
-        .map(|s| s.0)
-        .collect();
+    let breaks = breaks(&out);
     assert_eq!(breaks.len(), 2, "{breaks:?}");
     assert!((4_900_000..5_100_000).contains(&breaks[0]), "{breaks:?}");
     assert_eq!(breaks[1], 10_000_000);
@@ -138,10 +138,7 @@ fn sound_goes_on_alone_when_the_picture_stops_and_the_picture_leads_again() {
 #[test]
 fn a_gap_in_the_sound_makes_an_empty_part_of_it() {
     let gap = 2_500_000..3_000_000;
-    let samples: Vec<_> = seconds(6, 30, 60, true)
-        .into_iter()
-        .filter(|s| s.track == VIDEO || !gap.contains(&micros(s)))
-        .collect();
+    let samples = without(AUDIO, gap, 6);
     let out = run(&mut packager(both((30, 1))), &samples);
     assert!(starts(&out).iter().all(|s| !s.1));
     let mut empty = 0;

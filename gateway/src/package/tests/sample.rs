@@ -51,7 +51,6 @@ pub(crate) fn rendition(id: &str, tracks: &[TrackId]) -> RenditionFormat {
     RenditionFormat {
         id: id.into(),
         tracks: tracks.to_vec(),
-        transcoded: None,
     }
 }
 

@@ -12,18 +12,20 @@ use crate::store::{
     key::HOUR,
 };
 
+/// Nothing is given up by itself.
+fn keeping_all(open_files: usize) -> Settings {
+    Settings {
+        keep: Duration::MAX,
+        max_bytes: u64::MAX,
+        open_files,
+        ..Settings::default()
+    }
+}
+
 #[test]
 fn readers_find_what_writers_have_stored_while_packs_close_and_merge_and_go() {
     let folder = memory_folder();
-    let store = Store::open(
-        folder.path(),
-        Settings {
-            keep: Duration::MAX,
-            open_files: 4,
-            ..Settings::default()
-        },
-    )
-    .unwrap();
+    let store = Store::open(folder.path(), keeping_all(4)).unwrap();
     const WRITERS: u64 = 4;
     const EACH: u64 = 800;
     let stored: Vec<_> = (0..WRITERS).map(|_| AtomicU64::new(0)).collect();
@@ -94,15 +96,7 @@ fn readers_find_what_writers_have_stored_while_packs_close_and_merge_and_go() {
 #[test]
 fn a_block_in_any_of_many_packs_is_found_with_few_files_open() {
     let folder = memory_folder();
-    let store = Store::open(
-        folder.path(),
-        Settings {
-            keep: Duration::MAX,
-            open_files: 3,
-            ..Settings::default()
-        },
-    )
-    .unwrap();
+    let store = Store::open(folder.path(), keeping_all(3)).unwrap();
     (0..300).for_each(|n| {
         assert_eq!(
             put(&store, "v", n / 3 * HOUR, &block(n, 100)),
@@ -118,15 +112,7 @@ fn a_block_in_any_of_many_packs_is_found_with_few_files_open() {
         "{before} indexes were merged into {after}"
     );
     drop(store);
-    let store = Store::open(
-        folder.path(),
-        Settings {
-            keep: Duration::MAX,
-            open_files: 3,
-            ..Settings::default()
-        },
-    )
-    .unwrap();
+    let store = Store::open(folder.path(), keeping_all(3)).unwrap();
     assert_eq!(store.inner.read_state().indexes.len(), after);
     (0..300).for_each(|n| assert!(has(&store, &block(n, 100)), "{n}"));
     assert!(!has(&store, b"never stored"));
@@ -174,11 +160,7 @@ fn a_closed_part_takes_less_than_a_tenth_of_a_byte_of_memory() {
     let folder = memory_folder();
     generate(folder.path(), 24);
     for merged in [false, true] {
-        let settings = Settings {
-            keep: Duration::MAX,
-            max_bytes: u64::MAX,
-            ..Settings::default()
-        };
+        let settings = keeping_all(Settings::default().open_files);
         let store = Store::open(folder.path(), settings).unwrap();
         if merged {
             store.tidy();
@@ -201,11 +183,7 @@ fn a_closed_part_takes_less_than_a_tenth_of_a_byte_of_memory() {
 fn a_month_of_four_renditions() {
     let folder = tempfile::tempdir().unwrap();
     generate(folder.path(), 2880);
-    let settings = Settings {
-        keep: Duration::MAX,
-        max_bytes: u64::MAX,
-        ..Settings::default()
-    };
+    let settings = keeping_all(Settings::default().open_files);
     for round in ["one index a pack", "merged"] {
         let (before, start) = (resident(), Instant::now());
         let store = Store::open(folder.path(), settings.clone()).unwrap();

@@ -1,6 +1,7 @@
 //! What cannot be carried, and bytes that are not what they should be.
 
 use super::*;
+use crate::ingest::h264;
 
 #[test]
 fn what_cannot_be_carried_is_named() {
@@ -134,4 +135,71 @@ fn truncated_and_random_files_end_with_an_error_or_what_was_whole() {
     let bytes: Vec<u8> = (0..100_000).map(|_| random(&mut state) as u8).collect();
     std::fs::write(&noise.0, bytes).unwrap();
     assert!(Demuxer::open(noise.0.to_str().unwrap(), None, &[], || false).is_err());
+}
+
+/// Video and sound, as a publisher names them.
+fn named() -> SourceEvent {
+    let video = SourceStream {
+        codec: Codec::H264 {
+            avcc: Bytes::from_static(h264::tests::AVCC),
+        },
+        kind: Kind::Video {
+            width: 1920,
+            height: 1080,
+            frame_rate: (30, 1),
+        },
+        bit_rate: 0,
+    };
+    let sound = SourceStream {
+        codec: Codec::Aac {
+            config: Bytes::from_static(&[0x11, 0x90]),
+        },
+        kind: Kind::Audio {
+            sample_rate: 48_000,
+            channels: 2,
+        },
+        bit_rate: 0,
+    };
+    SourceEvent::Streams(vec![video, sound])
+}
+
+fn packet(stream: usize, dts: i64, data: Bytes) -> SourceEvent {
+    SourceEvent::Packet(Packet {
+        stream,
+        dts,
+        pts: dts,
+        duration: 0,
+        key: stream == 1,
+        data,
+    })
+}
+
+#[test]
+fn what_waits_for_a_stream_that_is_named_and_never_sent_is_bounded() {
+    for (bytes, most) in [(10, 1_000), (1 << 20, 32)] {
+        let mut pipeline = Pipeline::new(Settings::default());
+        pipeline.handle(named(), NOW).unwrap();
+        let data = Bytes::from(vec![0; bytes]);
+        // All at once, so that no time passes.
+        for n in 0..most {
+            assert!(pipeline.waiting.is_some(), "{n} of {bytes} bytes");
+            let sound = packet(1, n * 21_333, data.clone());
+            pipeline.handle(sound, NOW).unwrap();
+        }
+        assert!(pipeline.waiting.is_none(), "{most} of {bytes} bytes");
+    }
+}
+
+#[test]
+fn sound_that_waits_for_the_first_key_frame_is_bounded() {
+    let mut pipeline = Pipeline::new(Settings::default());
+    pipeline.handle(named(), NOW).unwrap();
+    let picture = Bytes::from_static(&[0, 0, 0, 2, 0x41, 0]);
+    pipeline.handle(packet(0, 0, picture), NOW).unwrap();
+    for n in 0..2 * MAX_EARLY as i64 {
+        let sound = packet(1, n * 21_333, Bytes::from_static(b"sound"));
+        pipeline.handle(sound, NOW).unwrap();
+    }
+    assert_eq!(pipeline.early.len(), MAX_EARLY);
+    assert_eq!(pipeline.events(), []);
 }

@@ -13,9 +13,7 @@ use super::{
     },
     *,
 };
-
-/// An AVCDecoderConfigurationRecord of 1920x1080 at 29.97 frames a second (x264).
-pub(super) const AVCC: &[u8] = b"\x01\x42\xc0\x28\xff\xe1\x00\x19\x67\x42\xc0\x28\xda\x01\xe0\x08\x9f\x97\x01\x10\x00\x00\x03\xe9\x00\x00\xea\x60\x0f\x18\x32\xa0\x10\x00\x04\x68\xce\x0f\xc8";
+use crate::ingest::h264::tests::AVCC;
 
 /// C0, C1 and C2.
 pub(super) fn hello() -> Vec<u8> {

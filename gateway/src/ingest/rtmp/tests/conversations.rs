@@ -1,47 +1,29 @@
 //! Conversations without a socket: what is wrong is named, what is odd is taken, and cuts do not matter.
 
-use bytes::BytesMut;
 use proptest::prelude::*;
 
 use super::{
-    super::{amf0::Value, chunk::kind, event::Event, session::Session, violation::Violation},
+    super::{amf0::Value, chunk::kind, event::Event, violation::Violation},
     client::{
         chunk_size, command, configuration, connect, frame, hello, message, opening, publish,
     },
 };
+use crate::fuzz;
 
 /// Feeds `bytes` in `steps` of so many bytes (the last for all that follow); events, answers and the end.
 fn converse(bytes: &[u8], steps: &[usize]) -> (Vec<Event>, Vec<u8>, Option<Violation>) {
-    let mut session = Session::new(100_000);
-    let (mut input, mut send, mut events) = (BytesMut::new(), Vec::new(), Vec::new());
     let mut rest = bytes;
     let mut steps = steps
         .iter()
         .copied()
         .chain(std::iter::repeat(*steps.last().unwrap()));
-    while !rest.is_empty() {
-        let step = steps.next().unwrap().clamp(1, rest.len());
-        input.extend_from_slice(&rest[..step]);
-        rest = &rest[step..];
-        loop {
-            match session.receive(&mut input, &mut send) {
-                Ok(None) => break,
-                Ok(Some(event)) => {
-                    if matches!(event, Event::Publish { .. }) {
-                        session.accept(&mut send);
-                    }
-                    events.push(event);
-                }
-                Err(violation) => return (events, send, Some(violation)),
-            }
-        }
-        assert!(
-            input.len() <= 1536,
-            "{} bytes are kept for later",
-            input.len()
-        );
-    }
-    (events, send, None)
+    let reads = std::iter::from_fn(|| {
+        let step = steps.next()?.clamp(1, rest.len().max(1));
+        let (read, behind) = rest.split_at_checked(step)?;
+        rest = behind;
+        Some(read)
+    });
+    fuzz::rtmp::converse(100_000, reads)
 }
 
 /// A conversation as publishers lead it, with everything in it that has a length.
@@ -144,6 +126,10 @@ fn what_is_wrong_is_named() {
         (
             [4, 0, 0, 0, 1, 0, 1, 20, 1, 0, 0, 0].to_vec(),
             "type 20 announces 65537 bytes, the limit is 65536",
+        ),
+        (
+            [4, 0, 0, 0, 1, 0, 1, 8, 1, 0, 0, 0].to_vec(),
+            "type 8 announces 65537 bytes, the limit is 65536",
         ),
         (vec![0xc5], "chunk stream 5 begins with a header of type 3"),
         (

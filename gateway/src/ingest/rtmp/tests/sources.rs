@@ -6,7 +6,11 @@ use super::{
     super::{amf0::Value, flv::TagError, metadata::Metadata, source::Source},
     tags::{avcc, tag},
 };
-use crate::ingest::media::{Codec, Kind, Packet, SourceEvent};
+use crate::ingest::{
+    Settings,
+    media::{Codec, Event, Kind, Packet, SourceEvent},
+    pipeline::Pipeline,
+};
 
 /// AudioSpecificConfig of AAC LC, 48 kHz, stereo.
 const AAC: &[u8] = &[0xaf, 0, 0x11, 0x90];
@@ -120,7 +124,7 @@ fn a_repeated_configuration_is_nothing_and_a_new_one_is_announced() {
 }
 
 #[test]
-fn short_nal_unit_lengths_are_widened() {
+fn frames_go_on_as_their_configuration_says_and_samples_have_lengths_of_four_bytes() {
     let mut config = avcc().to_vec();
     config[4] = 0xfd; // lengths of two bytes
     let config = tag(&[b"\x17\0\0\0\0", &config]);
@@ -128,16 +132,28 @@ fn short_nal_unit_lengths_are_widened() {
     let mut source = Source::default();
     let mut events = take(&mut source, &[(0, config, true), (0, frame, true)]);
     source.finish(&mut events);
-    let [SourceEvent::Streams(streams), SourceEvent::Packet(packet)] = &events[..] else {
-        panic!("{events:?}");
+    let mut pipeline = Pipeline::new(Settings::default());
+    for event in events {
+        pipeline.handle(event, 1_700_000_000_000_000).unwrap();
+    }
+    let told = pipeline.events();
+    let [Event::Format(format), _, Event::Sample(sample)] = &told[..] else {
+        panic!("{told:?}");
     };
-    assert!(matches!(&streams[0].codec, Codec::H264 { avcc } if avcc[4] == 0xff));
-    assert_eq!(packet.data[..], b"\0\0\0\x02\x65\x88\0\0\0\x01\x06"[..]);
-    let broken = Bytes::from_static(b"\x17\x01\0\0\0\0\x09\x65");
-    assert_eq!(
-        source.video(0, &broken, &mut events),
-        Err(TagError::NalUnits)
-    );
+    assert!(matches!(&format.tracks[0].codec, Codec::H264 { avcc } if avcc[4] == 0xff));
+    assert_eq!(sample.data[..], b"\0\0\0\x02\x65\x88\0\0\0\x01\x06"[..]);
+}
+
+#[test]
+fn what_waits_for_the_other_track_is_bounded_in_bytes() {
+    let large = tag(&[b"\x27\x01\0\0\0", &vec![0; 1 << 20]]);
+    let mut source = Source::default();
+    take(&mut source, &[(0, h264_config(), true)]);
+    for _ in 0..7 {
+        assert!(take(&mut source, &[(0, large.clone(), true)]).is_empty());
+    }
+    let events = take(&mut source, &[(0, large, true)]);
+    assert_eq!(events.len(), 9, "8 MiB are held at most");
 }
 
 #[test]
@@ -205,10 +221,7 @@ fn audio_configurations() {
 fn metadata_is_a_hint_and_odd_values_are_not_said() {
     let number = |n: f64| Value::Number(n);
     let fields = Value::object([
-        (
-            "title",
-            Value::text(&format!("  a\u{0}b\u{202e}\n{}", "x".repeat(500))),
-        ),
+        ("title", Value::text("")),
         ("width", number(f64::NAN)),
         ("height", number(1e300)),
         ("framerate", number(-1.0)),
@@ -216,8 +229,7 @@ fn metadata_is_a_hint_and_odd_values_are_not_said() {
         ("audiocodecid", number(10.0)),
     ]);
     let metadata = Metadata::read(&fields);
-    let title = metadata.title.unwrap();
-    assert!(title.starts_with("abx") && title.chars().count() <= 200);
+    assert_eq!(metadata.title, None);
     assert_eq!((metadata.size, metadata.frame_rate), (None, None));
     assert_eq!((metadata.video, metadata.audio), (Some(false), Some(true)));
     assert_eq!(metadata.video_bit_rate, 2_500_000);

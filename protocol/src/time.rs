@@ -1,9 +1,9 @@
-//! Durations and points in time as playlists write them.
+//! Durations and points in time as playlists and file names write them.
 
 use std::fmt;
 
 /// Microseconds, shown as seconds with six decimals.
-pub(super) struct Seconds(pub(super) u64);
+pub(crate) struct Seconds(pub(crate) u64);
 
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -12,7 +12,7 @@ impl fmt::Display for Seconds {
 }
 
 /// Microseconds since the Unix epoch, shown as ISO 8601 in UTC with milliseconds.
-pub(super) struct DateTime(pub(super) u64);
+pub(crate) struct DateTime(pub(crate) u64);
 
 impl fmt::Display for DateTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,7 +27,7 @@ impl fmt::Display for DateTime {
 }
 
 /// Year, month and day in the Gregorian calendar of a day counted from 1970-01-01.
-fn civil_date(mut day: u64) -> (u64, u64, u64) {
+pub fn civil_date(mut day: u64) -> (u64, u64, u64) {
     let leap =
         |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
     // Years and months are walked, in eras of 400 years that are all 146,097 days long.
