@@ -60,7 +60,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (peer(), prop::collection::vec(any::<u8>(), 0..40)).prop_map(|(p, b)| Act::Forged(p, b)),
         9 => (peer(), back(), 0..12u8).prop_map(|(p, b, k)| Act::Part(p, b, k)),
         3 => (peer(), back(), 0..30_000usize).prop_map(|(p, b, n)| Act::Progress(p, b, n)),
-        9 => (peer(), 0..4u8, back(), 0..260usize).prop_map(|(p, k, b, n)| Act::Say(p, k, b, n)),
+        9 => (peer(), 0..4u8, back(), 0..257usize).prop_map(|(p, k, b, n)| Act::Say(p, k, b, n)),
         1 => (peer(), prop_oneof![Just(MAX_NUMBER), 0..MAX_NUMBER], 0..256u32, any::<u8>())
             .prop_map(|(p, m, n, r)| Act::Wild(p, m, n, r)),
         1 => (peer(), prop::collection::vec(0..200usize, 0..40)).prop_map(|(p, n)| Act::Neighbours(p, n)),
