@@ -212,6 +212,11 @@ async fn measure(store: Store, metrics: Arc<Metrics>, until: impl Future<Output 
     let mut until = std::pin::pin!(until);
     loop {
         metrics.store_bytes(store.stats().bytes);
+        metrics.tasks(
+            tokio::runtime::Handle::current()
+                .metrics()
+                .num_alive_tasks(),
+        );
         tokio::select! {
             () = tokio::time::sleep(STATS_EVERY) => {}
             () = &mut until => return,
