@@ -39,13 +39,18 @@ export async function serve() {
 
 /** A viewer of a stream that follows and shares it all, and lies. */
 export class Liar {
-  /** `lies`: some of "altered unknown forged foreign replayed"; "" is a viewer like others. */
-  static async start(browser, pages, gateway, stream, lies) {
+  /** A viewer like others, so far. */
+  static async start(browser, pages, gateway, stream) {
     const liar = new Liar();
     liar.page = await open(browser, pages.url);
     const peer = await gateway.text("/api/v1/peer");
-    await liar.page.evaluate(inPage, { stream, lies, peer, origin: gateway.url });
+    await liar.page.evaluate(inPage, { stream, peer, origin: gateway.url });
     return liar;
+  }
+
+  /** From now on it lies: some of "altered unknown forged foreign replayed"; "" is the truth. */
+  lie(lies) {
+    return this.page.evaluate((words) => window.liar.lie(words), lies);
   }
 
   /** `{linked: [every viewer that it was ever linked to], now: [those of now], given}`. */
@@ -58,7 +63,7 @@ export class Liar {
   }
 }
 
-async function inPage({ stream, lies, peer: network, origin }) {
+async function inPage({ stream, peer: network, origin }) {
   const module = await import("/meshlive_wasm_peer.js");
   await module.default();
   const linked = new Set();
@@ -83,12 +88,10 @@ async function inPage({ stream, lies, peer: network, origin }) {
   };
   let selected = "";
   const peer = new module.Peer(stream, host);
-  peer.lie(lies);
   peer.upload(2_500_000);
   peer.connect(network);
-  // A link to someone it lies to ends within a fraction of a second.
   setInterval(() => {
     for (const id of viewers()) linked.add(id);
   }, 10);
-  window.liar = { seen: () => ({ linked: [...linked], now: viewers(), given: stats().bytesUploaded }) };
+  window.liar = { lie: (lies) => peer.lie(lies), seen: () => ({ linked: [...linked], now: viewers(), given: stats().bytesUploaded }) };
 }

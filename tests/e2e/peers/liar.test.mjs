@@ -38,21 +38,25 @@ async function published() {
   return real;
 }
 
-/** A peer comes that lies, and is watched for a while: `{seen, linked, now, given}`. */
+/** A peer comes, lies as soon as it is linked to both, and is watched for a while: `{seen, linked, now, given}`. */
 async function lied(lies) {
   for (const { page } of honest) await page.evaluate(() => window.mediaShown.splice(0));
-  let liar;
   let was;
   const seen = await during(gateway, honest, async () => {
-    liar = await Liar.start(browsers[1], pages, gateway, stream, lies);
-    await until(`both are linked to the liar (${lies})`, async () => {
+    const liar = await Liar.start(browsers[1], pages, gateway, stream);
+    try {
+      await until("it was linked to both", async () => {
+        was = await liar.seen();
+        assert.equal(was.linked.length, 2, JSON.stringify(was));
+        return true;
+      }, { timeoutMs: 30_000 });
+      await liar.lie(lies);
+      await sleep(6000);
       was = await liar.seen();
-      return was.linked.length === 2;
-    }, { timeoutMs: 30_000 });
-    await sleep(6000);
-    was = await liar.seen();
+    } finally {
+      await liar.finish();
+    }
   });
-  await liar.finish();
   const shown = (await Promise.all(honest.map(({ page }) => page.evaluate(() => window.mediaShown)))).flat();
   await sleep(2500); // the segment that was open is closed
   const real = await published();
