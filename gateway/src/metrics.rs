@@ -71,6 +71,7 @@ pub struct Metrics {
     parts: Family<RenditionLabel, Counter>,
     ingest_lag: Family<StreamLabel, Gauge<f64, AtomicU64>>,
     store_bytes: Gauge,
+    tasks: Gauge,
 }
 
 impl Default for Metrics {
@@ -91,6 +92,7 @@ impl Metrics {
         let parts = Family::<RenditionLabel, Counter>::default();
         let ingest_lag = Family::<StreamLabel, Gauge<f64, AtomicU64>>::default();
         let store_bytes = Gauge::default();
+        let tasks = Gauge::default();
         // The registry adds `_total` to counters itself.
         registry.register(
             "meshlive_http_sent_bytes",
@@ -128,6 +130,11 @@ impl Metrics {
             "Bytes in the pin store on disk",
             store_bytes.clone(),
         );
+        registry.register(
+            "meshlive_tasks",
+            "Tasks of the runtime that have not ended; grows with connections and falls with them",
+            tasks.clone(),
+        );
         // Looked up once, so that counting a body takes no lock.
         let each = |family: Family<KindLabel, Counter>| {
             [
@@ -149,6 +156,7 @@ impl Metrics {
             parts,
             ingest_lag,
             store_bytes,
+            tasks,
         }
     }
 
@@ -217,6 +225,11 @@ impl Metrics {
         self.store_bytes.set(bytes as i64);
     }
 
+    /// How many tasks the runtime has.
+    pub fn tasks(&self, tasks: usize) {
+        self.tasks.set(tasks as i64);
+    }
+
     /// All of it, in OpenMetrics' text format 1.0.
     pub fn render(&self) -> String {
         let mut text = String::new();
@@ -245,6 +258,7 @@ mod tests {
         metrics.part_published("k51x", "720p");
         metrics.ingest_lag("k51x", 0.25);
         metrics.store_bytes(9);
+        metrics.tasks(4);
         let text = metrics.render();
         for line in [
             r#"meshlive_http_sent_bytes_total{kind="part"} 150000"#,
@@ -257,6 +271,7 @@ mod tests {
             r#"meshlive_parts_published_total{stream="k51x",rendition="720p"} 2"#,
             r#"meshlive_ingest_lag_seconds{stream="k51x"} 0.25"#,
             "meshlive_store_bytes 9",
+            "meshlive_tasks 4",
         ] {
             assert!(
                 text.lines().any(|l| l == line),

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod peers {
     pub(super) mod client;
+    mod limits;
     mod relay;
     mod transports;
 }

@@ -16,8 +16,8 @@
 //! | 2 | `gateway/package` | samples → init segments and [parts](part) of about 200 ms, grouped into segments of about 2 s |
 //! | 3 | `gateway/publish` | part → [CID](dag) → next signed [announcement](manifest); segment closed → [UnixFS file](dag::segment_file) |
 //! | 4 | `gateway/store` | on disk, written before it is announced |
-//! | 5 | `gateway/http` | announced to whoever listens, named by its number in the [playlist] |
-//! | 6 | `wasm-peer` | announcement [verified](manifest::open) (signature), bytes [verified](dag::verify) (CID) |
+//! | 5 | `gateway/swarm`, `gateway/http` | announced to all peers, pushed to a few [seeds](scheduler) right behind; named by its number in the [playlist] for whoever has no peer |
+//! | 6 | `wasm-peer` | announcement [verified](manifest::open) (signature), bytes [verified](dag::verify) (CID), cached |
 //! | 7 | `www` | hls.js asks for a number → CID by the verified [window](manifest::Manifest) → bytes → screen |
 //! | 8 | `wasm-peer` → `wasm-peer` | the same step passes it on |
 //!
@@ -31,6 +31,7 @@
 //! - [`playlist`], [`time`]: the window as HLS
 //! - [`message`]: what peers tell each other
 //! - [`scheduler`]: the peer engine: which part from whom, and to whom
+//! - `behaviour` (feature): the engine's libp2p driver, for gateway and browser
 //! - `sim` (feature): a swarm of engines in virtual time
 //! - [`fuzz`]: what the fuzzers in `fuzz/` and the replay of their corpora call
 

@@ -25,6 +25,8 @@ mod http;
 mod links;
 mod news;
 mod peers;
+#[cfg(test)]
+mod properties;
 pub(crate) mod random;
 mod seed;
 mod window;

@@ -17,4 +17,6 @@ mod world;
 
 pub use liar::Lie;
 pub use player::Player;
+#[cfg(test)]
+pub(crate) use publisher::{PART, Publisher, START};
 pub use world::{Line, Report, Scene, World};

@@ -93,6 +93,11 @@ export class Ours {
     return this.page.evaluate((id) => window.trial.dialViewer(id), peer);
   }
 
+  /** Ends all connections to this peer. */
+  hangUp(peer) {
+    return this.page.evaluate((id) => window.trial.hangUp(id), peer);
+  }
+
   /** Milliseconds of a whole echo. */
   echo(peer, bytes) {
     return this.page.evaluate(([id, length]) => window.trial.echo(id, length), [peer, bytes]);

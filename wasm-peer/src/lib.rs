@@ -9,6 +9,8 @@ pub mod gateways;
 #[cfg(target_arch = "wasm32")]
 pub mod host;
 pub mod json;
+#[cfg(all(target_arch = "wasm32", feature = "liar"))]
+mod liar;
 #[cfg(target_arch = "wasm32")]
 pub mod peer;
 pub mod place;

@@ -35,6 +35,13 @@ pub fn start() {
 #[wasm_bindgen]
 pub struct Peer(Rc<Run>);
 
+#[cfg(feature = "liar")]
+impl Peer {
+    pub(crate) fn run(&self) -> &Run {
+        &self.0
+    }
+}
+
 impl Drop for Peer {
     fn drop(&mut self) {
         self.0.close();

@@ -96,6 +96,14 @@ impl Run {
         done
     }
 
+    /// For tests: the peer lies from now on.
+    #[cfg(feature = "liar")]
+    pub fn lie(&self, lies: &[meshlive_protocol::behaviour::Lie]) {
+        if let Some(swarm) = &mut *self.swarm.borrow_mut() {
+            swarm.behaviour_mut().engine.lie(lies);
+        }
+    }
+
     /// Asks the engine; `None` once closed.
     pub fn ask<T>(&self, ask: impl FnOnce(&Scheduler) -> T) -> Option<T> {
         let swarm = self.swarm.borrow();

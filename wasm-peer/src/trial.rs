@@ -230,6 +230,7 @@ impl Trial {
     }
 
     /// Closes all connections to a peer.
+    #[wasm_bindgen(js_name = hangUp)]
     pub fn hang_up(&self, peer: &str) -> Result<(), String> {
         let peer = peer.parse().map_err(|error| format!("{error}"))?;
         let _ = self.swarm.borrow_mut().disconnect_peer_id(peer);

@@ -11,6 +11,7 @@
 //! What needs no browser ([`frame`], [`halves`], [`sdp`], [`signal::codec`], [`signal::session`]) compiles everywhere.
 
 pub mod frame;
+pub mod fuzz;
 pub mod halves;
 pub mod sdp;
 pub mod signal;

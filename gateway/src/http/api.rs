@@ -155,6 +155,8 @@ pub(super) async fn metrics(FromState(state): FromState<State>) -> Response {
         state.metrics.viewers(live.stream.text(), viewers);
     }
     state.metrics.store_bytes(state.store.stats().bytes);
+    let tasks = tokio::runtime::Handle::current().metrics();
+    state.metrics.tasks(tasks.num_alive_tasks());
     let body = body::memory(&state.metrics, Kind::Other, state.metrics.render().into());
     (
         [(

@@ -220,6 +220,9 @@ impl Run {
                 let engine = &mut self.swarm.behaviour_mut().engine;
                 self.feed.sign(&stream, engine);
             }
+            RoomEvent::Engine(Event::Unlinked { stream, peer, why }) => {
+                tracing::debug!(%peer, %stream, why, "a link to a viewer ended");
+            }
             RoomEvent::Engine(Event::Sent { kind, bytes, .. }) => {
                 let kind = match kind {
                     SentKind::Part => Kind::Part,

@@ -221,13 +221,18 @@ impl Behaviour {
     }
 
     /// Ends a link, whatever state it is in.
-    pub(super) fn unlink(&mut self, peer: PeerId, stream: &StreamName, _why: &str) {
+    pub(super) fn unlink(&mut self, peer: PeerId, stream: &StreamName, why: &str) {
         let Some(known) = self.peers.get_mut(&peer) else {
             return;
         };
         let Some(link) = known.links.remove(stream) else {
             return;
         };
+        self.act(Event::Unlinked {
+            stream: stream.clone(),
+            peer,
+            why: why.to_owned(),
+        });
         let close = Command::Close { link: link.id };
         self.command(peer, link.connection, close);
         for (connection, reader) in link.control.into_iter().chain(link.parts) {

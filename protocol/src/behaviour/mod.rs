@@ -74,6 +74,12 @@ pub enum Event {
         kind: SentKind,
         bytes: usize,
     },
+    /// A link ended, for the log.
+    Unlinked {
+        stream: StreamName,
+        peer: PeerId,
+        why: String,
+    },
 }
 
 /// The engines of all streams that are followed here, joined to a libp2p Swarm.

@@ -50,6 +50,11 @@ impl Cache {
         self.parts.contains_key(&place)
     }
 
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Newest first.
     pub(super) fn places(&self) -> impl Iterator<Item = Place> + '_ {
         self.parts.keys().rev().copied()

@@ -147,6 +147,11 @@ impl Demand {
         true
     }
 
+    #[cfg(test)]
+    pub(super) fn awaits(&self, place: Place) -> bool {
+        self.awaited.contains(&place)
+    }
+
     /// Those that the player waits for and that are announced now.
     pub(super) fn announced(&mut self, is_known: impl Fn(Place) -> bool) -> Vec<Place> {
         self.take_awaited(is_known)

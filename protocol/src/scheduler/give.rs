@@ -172,6 +172,9 @@ impl Scheduler {
 
     /// Queues a part for a peer.
     pub(super) fn queue(&mut self, id: PeerId, place: Place, pushed: bool) {
+        if !self.shares() {
+            return;
+        }
         let (Some(peer), Some(part)) = (self.peers.get_mut(&id), self.cache.get(place)) else {
             return;
         };

@@ -146,7 +146,7 @@ impl Scheduler {
     /// The viewer whose turn it is: the one that seeded least among those that can.
     fn next_seed(&mut self, place: Place, but: &[PeerId]) -> Option<PeerId> {
         let now = self.now;
-        let size = self.cache.get(place)?.len();
+        let size = self.cache.get(place).filter(|_| self.shares())?.len();
         let able = |id: &PeerId, peer: &Peer| {
             peer.is_viewer()
                 && peer.shares()

@@ -11,16 +11,16 @@ use crate::{
 };
 
 /// Length of a part.
-pub(super) const PART: Micros = 200_000;
+pub(crate) const PART: Micros = 200_000;
 /// Parts of a segment.
 const PARTS: u32 = 10;
 /// Program date time at virtual time 0.
-pub(super) const START: u64 = 1_795_338_000_000_000;
+pub(crate) const START: u64 = 1_795_338_000_000_000;
 
 #[derive(Debug)]
-pub(super) struct Publisher {
+pub(crate) struct Publisher {
     key: SigningKey,
-    pub(super) manifest: Manifest,
+    pub(crate) manifest: Manifest,
     /// Bits per second of each rendition.
     rates: Vec<u64>,
     /// Of the part that comes next.
@@ -28,17 +28,17 @@ pub(super) struct Publisher {
     part: u32,
     discontinuity: bool,
     /// Bytes of all renditions so far.
-    pub(super) bytes: Vec<u64>,
+    pub(crate) bytes: Vec<u64>,
 }
 
 /// What is new at one part boundary.
-pub(super) struct Published {
-    pub(super) parts: Vec<(Place, Bytes)>,
-    pub(super) envelope: Bytes,
+pub(crate) struct Published {
+    pub(crate) parts: Vec<(Place, Bytes)>,
+    pub(crate) envelope: Bytes,
 }
 
 impl Publisher {
-    pub(super) fn new(rates: &[u64]) -> Self {
+    pub(crate) fn new(rates: &[u64]) -> Self {
         let mut manifest = Manifest::new(Settings {
             window: 30_000_000,
             ..Settings::default()
@@ -55,17 +55,17 @@ impl Publisher {
         }
     }
 
-    pub(super) fn key(&self) -> &SigningKey {
+    pub(crate) fn key(&self) -> &SigningKey {
         &self.key
     }
 
     /// The whole window, signed.
-    pub(super) fn signed(&self) -> Bytes {
+    pub(crate) fn signed(&self) -> Bytes {
         manifest::sign_manifest(&self.key, &self.manifest).into()
     }
 
     /// As a gateway that was killed begins again: a new epoch, what was open is closed, the clock has gone on.
-    pub(super) fn restart(&mut self, now: Micros) {
+    pub(crate) fn restart(&mut self, now: Micros) {
         let epoch = self.manifest.epoch() + 1;
         self.manifest.begin_epoch(epoch, START + now);
         if self.part > 0 {
@@ -78,7 +78,7 @@ impl Publisher {
     }
 
     /// The next part of each rendition; its last frame was taken now.
-    pub(super) fn publish(&mut self, now: Micros) -> Published {
+    pub(crate) fn publish(&mut self, now: Micros) -> Published {
         let mut news = Vec::new();
         if self.manifest.renditions().is_empty() {
             for (index, rate) in self.rates.iter().enumerate() {

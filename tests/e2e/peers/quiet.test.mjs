@@ -26,7 +26,7 @@ test("a gateway and two viewers that feed each other send not one packet to anyb
   await gateway.dispose();
   assert.deepEqual(await capture.end(), []);
   assert.deepEqual([...new Set(hosts)], [new URL(gateway.url).host], "pages ask their gateway only");
-  for (const { fromPeers } of seen.viewers) assert.ok(fromPeers > 0.3, `nothing was there to leave\n${told(seen)}`);
+  for (const { fromPeers } of seen.viewers) assert.ok(fromPeers > 0.1, `nothing was there to leave\n${told(seen)}`);
 });
 
 test("the capture sees a page that asks a public STUN server for its address", async () => {

@@ -260,19 +260,15 @@ impl NetworkBehaviour for Behaviour {
                     let _ = reply.send(Err(Error::Signalling(error.to_string())));
                 }
             }
-            FromSwarm::NewListenAddr(listened) => {
-                if is_relayed(listened.addr) {
-                    let circuit = up_to_circuit(listened.addr);
-                    self.relays.push(circuit.clone());
-                    let _ = self.news.unbounded_send(News::Circuit(circuit));
-                }
+            FromSwarm::NewListenAddr(listened) if is_relayed(listened.addr) => {
+                let circuit = up_to_circuit(listened.addr);
+                self.relays.push(circuit.clone());
+                let _ = self.news.unbounded_send(News::Circuit(circuit));
             }
-            FromSwarm::ExpiredListenAddr(expired) => {
-                if is_relayed(expired.addr) {
-                    let circuit = up_to_circuit(expired.addr);
-                    self.relays.retain(|relay| *relay != circuit);
-                    let _ = self.news.unbounded_send(News::CircuitExpired(circuit));
-                }
+            FromSwarm::ExpiredListenAddr(expired) if is_relayed(expired.addr) => {
+                let circuit = up_to_circuit(expired.addr);
+                self.relays.retain(|relay| *relay != circuit);
+                let _ = self.news.unbounded_send(News::CircuitExpired(circuit));
             }
             _ => {}
         }

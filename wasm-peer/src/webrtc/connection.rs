@@ -6,8 +6,11 @@ use std::{
     pin::Pin,
     rc::{Rc, Weak},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
+use futures::FutureExt;
+use futures_timer::Delay;
 use libp2p_core::muxing::{StreamMuxer, StreamMuxerEvent};
 use send_wrapper::SendWrapper;
 use wasm_bindgen::{JsCast, prelude::*};
@@ -22,6 +25,8 @@ use super::{Error, channel::Channel, signal::session::MAX_CANDIDATES, stream::St
 
 /// Most streams opened by the other side and not yet taken; more are refused.
 const MAX_WAITING: usize = 64;
+/// A connection over which nothing comes any more is given up after this time. Browsers wait ten seconds longer.
+const SILENCE: Duration = Duration::from_secs(4);
 /// The label of the channel that only makes the first offer speak of channels at all.
 const INIT: &str = "init";
 
@@ -33,7 +38,9 @@ struct Inner {
     shared: Rc<Shared>,
     init: Option<Init>,
     kept: Option<Box<dyn std::any::Any>>,
-    _handlers: [Closure<dyn FnMut(JsValue)>; 3],
+    sctp: Option<JsValue>,
+    silence: Option<Delay>,
+    handlers: [Closure<dyn FnMut(JsValue)>; 4],
 }
 
 #[derive(Default)]
@@ -43,6 +50,7 @@ struct Shared {
     waiting: RefCell<VecDeque<Rc<Channel>>>,
     events: RefCell<VecDeque<Event>>,
     made: Cell<bool>,
+    silent: Cell<bool>,
     lost: Cell<bool>,
     acceptor: Cell<Option<Waker>>,
     watcher: Cell<Option<Waker>>,
@@ -88,8 +96,14 @@ impl Connection {
                     shared.changed(raw.connection_state())
                 })
             },
+            handler(&shared, |shared, event| {
+                let sctp = event.unchecked_into::<web_sys::Event>().target();
+                if sctp.is_some_and(|sctp| get(&sctp, "state") == "closed") {
+                    shared.lose();
+                }
+            }),
         ];
-        let [channel, candidate, state] = &handlers;
+        let [channel, candidate, state, _] = &handlers;
         raw.set_ondatachannel(Some(channel.as_ref().unchecked_ref()));
         raw.set_onicecandidate(Some(candidate.as_ref().unchecked_ref()));
         raw.set_onconnectionstatechange(Some(state.as_ref().unchecked_ref()));
@@ -98,7 +112,9 @@ impl Connection {
             shared,
             init: None,
             kept: None,
-            _handlers: handlers,
+            sctp: None,
+            silence: None,
+            handlers,
         };
         Ok(Self(SendWrapper::new(inner)))
     }
@@ -191,6 +207,12 @@ impl Connection {
             init.raw.set_onopen(None);
             init.raw.set_onclose(None);
         }
+        // Says at once when the other side closes the connection; the connection itself does so after seconds.
+        let sctp = get(&self.0.raw, "sctp");
+        if sctp.is_object() {
+            watch(&sctp, self.0.handlers[3].as_ref());
+            self.0.sctp = Some(sctp);
+        }
     }
 
     /// Keeps a channel's user until the connection ends.
@@ -245,7 +267,21 @@ impl StreamMuxer for Connection {
         Poll::Ready(Ok(()))
     }
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<StreamMuxerEvent, Error>> {
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<StreamMuxerEvent, Error>> {
+        if !self.0.shared.silent.get() {
+            self.0.silence = None;
+        } else if self
+            .0
+            .silence
+            .get_or_insert_with(|| Delay::new(SILENCE))
+            .poll_unpin(cx)
+            .is_ready()
+        {
+            return Poll::Ready(Err(Error::Lost));
+        }
         self.poll_lost(cx).map(Err)
     }
 }
@@ -255,6 +291,9 @@ impl Inner {
         self.raw.set_ondatachannel(None);
         self.raw.set_onicecandidate(None);
         self.raw.set_onconnectionstatechange(None);
+        if let Some(sctp) = &self.sctp {
+            watch(sctp, &JsValue::NULL);
+        }
         if let Some(init) = &self.init {
             init.raw.set_onopen(None);
             init.raw.set_onclose(None);
@@ -305,11 +344,15 @@ impl Shared {
     }
 
     fn changed(&self, state: RtcPeerConnectionState) {
+        // "disconnected" may heal.
+        self.silent
+            .set(state == RtcPeerConnectionState::Disconnected);
         match state {
             RtcPeerConnectionState::Connected => self.tell(Event::Connected),
             RtcPeerConnectionState::Failed | RtcPeerConnectionState::Closed => self.lose(),
-            _ => {} // "disconnected" may heal
+            _ => {}
         }
+        wake(&self.watcher);
     }
 
     fn tell(&self, event: Event) {
@@ -350,4 +393,13 @@ fn wake(waker: &Cell<Option<Waker>>) {
     if let Some(waker) = waker.take() {
         waker.wake();
     }
+}
+
+/// A property that `web-sys` has no type for; `undefined` where the browser has none.
+fn get(of: &JsValue, name: &str) -> JsValue {
+    js_sys::Reflect::get(of, &name.into()).unwrap_or_default()
+}
+
+fn watch(sctp: &JsValue, handler: &JsValue) {
+    let _ = js_sys::Reflect::set(sctp, &"onstatechange".into(), handler);
 }
