@@ -6,7 +6,7 @@ export const KEEP_MS = 120_000;
 /** More samples than this are not kept, however often one looks. */
 export const MOST_SAMPLES = 300;
 /** Parts come in bursts; a rate is an average over about this many ms. */
-const SMOOTH_MS = 2_000;
+const SMOOTH_MS = 4_000;
 
 /** Rates in bits per second, times in seconds. */
 export interface Sample {
