@@ -55,8 +55,7 @@ impl Content {
     pub(super) fn answer(self, state: &State, request: &HeaderMap) -> Response {
         let length = self.bytes.length();
         let text = |name: HeaderName| request.get(name).and_then(|value| value.to_str().ok());
-        if text(header::IF_NONE_MATCH).is_some_and(|tags| range::none_match_names(tags, &self.etag))
-        {
+        if range::is_known(request, &self.etag) {
             return self.head(StatusCode::NOT_MODIFIED, Body::empty());
         }
         let wanted = match text(header::RANGE) {
