@@ -62,6 +62,7 @@ pub struct Join {
 
 /// One message of a control stream.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "what a variant says tells of its fields")]
 pub enum Message {
     /// First, and again whenever something of it changes.
     Join(Join),

@@ -39,6 +39,7 @@ const STALL: Micros = 3 * PATIENCE;
 
 /// What the behaviour tells.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "what a variant says tells of its fields")]
 pub enum Command {
     /// Open the writing side of a link.
     Open {
@@ -56,6 +57,7 @@ pub enum Command {
 
 /// What the behaviour is told.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "what a variant says tells of its fields")]
 pub enum Report {
     /// The peer speaks our protocols.
     Opened { link: u64 },
@@ -73,17 +75,20 @@ pub enum Report {
         protocol: Protocol,
         stream: StreamName,
     },
+    /// A message came.
     Message {
         reader: u64,
         stream: StreamName,
         message: Message,
     },
+    /// A part is coming.
     Progress {
         reader: u64,
         stream: StreamName,
         place: Place,
         bytes: usize,
     },
+    /// A part came.
     Part {
         reader: u64,
         stream: StreamName,

@@ -57,14 +57,17 @@ pub const MAX_BANNED: usize = 1024;
 /// What was sent, as the gateway's metrics tell it apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SentKind {
+    /// The bytes of parts.
     Part,
     /// Announcements and manifests.
     Announcement,
+    /// All other messages.
     Other,
 }
 
 /// What the driver's owner has to do or may count.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "what a variant says tells of its fields")]
 pub enum Event {
     /// Dial, Fetch, Abort, Ready, Gone or News; everything else is done inside.
     Output { stream: StreamName, output: Output },

@@ -10,7 +10,9 @@ use crate::message::{CONTROL_PROTOCOL, PARTS_PROTOCOL};
 /// One of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
+    /// [`CONTROL_PROTOCOL`]
     Control,
+    /// [`PARTS_PROTOCOL`]
     Parts,
 }
 

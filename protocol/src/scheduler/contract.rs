@@ -14,6 +14,7 @@ pub type Micros = u64;
 /// Who a peer is to the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// Everyone else.
     Viewer,
     /// Known by its peer id, from the gateway's `/api/v1/peer`.
     Gateway,
@@ -43,6 +44,7 @@ pub struct Settings {
 
 /// What happened.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "what a variant says tells of its fields")]
 pub enum Input<'a> {
     /// A direct connection to a peer stands and it speaks our protocols.
     Linked { peer: PeerId, kind: Kind },
@@ -99,6 +101,7 @@ pub enum Input<'a> {
 
 /// What is to be done.
 #[derive(Debug, PartialEq)]
+#[expect(missing_docs, reason = "what a variant says tells of its fields")]
 pub enum Output {
     /// Say this. Never dropped silently: a link whose queue is full is closed by the driver.
     Send { peer: PeerId, message: Message },
@@ -135,21 +138,33 @@ pub enum Output {
 /// Media payload of the whole visit, verified bytes only. "Gateway": pushed by it or fetched over HTTP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
+    /// From other viewers.
     pub bytes_from_peers: u64,
+    /// From gateways, over whatever way.
     pub bytes_from_gateway: u64,
+    /// Given to other viewers; parts that left whole.
     pub bytes_uploaded: u64,
+    /// As [`bytes_from_peers`](Self::bytes_from_peers).
     pub parts_from_peers: u64,
+    /// As [`bytes_from_gateway`](Self::bytes_from_gateway).
     pub parts_from_gateway: u64,
+    /// Whose bytes were not what their CID names.
     pub parts_rejected: u64,
+    /// That were here already; not counted above.
     pub parts_duplicate: u64,
 }
 
 /// One linked peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerCounters {
+    /// Its libp2p name.
     pub peer: PeerId,
+    /// What it is to the stream.
     pub kind: Kind,
+    /// As last measured; `None` until then.
     pub round_trip: Option<Micros>,
+    /// Verified payload of parts that it gave.
     pub bytes_in: u64,
+    /// Payload of parts that it was given.
     pub bytes_out: u64,
 }

@@ -31,14 +31,18 @@ pub struct Player {
     started: bool,
     ticked: Micros,
     told: Micros,
+    /// How often it had nothing to show.
     pub stalls: u32,
+    /// For how long altogether.
     pub stalled: Micros,
+    /// How long it played.
     pub played: Micros,
     /// Parts that were shown.
     pub parts: u64,
 }
 
 impl Player {
+    /// Plays this rendition, `latency` microseconds behind what is published.
     pub fn new(rendition: u8, latency: u64) -> Self {
         Self {
             rendition,

@@ -17,6 +17,7 @@ pub(super) const SLICE: usize = 16 * 1024;
 pub struct Line {
     /// Bytes per second.
     pub up: f64,
+    /// Bytes per second.
     pub down: f64,
     /// To any other node, microseconds.
     pub delay: Micros,

@@ -33,6 +33,7 @@ const LIES: Micros = 100_000;
 /// What a run begins with.
 #[derive(Clone, Debug)]
 pub struct Scene {
+    /// The same seed, the same run.
     pub seed: u64,
     /// Bits per second of each rendition.
     pub rates: Vec<u64>,
@@ -78,9 +79,13 @@ enum Event {
 
 /// One peer.
 pub struct Node {
+    /// Its libp2p name.
     pub id: PeerId,
+    /// What is simulated: the very engine that runs in browsers and gateways.
     pub engine: Scheduler,
+    /// Of a viewer.
     pub player: Option<Player>,
+    /// Its way to everyone else.
     pub line: Line,
     lie: Option<Lie>,
     alive: bool,
@@ -93,9 +98,11 @@ pub struct Node {
     heard: Vec<Bytes>,
     /// Whom it dropped for ever, when, and why.
     pub banned: Vec<(Micros, PeerId, &'static str)>,
+    /// Fetches over HTTP that it began.
     pub fetches: u64,
-    /// Bytes of parts that left it for peers; of a gateway, over HTTP, too.
+    /// Bytes of parts that left it for peers.
     pub given: u64,
+    /// Of the gateway: bytes that it gave over HTTP.
     pub fetched: u64,
     marked: (Counters, u64),
 }
@@ -103,14 +110,19 @@ pub struct Node {
 /// What a viewer did since the mark.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Report {
+    /// The engine's, less what they were at the mark.
     pub counters: Counters,
+    /// Pauses of its player that it did not want.
     pub stalls: u32,
 }
 
 /// The whole.
 pub struct World {
+    /// Virtual time, microseconds since the beginning.
     pub now: Micros,
+    /// In the order in which they were made; the gateway is the first.
     pub nodes: Vec<Node>,
+    /// Bytes of all parts that were published.
     pub publisher_bytes: u64,
     scene: Scene,
     random: Random,
@@ -193,6 +205,7 @@ impl World {
         self.join_with(upload, line, Player::new(0, 1_600_000))
     }
 
+    /// The same with a player of the scene's own.
     pub fn join_with(&mut self, upload: u32, line: Line, player: Player) -> usize {
         let node = self.add(Role::Viewer, upload, line);
         let rendition = player.rendition;
@@ -319,6 +332,7 @@ impl World {
         self.nodes[one].links.contains(&other)
     }
 
+    /// Whether it has not crashed or left.
     pub fn is_alive(&self, node: usize) -> bool {
         self.nodes[node].alive
     }
