@@ -29,14 +29,23 @@ export class PartError extends Error {
   }
 }
 
+/** A gateway that sends nothing for so long is away, though nobody closed the connection. */
+const PATIENCE_MS = 10_000;
+
 /** The gateway's HTTP, from which wrong bytes are as unwelcome as from anyone. */
 export class HttpParts implements PartSource {
   #verify: (cid: string, bytes: Uint8Array) => boolean;
   #counters: Counters;
+  #patienceMs: number;
 
-  constructor(verify: (cid: string, bytes: Uint8Array) => boolean, counters: Counters) {
+  constructor(
+    verify: (cid: string, bytes: Uint8Array) => boolean,
+    counters: Counters,
+    patienceMs = PATIENCE_MS,
+  ) {
     this.#verify = verify;
     this.#counters = counters;
+    this.#patienceMs = patienceMs;
   }
 
   async part(wanted: Wanted, _deadlineMs: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
@@ -64,25 +73,43 @@ export class HttpParts implements PartSource {
     cache: RequestCache,
     signal: AbortSignal,
   ): Promise<Uint8Array<ArrayBuffer> | null> {
+    const attempt = new AbortController();
+    const end = () => attempt.abort();
+    if (signal.aborted) end();
+    signal.addEventListener("abort", end);
+    let patience = setTimeout(end, this.#patienceMs);
+    const alive = () => {
+      clearTimeout(patience);
+      patience = setTimeout(end, this.#patienceMs);
+    };
     try {
-      const response = await fetch(wanted.url, { signal, cache, credentials: "omit" });
+      const response = await fetch(wanted.url, { signal: attempt.signal, cache, credentials: "omit" });
       if (response.status >= 500) return null;
       if (!response.ok) throw new PartError(response.status, `${wanted.url} answers ${response.status}`);
-      return await readUpTo(response, wanted.size + 1);
+      return await readUpTo(response, wanted.size + 1, alive);
     } catch (error) {
       if (error instanceof PartError || signal.aborted) throw error;
       return null;
+    } finally {
+      clearTimeout(patience);
+      signal.removeEventListener("abort", end);
     }
   }
 }
 
-async function readUpTo(response: Response, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+/** Calls `alive` whenever something comes. */
+async function readUpTo(
+  response: Response,
+  limit: number,
+  alive: () => void,
+): Promise<Uint8Array<ArrayBuffer>> {
   const buffer = new Uint8Array(limit);
   let length = 0;
   const reader = response.body?.getReader();
   while (reader && length < limit) {
     const { done, value } = await reader.read();
     if (done) break;
+    alive();
     const taken = value.subarray(0, limit - length);
     buffer.set(taken, length);
     length += taken.length;
