@@ -20,19 +20,27 @@ async function gateway(listener: RequestListener) {
   const same = (_: string, bytes: Uint8Array) => Buffer.compare(bytes, GOOD) === 0;
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/part`;
   const wanted = { cid: "good", size: GOOD.length, url, place: null };
-  const ask = (signal = AbortSignal.timeout(5000)) => new HttpParts(same, counters).part(wanted, 0, signal);
-  return {
-    ask,
-    http: new HttpParts(same, counters),
-    base: new URL("/", url).href,
-    stats: () => counters.read(0, null, null),
-  };
+  const http = new HttpParts(same, counters, 200);
+  const ask = (signal = AbortSignal.timeout(5000)) => http.part(wanted, 0, signal);
+  return { ask, http, base: new URL("/", url).href, stats: () => counters.read(0, null, null) };
 }
 
 test("verified bytes are given and counted", async () => {
   const { ask, stats } = await gateway((_, response) => response.end(GOOD));
   assert.deepEqual(await ask(), GOOD);
   assert.equal(stats().bytesFromGateway, GOOD.length);
+});
+
+test("a gateway that falls silent, before its answer or within, is asked again", async () => {
+  let asked = 0;
+  const { ask, stats } = await gateway((_, response) => {
+    asked += 1;
+    if (asked === 2) response.write(GOOD.subarray(0, 2));
+    if (asked === 3) response.end(GOOD);
+  });
+  assert.deepEqual(await ask(), GOOD);
+  assert.equal(asked, 3);
+  assert.equal(stats().partsRejected, 0);
 });
 
 test("wrong bytes are rejected, counted and asked for once more", async () => {

@@ -119,7 +119,7 @@ export class PeerParts implements PartSource {
     const url = partUrl(this.#base, rendition, msn, part);
     const cache = this.#wrong.has(key) ? "reload" : "default";
     const askedMs = performance.now();
-    const bytes = await get({ ...located, url, place }, cache, abort.signal).catch(() => null);
+    const bytes = await get({ ...located, url, place }, cache, abort.signal, PATIENCE_MS).catch(() => null);
     if (abort.signal.aborted) return;
     this.#fetches.delete(key);
     // Until the engine says that it is not.
@@ -150,20 +150,29 @@ function gone(what: string): PartError {
   return new PartError(404, `${what} is not in the live window any more`);
 }
 
+/** A gateway that sends nothing for so long is away, though nobody closed the connection. */
+const PATIENCE_MS = 10_000;
+
 /** The gateway's HTTP alone, from which wrong bytes are as unwelcome as from anyone. */
 export class HttpParts implements PartSource {
   #verify: (cid: string, bytes: Uint8Array) => boolean;
   #counters: Counters;
+  #patienceMs: number;
 
-  constructor(verify: (cid: string, bytes: Uint8Array) => boolean, counters: Counters) {
+  constructor(
+    verify: (cid: string, bytes: Uint8Array) => boolean,
+    counters: Counters,
+    patienceMs = PATIENCE_MS,
+  ) {
     this.#verify = verify;
     this.#counters = counters;
+    this.#patienceMs = patienceMs;
   }
 
   async part(wanted: Wanted, _deadlineMs: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
     let wrong = false;
     for (let attempt = 0; ; attempt += 1) {
-      const bytes = await get(wanted, wrong ? "reload" : "default", signal);
+      const bytes = await get(wanted, wrong ? "reload" : "default", signal, this.#patienceMs);
       if (bytes === null) {
         // The gateway is away or starting again; the bytes are in its store, so the wait is worth it.
         await sleep(backoffMs(attempt, Math.random()), signal);
@@ -180,30 +189,52 @@ export class HttpParts implements PartSource {
   }
 }
 
-/** The body, or null when the gateway is not there. Reads at most one byte more than the part has. */
+/**
+ * The body, or null when the gateway is not there, or sends nothing for `patienceMs`. Reads at most one byte more than
+ * the part has.
+ */
 async function get(
   wanted: Wanted,
   cache: RequestCache,
   signal: AbortSignal,
+  patienceMs: number,
 ): Promise<Uint8Array<ArrayBuffer> | null> {
+  const attempt = new AbortController();
+  const end = () => attempt.abort();
+  if (signal.aborted) end();
+  signal.addEventListener("abort", end);
+  let patience = setTimeout(end, patienceMs);
+  const alive = () => {
+    clearTimeout(patience);
+    patience = setTimeout(end, patienceMs);
+  };
   try {
-    const response = await fetch(wanted.url, { signal, cache, credentials: "omit" });
+    const response = await fetch(wanted.url, { signal: attempt.signal, cache, credentials: "omit" });
     if (response.status >= 500) return null;
     if (!response.ok) throw new PartError(response.status, `${wanted.url} answers ${response.status}`);
-    return await readUpTo(response, wanted.size + 1);
+    return await readUpTo(response, wanted.size + 1, alive);
   } catch (error) {
     if (error instanceof PartError || signal.aborted) throw error;
     return null;
+  } finally {
+    clearTimeout(patience);
+    signal.removeEventListener("abort", end);
   }
 }
 
-async function readUpTo(response: Response, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+/** Calls `alive` whenever something comes. */
+async function readUpTo(
+  response: Response,
+  limit: number,
+  alive: () => void,
+): Promise<Uint8Array<ArrayBuffer>> {
   const buffer = new Uint8Array(limit);
   let length = 0;
   const reader = response.body?.getReader();
   while (reader && length < limit) {
     const { done, value } = await reader.read();
     if (done) break;
+    alive();
     const taken = value.subarray(0, limit - length);
     buffer.set(taken, length);
     length += taken.length;

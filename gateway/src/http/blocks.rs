@@ -73,3 +73,30 @@ impl Blocks {
 
 /// Why locks here are never poisoned.
 pub(super) const UNPOISONED: &str = "nobody panics while holding this lock";
+
+#[cfg(test)]
+mod tests {
+    use meshlive_protocol::{dag, key::SigningKey};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_read_stays_in_memory_within_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), crate::store::Settings::default()).unwrap();
+        let name = SigningKey::generate().name();
+        let blocks = Blocks::new(store.clone(), 2 * 300);
+        let cids = [1, 2, 3].map(|n| {
+            let block = [n; 300];
+            let cid = dag::cid_of(&block);
+            store.append(&name, "v", 0, &cid, &block).unwrap();
+            cid
+        });
+        for cid in cids {
+            let read = blocks.clone().get(None, cid).await.unwrap();
+            assert_eq!(dag::cid_of(&read.unwrap()), cid);
+        }
+        let held = cids.map(|cid| blocks.young(&cid).is_some());
+        assert_eq!(held, [false, true, true]);
+    }
+}

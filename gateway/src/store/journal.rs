@@ -237,14 +237,20 @@ mod tests {
         }
     }
 
-    #[test]
-    fn checkpoint_starts_anew_and_takes_the_old_ones_place_with_the_next_sync() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal");
+    /// A journal in `folder` of which "old" is on the disk, with "state" and "new" in the one begun beside it.
+    fn begun(folder: &Path) -> (PathBuf, Journal) {
+        let path = folder.join("journal");
         let mut journal = open(&path);
         journal.append(b"old").unwrap();
         journal.checkpoint(b"state").unwrap();
         journal.append(b"new").unwrap();
+        (path, journal)
+    }
+
+    #[test]
+    fn checkpoint_starts_anew_and_takes_the_old_ones_place_with_the_next_sync() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, mut journal) = begun(folder.path());
         assert_eq!(
             record::scan(&std::fs::read(&path).unwrap()).0,
             [b"old"],
@@ -277,11 +283,7 @@ mod tests {
     #[test]
     fn a_crash_leaves_the_old_journal_or_the_new_one_whole() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal");
-        let mut journal = open(&path);
-        journal.append(b"old").unwrap();
-        journal.checkpoint(b"state").unwrap();
-        journal.append(b"new").unwrap();
+        let (path, journal) = begun(folder.path());
         drop(journal);
         let [old, begun] = [&path, &next(&path)].map(|path| std::fs::read(path).unwrap());
         for cut in 0..=begun.len() {
