@@ -67,14 +67,15 @@ impl Scheduler {
             at <= fetched.min(now + LOOK * 4) || (at + LOOK <= deadline && fetched < deadline)
         });
         let late = now >= wanted.pushed_until && wanted.asked.is_none();
+        let may_fetch = self.http.open(now) && now >= wanted.refetch;
         if let Some(since) = wanted.fetch {
             if now < since + HANGS {
                 return Some(since + HANGS);
             }
-        } else if self.fetches() < MAX_FETCHES {
+        } else if may_fetch && self.fetches() < MAX_FETCHES {
             let probe = self.wants_probe(place, late);
             let alone = !self.may_come(place);
-            if self.http.open(now) && (now >= fetch_at || probe || alone) && !in_time {
+            if (now >= fetch_at || probe || alone) && !in_time {
                 self.fetch(place);
                 return Some(now + HANGS);
             }

@@ -94,6 +94,8 @@ struct Rig {
     parts: BTreeMap<Place, Bytes>,
     told: Vec<Bytes>,
     fetching: BTreeSet<Place>,
+    /// When HTTP last gave nothing, or wrong bytes.
+    failed: BTreeMap<Place, Micros>,
     sending: Vec<(PeerId, Place, usize)>,
     asked: BTreeMap<Place, PeerId>,
     demanded: BTreeSet<Place>,
@@ -121,6 +123,7 @@ impl Rig {
             parts: BTreeMap::new(),
             told: Vec::new(),
             fetching: BTreeSet::new(),
+            failed: BTreeMap::new(),
             sending: Vec::new(),
             asked: BTreeMap::new(),
             demanded: BTreeSet::new(),
@@ -261,6 +264,9 @@ impl Rig {
                     1 => good.map(|good| Bytes::from(vec![0; good.len()])),
                     _ => good,
                 };
+                if kind < 2 {
+                    self.failed.insert(place, self.now);
+                }
                 let took = 30_000;
                 self.handle(Input::Fetched { place, bytes, took });
             }
@@ -388,6 +394,12 @@ impl Rig {
                 assert!(
                     self.engine.part(place).is_none(),
                     "{place:?} is fetched and here"
+                );
+                assert!(
+                    self.failed
+                        .get(&place)
+                        .is_none_or(|at| self.now >= at + 200_000),
+                    "{place:?} is fetched again at once"
                 );
                 assert!(
                     !self.asked.contains_key(&place),
