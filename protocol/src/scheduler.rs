@@ -6,6 +6,7 @@
 //! # The files, as a part walks
 //!
 //! - `news`: an announcement is verified and passed on; what it brings is wanted (`window`, `demand`)
+//! - `push`: who is likely to push it here
 //! - `seed`: a gateway pushes each part to a few viewers, by turns
 //! - `choose`: a viewer waits for a push, asks a neighbour, or fetches over HTTP, as its deadline wants (`http`)
 //! - `arrive`: bytes are checked against their CID, kept (`cache`), and told to the player
@@ -27,6 +28,7 @@ mod news;
 mod peers;
 #[cfg(test)]
 mod properties;
+mod push;
 pub(crate) mod random;
 mod seed;
 mod window;
@@ -62,6 +64,7 @@ pub struct Scheduler {
     seen: Vec<Option<(u64, u32)>>,
     /// Those to whom a gateway pushes a part, where they are several.
     seeds: BTreeMap<Place, Vec<PeerId>>,
+    unseeded: push::Unseeded,
     silence: news::Silence,
     signed_at: Option<Micros>,
     cache: cache::Cache,
@@ -92,6 +95,7 @@ impl Scheduler {
             window: window::Window::new(stream),
             seen: Vec::new(),
             seeds: BTreeMap::new(),
+            unseeded: push::Unseeded::default(),
             silence: news::Silence::default(),
             signed_at: None,
             cache: cache::Cache::new(settings.cache_bytes.max(LEAST_CACHE)),

@@ -66,7 +66,8 @@ impl Scheduler {
         let in_time = self.arrives(place).is_some_and(|at| {
             at <= fetched.min(now + LOOK * 4) || (at + LOOK <= deadline && fetched < deadline)
         });
-        let late = now >= wanted.pushed_until && wanted.asked.is_none();
+        let late =
+            now >= wanted.pushed_until && !wanted.pushers.is_empty() && wanted.asked.is_none();
         let may_fetch = self.http.open(now) && now >= wanted.refetch;
         if let Some(since) = wanted.fetch {
             if now < since + HANGS {
@@ -210,7 +211,7 @@ impl Scheduler {
 
     /// Whether anyone is linked who may give a part: a neighbour that shares and wants the same, or a gateway whose seed
     /// this viewer is.
-    fn may_come(&self, place: Place) -> bool {
+    pub(super) fn may_come(&self, place: Place) -> bool {
         let seeded = self.shares() && self.demand.selects(place.rendition);
         self.peers.iter().any(|(_, peer)| {
             if peer.is_viewer() {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use libp2p_identity::PeerId;
 
-use super::{Micros, Output, Role, Scheduler, demand::Wanted, random::turn, window::Accepted};
+use super::{Micros, Output, Role, Scheduler, demand::Wanted, window::Accepted};
 use crate::{
     manifest::{Manifest, Rejected},
     message::{Message, Place},
@@ -21,10 +21,6 @@ const SILENCE: Micros = 1_000_000;
 const LOSS: Micros = 300_000;
 /// Asking for a manifest is repeated later and later, up to this.
 const LONGEST_SILENCE: Micros = 10_000_000;
-/// How long a push is waited for before others are asked: a round trip and what it takes, and this.
-const PUSH: (Micros, Micros) = (150_000, 350_000);
-/// Parts with several seeds of whom is remembered who they are.
-const SEEDED: usize = 64;
 /// Parts behind the one the player asked for that are wanted with it.
 const FOLLOWING: usize = 64;
 
@@ -73,6 +69,7 @@ impl Scheduler {
             Accepted::Old(at) => {
                 if let (Some(id), Some(at)) = (from, at) {
                     self.repeated(id, at);
+                    self.told_late(id, at, seeds);
                 }
                 return Ok(());
             }
@@ -147,48 +144,33 @@ impl Scheduler {
                 fresh.extend(behind(manifest, rendition as u8, before));
             }
         }
-        for place in fresh {
-            let pushers = self.pushers(place, seeds);
-            if seeds.len() > 1 {
-                self.seeds.insert(place, seeds.to_vec());
-                if self.seeds.len() > SEEDED {
-                    self.seeds.pop_first();
-                }
-            }
-            self.want(place, false, pushers);
+        let at = (manifest.epoch(), manifest.sequence());
+        for place in &fresh {
+            self.remember_seeds(*place, seeds);
+            let pushers = self.pushers(*place, seeds);
+            let patience = self.push_patience(*place, &pushers);
+            self.want(*place, false, pushers, patience);
+        }
+        if seeds.is_empty() {
+            self.unseeded.heard(at, fresh);
         }
         for place in self
             .demand
             .announced(|place| self.window.part(place).is_some())
         {
-            self.want(place, true, Vec::new());
+            self.want(place, true, Vec::new(), 0);
         }
-    }
-
-    /// The linked peer that is likely to push a new part.
-    fn pushers(&self, place: Place, seeds: &[PeerId]) -> Vec<PeerId> {
-        if seeds.contains(&self.me) {
-            return self.peers.gateways().map(|(id, _)| *id).collect();
-        }
-        let seed = self.seed_of(place, seeds, &self.me);
-        let linked = seed.filter(|id| self.peers.get(id).is_some_and(|peer| peer.shares()));
-        linked.into_iter().collect()
-    }
-
-    /// Which of several seeds pushes a part to `to`: both ends reckon the same, so that only one does. Who is not linked
-    /// to it asks whoever has the part.
-    pub(super) fn seed_of(&self, place: Place, seeds: &[PeerId], to: &PeerId) -> Option<PeerId> {
-        let strange = |id: &PeerId| {
-            let peer = self.peers.get(id);
-            peer.is_some_and(|peer| !peer.follows(place.rendition))
-        };
-        let seeds = seeds.iter().filter(|id| !strange(id));
-        let by = turn(place, to);
-        seeds.min_by_key(|id| turn(place, id) ^ by).copied()
     }
 
     /// Wants a part that is in the window; nothing if it is here or wanted already.
-    pub(super) fn want(&mut self, place: Place, demanded: bool, pushers: Vec<PeerId>) {
+    /// It is waited `patience` microseconds for a push of it.
+    pub(super) fn want(
+        &mut self,
+        place: Place,
+        demanded: bool,
+        pushers: Vec<PeerId>,
+        patience: Micros,
+    ) {
         let now = self.now;
         let (Some(entry), Some(start)) =
             (self.window.part(place).copied(), self.window.start(place))
@@ -206,16 +188,12 @@ impl Scheduler {
             wanted.next = 0;
             return;
         }
-        let patience = pushers.iter().filter_map(|id| self.peers.get(id));
-        let patience = patience
-            .map(|peer| 2 * peer.expects(entry.size as usize))
-            .min();
         let wanted = Wanted {
             entry,
             start,
             since: now,
             demanded,
-            pushed_until: patience.map_or(now, |micros| now + micros.clamp(PUSH.0, PUSH.1)),
+            pushed_until: now + patience,
             pushers,
             asked: None,
             fetch: None,
@@ -237,7 +215,7 @@ impl Scheduler {
             return self.outputs.push_back(Output::Ready { place });
         }
         if self.window.part(place).is_some() {
-            self.want(place, true, Vec::new());
+            self.want(place, true, Vec::new(), 0);
             if let (Some(manifest), true) =
                 (self.window.manifest(), self.demand.selects(place.rendition))
             {
@@ -246,7 +224,7 @@ impl Scheduler {
                     .take(FOLLOWING)
                     .collect::<Vec<_>>()
                 {
-                    self.want(place, false, Vec::new());
+                    self.want(place, false, Vec::new(), 0);
                 }
             }
         } else if !self.window.is_ahead(place) || !self.demand.wait_for(place) {
