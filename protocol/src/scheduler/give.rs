@@ -294,7 +294,7 @@ impl Scheduler {
                     self.send(id, Message::Lack(vec![place]));
                 }
             } else if !peer.is_viewer() {
-                self.tell(id, place);
+                self.acknowledge(id, place);
             } else if waits {
                 self.queue(id, place, false);
             } else if peer.follows(place.rendition) && !peer.has.contains(&place) {
@@ -307,15 +307,14 @@ impl Scheduler {
         }
     }
 
-    /// Tells whoever gave a part that it is here.
+    /// Tells whoever gave a part, or watches its way, that it is here: at once, because in hidden tabs timers are late.
     pub(super) fn acknowledge(&mut self, id: PeerId, place: Place) {
-        if let Some(peer) = self.peers.get_mut(&id) {
-            peer.receipts.push(place);
-            if peer.receipts.len() >= MAX_PLACES {
-                self.tell_all();
-            }
-        }
-        self.news_due.get_or_insert(self.now + BATCH);
+        let message = if self.shares() {
+            Message::Have
+        } else {
+            Message::Cancel
+        };
+        self.send(id, message(vec![place]));
     }
 
     /// Tells a peer soon that a part is here.
@@ -335,23 +334,12 @@ impl Scheduler {
         let shares = self.shares();
         let mut messages = Vec::new();
         for (id, peer) in self.peers.iter_mut() {
-            if peer.news.is_empty() && peer.receipts.is_empty() {
-                continue;
-            }
-            let mut places = std::mem::take(&mut peer.receipts);
-            let news = std::mem::take(&mut peer.news);
-            if shares {
-                places.extend(news.into_iter().filter(|place| !peer.has.contains(place)));
-                places.sort();
-                places.dedup();
-            }
-            let message = if shares {
-                Message::Have
-            } else {
-                Message::Cancel
-            };
-            for places in places.chunks(MAX_PLACES) {
-                messages.push((*id, message(places.to_vec())));
+            let mut places = std::mem::take(&mut peer.news);
+            places.retain(|place| shares && !peer.has.contains(place));
+            places.sort();
+            places.dedup();
+            if !places.is_empty() {
+                messages.push((*id, Message::Have(places)));
             }
         }
         for (id, message) in messages {

@@ -80,9 +80,8 @@ pub(super) struct Peer {
     /// When it was last asked for a manifest: what it sends then may be old.
     pub(super) asked_manifest: Option<Micros>,
     pub(super) costly: Bucket,
-    /// To be told: have, and have or cancel of what it gave itself.
+    /// What is here, to be told soon.
     pub(super) news: Vec<Place>,
-    pub(super) receipts: Vec<Place>,
     /// Renditions of which it was told what is here.
     pub(super) told: u16,
     /// Parts that wait to be given to it.
@@ -121,7 +120,6 @@ impl Peer {
             asked_manifest: None,
             costly: Bucket::new(COSTLY.0, COSTLY.1, now),
             news: Vec::new(),
-            receipts: Vec::new(),
             told: 0,
             queued: 0,
             lost: false,

@@ -442,7 +442,7 @@ impl Rig {
             assert!(self.linked.contains(id));
             assert!(peer.has.len() <= 1024 && peer.wants.len() <= MAX_WANTS);
             assert!(peer.queued <= MAX_WANTS && peer.spared.len() <= MAX_WANTS);
-            assert!(peer.news.len() < 256 && peer.receipts.len() < 256);
+            assert!(peer.news.len() < 256);
             let asked = wanted
                 .values()
                 .filter(|w| w.asked.is_some_and(|a| a.peer == *id));

@@ -27,11 +27,9 @@ const SPREAD: Micros = 350_000;
 const TRIES: usize = 4;
 /// Parts whose seeds are watched at a time.
 const MAX_SEEDED: usize = 512;
-/// A seed that failed rests for so long, twice as long the next time, and so on, up to the longest: for one that was
-/// silent, and for one that did not pass it on.
-const REST: Micros = 1_000_000;
-const SILENT: Micros = 30_000_000;
-const USELESS: Micros = 8_000_000;
+/// A seed that failed rests for so long, twice as long the next time, and so on, up to the longest: a try costs one
+/// part some 300 ms, and links become wide again.
+const REST: (Micros, Micros) = (1_000_000, 8_000_000);
 /// Turns by which a viewer may be behind the others: it is not to make up for the time before it came.
 const BEHIND: u64 = 4;
 
@@ -209,7 +207,7 @@ impl Scheduler {
                 continue;
             };
             for id in &seeded.silent {
-                self.rest(*id, SILENT);
+                self.rest(*id);
                 self.settle(*id, place);
             }
             if let Some(giver) = seeded.giver {
@@ -218,7 +216,7 @@ impl Scheduler {
                 };
                 let others = self.peers.viewers().any(could);
                 if others {
-                    self.rest(giver, USELESS);
+                    self.rest(giver);
                 }
                 continue;
             }
@@ -233,10 +231,10 @@ impl Scheduler {
     }
 
     /// It is not a seed for a while.
-    fn rest(&mut self, id: PeerId, longest: Micros) {
+    fn rest(&mut self, id: PeerId) {
         let now = self.now;
         if let Some(peer) = self.peers.get_mut(&id) {
-            peer.rests_until = now + (REST << peer.missed.min(8)).min(longest);
+            peer.rests_until = now + (REST.0 << peer.missed.min(8)).min(REST.1);
             peer.missed += 1;
         }
     }
