@@ -51,6 +51,7 @@ pub mod playlist;
 pub mod scheduler;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+mod sorted;
 pub mod time;
 
 pub use cid::Cid;

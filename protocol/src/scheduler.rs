@@ -33,7 +33,7 @@ pub(crate) mod random;
 mod seed;
 mod window;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use libp2p_identity::PeerId;
@@ -44,6 +44,7 @@ use crate::{
     manifest::{Manifest, Rejected},
     message::{Join, Message, Place},
     name::StreamName,
+    sorted::SortedMap,
 };
 
 /// The least a cache holds, bytes: a few of the largest parts.
@@ -63,7 +64,7 @@ pub struct Scheduler {
     /// The newest part of each rendition at the last news: (msn, part).
     seen: Vec<Option<(u64, u32)>>,
     /// Those to whom a gateway pushes a part, where they are several.
-    seeds: BTreeMap<Place, Vec<PeerId>>,
+    seeds: SortedMap<Place, Vec<PeerId>>,
     unseeded: push::Unseeded,
     silence: news::Silence,
     signed_at: Option<Micros>,
@@ -94,7 +95,7 @@ impl Scheduler {
             outputs: VecDeque::new(),
             window: window::Window::new(stream),
             seen: Vec::new(),
-            seeds: BTreeMap::new(),
+            seeds: SortedMap::new(),
             unseeded: push::Unseeded::default(),
             silence: news::Silence::default(),
             signed_at: None,

@@ -109,7 +109,7 @@ impl Behaviour {
     }
 
     pub(super) fn count(&mut self, stream: &StreamName, kind: SentKind, bytes: usize) {
-        *self.sent.entry((stream.clone(), kind)).or_default() += bytes;
+        *self.sent.or_insert_with((stream.clone(), kind), || 0) += bytes;
     }
 
     /// Ends all connections to a peer and takes none of it any more.

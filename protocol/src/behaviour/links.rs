@@ -1,6 +1,6 @@
 //! Links: a peer and a stream, over one of the direct connections to that peer. When they stand, and when they end.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use libp2p_identity::PeerId;
 use libp2p_swarm::{ConnectionId, NotifyHandler, ToSwarm};
@@ -12,6 +12,7 @@ use crate::{
     message::{MAX_CONTROL_FRAME_BYTES, MAX_MESSAGE_BYTES},
     name::StreamName,
     scheduler::{Input, Kind, Micros, Output},
+    sorted::SortedMap,
 };
 
 /// A peer that was greeted opens its own side within this time.
@@ -30,9 +31,9 @@ const MAX_DIALLED: usize = 256;
 pub(super) struct Peer {
     /// Direct ones, the newest last.
     connections: Vec<ConnectionId>,
-    links: BTreeMap<StreamName, Link>,
+    links: SortedMap<StreamName, Link>,
     /// When a gateway is greeted again, and how long the last pause was.
-    retries: BTreeMap<StreamName, (Micros, Micros)>,
+    retries: SortedMap<StreamName, (Micros, Micros)>,
 }
 
 /// A libp2p stream that the peer opened.
@@ -54,8 +55,7 @@ struct Link {
 impl Behaviour {
     pub(super) fn connected(&mut self, peer: PeerId, connection: ConnectionId) {
         self.peers
-            .entry(peer)
-            .or_default()
+            .or_insert_with(peer, Peer::default)
             .connections
             .push(connection);
         let greeting = self.streams.iter().filter(|(_, followed)| followed.greets);
@@ -72,7 +72,7 @@ impl Behaviour {
         known.connections.retain(|one| *one != connection);
         let newest = known.connections.last().copied();
         let mut lost = Vec::new();
-        for (stream, link) in &mut known.links {
+        for (stream, link) in known.links.iter_mut() {
             for reader in [&mut link.control, &mut link.parts] {
                 *reader = reader.take_if(|(on, _)| *on != connection);
             }
@@ -126,7 +126,7 @@ impl Behaviour {
         if self.dialled.len() == MAX_DIALLED {
             self.dialled.pop_first();
         }
-        let waiting = self.dialled.entry(peer).or_default();
+        let waiting = self.dialled.or_insert_with(peer, Vec::new);
         if !waiting.contains(stream) {
             waiting.push(stream.clone());
         }
@@ -419,13 +419,13 @@ impl Behaviour {
                 next = Some(next.map_or(at, |next| next.min(at)));
             }
         };
-        for (peer, known) in &self.peers {
-            for (stream, link) in &known.links {
+        for (peer, known) in self.peers.iter() {
+            for (stream, link) in known.links.iter() {
                 if let Some(until) = link.until {
                     sort(until, &mut silent, *peer, stream);
                 }
             }
-            for (stream, (at, _)) in &known.retries {
+            for (stream, (at, _)) in known.retries.iter() {
                 if !known.links.contains_key(stream) {
                     sort(*at, &mut again, *peer, stream);
                 }

@@ -25,7 +25,7 @@ mod reader;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     task::{Context, Poll, Waker},
 };
 
@@ -49,6 +49,7 @@ use crate::{
     manifest::Rejected,
     name::StreamName,
     scheduler::{Input, Micros, Output, Scheduler},
+    sorted::SortedMap,
 };
 
 /// Liars that are remembered; the oldest are forgotten first.
@@ -88,18 +89,18 @@ pub enum Event {
 /// The engines of all streams that are followed here, joined to a libp2p Swarm.
 pub struct Behaviour {
     now: fn() -> Micros,
-    streams: BTreeMap<StreamName, Followed>,
-    peers: BTreeMap<PeerId, Peer>,
+    streams: SortedMap<StreamName, Followed>,
+    peers: SortedMap<PeerId, Peer>,
     gateways: HashSet<PeerId>,
     banned: VecDeque<PeerId>,
     /// Dials that an engine waits for.
-    dialled: BTreeMap<PeerId, Vec<StreamName>>,
+    dialled: SortedMap<PeerId, Vec<StreamName>>,
     next_link: u64,
     /// What engines have to hear as soon as the one that speaks has finished.
     inbox: VecDeque<(StreamName, Input<'static>)>,
     actions: VecDeque<ToSwarm<Event, Command>>,
     /// Bytes said but not told yet.
-    sent: BTreeMap<(StreamName, SentKind), usize>,
+    sent: SortedMap<(StreamName, SentKind), usize>,
     /// When links have to be looked at.
     look_at: Option<Micros>,
     timer: Option<(Micros, Delay)>,
@@ -118,15 +119,15 @@ impl Behaviour {
     pub fn new(now: fn() -> Micros) -> Self {
         Self {
             now,
-            streams: BTreeMap::new(),
-            peers: BTreeMap::new(),
+            streams: SortedMap::new(),
+            peers: SortedMap::new(),
             gateways: HashSet::new(),
             banned: VecDeque::new(),
-            dialled: BTreeMap::new(),
+            dialled: SortedMap::new(),
             next_link: 0,
             inbox: VecDeque::new(),
             actions: VecDeque::new(),
-            sent: BTreeMap::new(),
+            sent: SortedMap::new(),
             look_at: None,
             timer: None,
             waker: None,

@@ -1,7 +1,5 @@
 //! What arrives: parts from peers and over HTTP. Their bytes are checked here, before anyone sees them.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use cid::Cid;
 use libp2p_identity::PeerId;
@@ -11,6 +9,7 @@ use crate::{
     dag,
     message::{Message, Place},
     part::MAX_PART_BYTES,
+    sorted::SortedMap,
 };
 
 /// Parts that came before their announcement: of one peer, and bytes of all together.
@@ -29,7 +28,7 @@ pub(super) enum Source {
 /// Parts that came before their announcement, by place: nothing is believed of them.
 #[derive(Debug, Default)]
 pub(super) struct Early {
-    parts: BTreeMap<Place, (PeerId, Bytes)>,
+    parts: SortedMap<Place, (PeerId, Bytes)>,
 }
 
 impl Early {
@@ -40,7 +39,7 @@ impl Early {
         if of_peer.count() >= MAX_EARLY || bytes + part.len() > MAX_EARLY_BYTES {
             return false;
         }
-        self.parts.entry(place).or_insert((peer, part));
+        self.parts.or_insert_with(place, || (peer, part));
         true
     }
 

@@ -1,13 +1,12 @@
 //! What is wanted, by when: parts that were announced and are not here, nearest deadline first.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use libp2p_identity::PeerId;
 
 use super::Micros;
 use crate::{
     manifest::{Manifest, PartEntry},
     message::Place,
+    sorted::{SortedMap, SortedSet},
 };
 
 /// Announced parts that are wanted at a time; the oldest that the player did not ask for go first.
@@ -49,7 +48,7 @@ pub(super) struct Wanted {
     /// Not over HTTP again before.
     pub(super) refetch: Micros,
     /// Those who did not give it.
-    pub(super) tried: BTreeSet<PeerId>,
+    pub(super) tried: SortedSet<PeerId>,
     /// When to look at it again.
     pub(super) next: Micros,
 }
@@ -64,8 +63,8 @@ struct Playhead {
 
 #[derive(Debug, Default)]
 pub(super) struct Demand {
-    pub(super) wanted: BTreeMap<Place, Wanted>,
-    awaited: BTreeSet<Place>,
+    pub(super) wanted: SortedMap<Place, Wanted>,
+    awaited: SortedSet<Place>,
     playhead: Option<Playhead>,
     /// Where the window's timeline jumps: program date time behind the gap, and its length. Players jump, too.
     gaps: Vec<(u64, u64)>,

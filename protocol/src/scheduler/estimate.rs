@@ -12,12 +12,13 @@
 //! - A link that widens: neighbours in a low rendition cannot show it. As long as the estimate is below what the next
 //!   rendition needs, a part is fetched over HTTP every few seconds. A stream with one rendition is never probed.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use libp2p_identity::PeerId;
 
 use super::{Micros, Scheduler};
-use crate::message::Place;
+use crate::{
+    message::Place,
+    sorted::{SortedMap, SortedSet},
+};
 
 /// A rate counts as if measured for this long at least, and half of it is forgotten in twice that.
 const LEAST: f64 = 100_000.0;
@@ -109,8 +110,8 @@ pub(super) struct Estimate {
     all: Meter,
     http: Meter,
     /// Bytes that each will bring, and since when it is under way.
-    fetches: BTreeMap<Place, (usize, Micros)>,
-    flows: BTreeSet<PeerId>,
+    fetches: SortedMap<Place, (usize, Micros)>,
+    flows: SortedSet<PeerId>,
     probed: Option<Micros>,
     pause: Micros,
 }

@@ -7,7 +7,10 @@ use libp2p_identity::PeerId;
 use super::{
     Micros, Output, Role, Scheduler, arrive::Source, bucket::Bucket, peers::MAX_WANTS, random::turn,
 };
-use crate::message::{MAX_PLACES, Message, Place};
+use crate::{
+    message::{MAX_PLACES, Message, Place},
+    sorted::SortedMap,
+};
 
 /// A push that did not leave for so long is given up: its receiver gets it elsewhere by now, or asks.
 const PUSH_FRESH: Micros = 400_000;
@@ -153,15 +156,15 @@ impl Scheduler {
     pub(super) fn refuse_all(&mut self) {
         let queue = std::mem::take(&mut self.gifts.queue);
         self.gifts.bytes = 0;
-        let mut lack: BTreeMap<PeerId, Vec<Place>> = BTreeMap::new();
+        let mut lack: SortedMap<PeerId, Vec<Place>> = SortedMap::new();
         for (place, _, id) in queue.into_keys() {
-            lack.entry(id).or_default().push(place);
+            lack.or_insert_with(id, Vec::new).push(place);
         }
         for (id, peer) in self.peers.iter_mut() {
             peer.queued = 0;
             peer.news.clear();
             let wants = std::mem::take(&mut peer.wants);
-            lack.entry(*id).or_default().extend(wants);
+            lack.or_insert_with(*id, Vec::new).extend(wants);
         }
         for (id, places) in lack {
             for places in places.chunks(MAX_PLACES) {

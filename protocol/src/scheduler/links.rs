@@ -1,11 +1,14 @@
 //! Who is linked: greetings, introductions, and who is dropped.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use libp2p_identity::PeerId;
 
 use super::{Kind, Micros, Output, Role, Scheduler, peers::MAX_PEERS};
-use crate::message::{Join, MAX_NEIGHBOURS, Message, Place};
+use crate::{
+    message::{Join, MAX_NEIGHBOURS, Message, Place},
+    sorted::SortedMap,
+};
 
 /// Viewers that a newcomer is told of.
 const INTRODUCED: usize = 8;
@@ -27,9 +30,9 @@ const FEW: usize = 3;
 pub(super) struct Acquaintances {
     known: VecDeque<PeerId>,
     /// When each is to be given up.
-    dialling: BTreeMap<PeerId, Micros>,
+    dialling: SortedMap<PeerId, Micros>,
     /// When each may be tried again.
-    unreached: BTreeMap<PeerId, Micros>,
+    unreached: SortedMap<PeerId, Micros>,
     pause: Micros,
     pub(super) seek_at: Option<Micros>,
 }

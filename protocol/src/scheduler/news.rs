@@ -1,7 +1,5 @@
 //! News of the stream: envelopes from whomever, verified, passed on, and turned into what is wanted.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use libp2p_identity::PeerId;
 
@@ -9,6 +7,7 @@ use super::{Micros, Output, Role, Scheduler, demand::Wanted, window::Accepted};
 use crate::{
     manifest::{Manifest, Rejected},
     message::{Message, Place},
+    sorted::SortedSet,
 };
 
 /// What a peer's manifest costs of its [budget](super::peers), in messages.
@@ -198,7 +197,7 @@ impl Scheduler {
             asked: None,
             fetch: None,
             refetch: 0,
-            tried: BTreeSet::new(),
+            tried: SortedSet::new(),
             next: 0,
         };
         if let Some((gone, wanted)) = self.demand.want(place, wanted) {

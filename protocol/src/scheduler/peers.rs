@@ -1,11 +1,12 @@
 //! The ledger: what is known of each linked peer, what it was asked for and what it was given.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use libp2p_identity::PeerId;
 
 use super::{Kind, Micros, bucket::Bucket};
-use crate::message::{Join, Place};
+use crate::{
+    message::{Join, Place},
+    sorted::{SortedMap, SortedSet},
+};
 
 /// Linked peers; the driver's connection limits are lower.
 pub(super) const MAX_PEERS: usize = 4096;
@@ -57,15 +58,15 @@ struct Given {
 pub(super) struct Peer {
     pub(super) kind: Kind,
     pub(super) join: Option<Join>,
-    pub(super) has: BTreeSet<Place>,
+    pub(super) has: SortedSet<Place>,
     /// What it wants and is not here yet.
-    pub(super) wants: BTreeSet<Place>,
+    pub(super) wants: SortedSet<Place>,
     /// What it asked not to be given.
-    pub(super) spared: BTreeSet<Place>,
+    pub(super) spared: SortedSet<Place>,
     pub(super) coming: Option<Coming>,
     /// Bytes it was asked for.
     pub(super) asked: usize,
-    given: BTreeMap<Place, Given>,
+    given: SortedMap<Place, Given>,
     /// When it last acknowledged something.
     acknowledged: Micros,
     round_trip: Option<Micros>,
@@ -103,12 +104,12 @@ impl Peer {
         Self {
             kind,
             join: None,
-            has: BTreeSet::new(),
-            wants: BTreeSet::new(),
-            spared: BTreeSet::new(),
+            has: SortedSet::new(),
+            wants: SortedSet::new(),
+            spared: SortedSet::new(),
             coming: None,
             asked: 0,
-            given: BTreeMap::new(),
+            given: SortedMap::new(),
             acknowledged: now,
             round_trip: None,
             rate_in: None,
@@ -192,9 +193,7 @@ impl Peer {
     /// Forgets what the window has left behind.
     pub(super) fn forget_before(&mut self, msn: u64) {
         for set in [&mut self.has, &mut self.wants, &mut self.spared] {
-            while set.first().is_some_and(|place| place.msn < msn) {
-                set.pop_first();
-            }
+            set.remove_while(|place| place.msn < msn);
         }
     }
 
@@ -311,7 +310,7 @@ fn measure(rate: &mut Option<f64>, bytes: usize, micros: Micros) {
 /// All linked peers, and those that are not taken back.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
-    linked: BTreeMap<PeerId, Peer>,
+    linked: SortedMap<PeerId, Peer>,
     banned: Vec<PeerId>,
 }
 

@@ -456,7 +456,7 @@ impl Rig {
                 "{place:?} is forgotten"
             );
         }
-        for (place, wanted) in wanted {
+        for (place, wanted) in wanted.iter() {
             let deadline = engine.demand.deadline(wanted, self.now);
             let margin = engine.settings.reserve + engine.http.expects();
             let fetch_at = deadline.saturating_sub(margin).max(wanted.refetch);

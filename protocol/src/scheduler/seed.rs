@@ -4,8 +4,6 @@
 //! some other viewer says so soon after (or the seed's turn comes less often: its uplink is slow, nobody is linked to
 //! it, or nobody takes anything from it any more).
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use libp2p_identity::PeerId;
 
@@ -13,6 +11,7 @@ use super::{Micros, Scheduler, peers::Peer, random::turn};
 use crate::{
     manifest::Manifest,
     message::{Message, Place},
+    sorted::SortedMap,
 };
 
 /// Viewers of a rendition for each seed of its parts.
@@ -47,7 +46,7 @@ struct Seeded {
 /// Parts that are being seeded.
 #[derive(Debug, Default)]
 pub(super) struct Seeding {
-    parts: BTreeMap<Place, Seeded>,
+    parts: SortedMap<Place, Seeded>,
     /// Published, and not announced yet.
     fresh: Vec<Place>,
 }
@@ -127,7 +126,7 @@ impl Scheduler {
             self.seeding.parts.remove(&place);
             return;
         }
-        let seeded = self.seeding.parts.entry(place).or_insert(Seeded {
+        let seeded = self.seeding.parts.or_insert_with(place, || Seeded {
             tried: Vec::new(),
             silent: Vec::new(),
             giver: None,

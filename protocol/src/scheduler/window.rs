@@ -1,7 +1,7 @@
 //! What the stream's key has signed: the newest window, announcements that came too early, and the envelopes of
 //! both for whoever lost them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
@@ -9,6 +9,7 @@ use crate::{
     manifest::{self, Announcement, Manifest, Opened, PartEntry, Rejected},
     message::Place,
     name::StreamName,
+    sorted::SortedMap,
 };
 
 /// Announcements held back until those before them are here.
@@ -26,7 +27,7 @@ pub(super) struct Window {
     stream: StreamName,
     manifest: Option<Manifest>,
     /// Of the manifest's epoch or a later one, by (epoch, sequence).
-    early: BTreeMap<(u64, u64), (Announcement, Bytes)>,
+    early: SortedMap<(u64, u64), (Announcement, Bytes)>,
     /// A signed manifest that is newest but for `since`.
     whole: Option<Bytes>,
     /// Announcements by sequence, without a gap, up to the newest.
@@ -48,7 +49,7 @@ impl Window {
         Self {
             stream,
             manifest: None,
-            early: BTreeMap::new(),
+            early: SortedMap::new(),
             whole: None,
             since: VecDeque::new(),
             since_bytes: 0,
@@ -185,16 +186,19 @@ impl Window {
     /// Applies what came too early and fits now.
     fn catch_up(&mut self) -> Vec<Bytes> {
         let mut told = Vec::new();
-        while let (Some(manifest), Some(entry)) = (&mut self.manifest, self.early.first_entry()) {
-            if manifest.apply(&entry.get().0).is_err() {
-                if *entry.key() == (manifest.epoch(), manifest.sequence() + 1) {
-                    entry.remove(); // signed, next, and against the rules: nothing can follow it
+        while let (Some(manifest), Some((at, (announcement, _)))) =
+            (&mut self.manifest, self.early.first())
+        {
+            if manifest.apply(announcement).is_err() {
+                if *at == (manifest.epoch(), manifest.sequence() + 1) {
+                    self.early.pop_first(); // signed, next, and against the rules: nothing can follow it
                 }
                 break;
             }
-            let (announcement, envelope) = entry.remove();
-            self.remember(announcement.sequence, envelope.clone());
-            told.push(envelope);
+            if let Some(((_, sequence), (_, envelope))) = self.early.pop_first() {
+                self.remember(sequence, envelope.clone());
+                told.push(envelope);
+            }
         }
         told
     }
