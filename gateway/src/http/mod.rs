@@ -1,6 +1,6 @@
 //! The doors: every URL of the gateway, at one glance in [`router`].
 //!
-//! Files: `serve` (connections and their limits) → `query`, `range`, `encoding`, `error` (what is asked, purely) →
+//! Files: `serve`, `taken` (connections and their limits) → `query`, `range`, `encoding`, `error` (what is asked, purely) →
 //! `playlists`, `parts`, `wait`, `live` (LL-HLS; one rendering serves all who wait) → `sockets`, `client` (pushes) → `api` →
 //! `ipfs`, `format`, `resolve`, `unixfs`, `listing`, `car` (path and trustless gateway) → `page`, `still`, `key_frame` → `content`, `body`, `blocks` (bytes out).
 
@@ -27,6 +27,7 @@ mod serve;
 mod settings;
 mod sockets;
 mod still;
+mod taken;
 mod unixfs;
 mod viewers;
 mod wait;

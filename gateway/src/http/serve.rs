@@ -1,28 +1,20 @@
 //! Connections and their limits: how many, how long a request may take to come, and how long an answer to be taken.
 
-use std::{
-    future::Future,
-    io::{self, IoSlice},
-    net::IpAddr,
-    pin::Pin,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{future::Future, net::IpAddr, time::Duration};
 
 use axum::{Router, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
     task::JoinSet,
-    time::{Sleep, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tower::Service;
 
-use super::{Settings, State, router, wait};
+use super::{Settings, State, router, taken::Taken, wait};
 
 /// The longest request line and headers together, and what a connection holds in buffers: 431 beyond.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -140,81 +132,4 @@ fn files_for_connections() -> usize {
     };
     let current = current.unwrap_or(u64::MAX);
     usize::try_from(current.saturating_sub(OTHER_FILES).max(16)).unwrap_or(usize::MAX)
-}
-
-/// A socket that fails when its client takes nothing for too long.
-struct Taken {
-    socket: TcpStream,
-    patience: Duration,
-    /// Runs while bytes wait to be taken.
-    stalled: Option<Pin<Box<Sleep>>>,
-}
-
-impl Taken {
-    fn new(socket: TcpStream, patience: Duration) -> Self {
-        Self {
-            socket,
-            patience,
-            stalled: None,
-        }
-    }
-
-    fn watch<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
-        }
-        let patience = self.patience;
-        let stalled = self
-            .stalled
-            .get_or_insert_with(|| Box::pin(sleep(patience)));
-        ready!(stalled.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for Taken {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        to: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, to)
-    }
-}
-
-impl AsyncWrite for Taken {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write(cx, from);
-        self.watch(cx, written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, from);
-        self.watch(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
-    }
 }
