@@ -2,7 +2,7 @@
 //!
 //! Files: `serve`, `taken` (connections and their limits) → `query`, `range`, `encoding`, `error` (what is asked, purely) →
 //! `playlists`, `parts`, `wait`, `live` (LL-HLS; one rendering serves all who wait) → `sockets`, `client` (pushes) → `api` →
-//! `ipfs`, `format`, `resolve`, `unixfs`, `listing`, `car` (path and trustless gateway) → `page`, `still`, `key_frame` → `content`, `body`, `blocks` (bytes out).
+//! `ipfs`, `format`, `resolve`, `unixfs`, `listing`, `car` (path and trustless gateway) → `page`, `still`, `key_frame` → `content`, `body`, `blocks`, `files` (bytes out).
 
 mod api;
 mod blocks;
@@ -12,6 +12,7 @@ mod client;
 mod content;
 mod encoding;
 mod error;
+mod files;
 mod format;
 mod ipfs;
 mod key_frame;

@@ -14,12 +14,12 @@ use tokio::{
 };
 use tower::Service;
 
-use super::{Settings, State, router, taken::Taken, wait};
+use super::{State, files::FILES, router, taken::Taken, wait};
 
 /// The longest request line and headers together, and what a connection holds in buffers: 431 beyond.
 const HEAD_BYTES: usize = 16 * 1024;
 /// Open files that are left to everything that is not a connection.
-const OTHER_FILES: u64 = 256;
+const OTHER_FILES: u64 = 256 + FILES as u64;
 /// Answers under way may finish in this time when the gateway ends.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// After an accept that failed (no more open files), before the next.
@@ -33,7 +33,7 @@ pub(super) struct Peer(pub(super) IpAddr);
 
 /// Serves the [`router`] until `shutdown`, then lets answers under way finish for a moment.
 pub async fn serve(listener: TcpListener, state: State, shutdown: impl Future<Output = ()>) {
-    let settings = state.settings.clone();
+    let settings = &state.settings;
     let limit = settings.connections.min(files_for_connections());
     if limit < settings.connections {
         tracing::warn!(
@@ -69,7 +69,7 @@ pub async fn serve(listener: TcpListener, state: State, shutdown: impl Future<Ou
             socket,
             Peer(address.ip()),
             doors.clone(),
-            settings.clone(),
+            state.clone(),
             closing,
         );
         connections.spawn(async move {
@@ -89,7 +89,7 @@ async fn connection(
     socket: TcpStream,
     peer: Peer,
     doors: Router,
-    settings: Settings,
+    state: State,
     mut closing: watch::Receiver<bool>,
 ) {
     // A part must not wait for the acknowledgement of the headers before it.
@@ -98,10 +98,11 @@ async fn connection(
         request.extensions_mut().insert(peer);
         doors.clone().call(request)
     });
-    let io = TokioIo::new(Taken::new(socket, settings.write_timeout));
+    let files = state.blocks.files().clone();
+    let io = TokioIo::new(Taken::new(socket, state.settings.write_timeout, files));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(settings.read_timeout)
+        .header_read_timeout(state.settings.read_timeout)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(io, service)
         .with_upgrades();
