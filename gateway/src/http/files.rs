@@ -19,8 +19,9 @@ use super::blocks::UNPOISONED;
 
 /// Files at once: with parts of 150 KB about five seconds of five renditions.
 pub(super) const FILES: usize = 128;
-/// What is smaller is copied sooner than its pages are handed over.
-const SMALL: usize = 16 * 1024;
+/// What is smaller is copied sooner than its pages are handed over: measured on loopback, of 16 KiB pieces a file lets
+/// 0.7 times as many bytes through as copying, of 32 KiB 0.9, of 64 KiB 1.05, of 150 KB 1.05 to 1.15.
+const SMALL: usize = 64 * 1024;
 /// A file costs about as much as copying its block this often.
 const ASKS: u32 = 4;
 /// Blocks whose asks are counted; beyond, the count begins anew.
@@ -143,11 +144,11 @@ mod tests {
     #[test]
     fn what_is_asked_for_often_lies_in_a_file_with_the_same_bytes() {
         let files = Files::new(1 << 20);
-        let block = block(7, 100_000);
+        let block = block(7, 200_000);
         ask(&files, &block, ASKS - 1);
         assert!(files.find(&block).is_none());
         ask(&files, &block, 1);
-        for range in [0..100_000, 0..SMALL, 100_000 - SMALL..100_000, 333..77_777] {
+        for range in [0..200_000, 0..SMALL, 200_000 - SMALL..200_000, 333..77_777] {
             let slice = &block[range];
             let place = files.find(slice).expect("it was asked for often enough");
             let mut read = vec![0; slice.len()];
@@ -161,16 +162,16 @@ mod tests {
     #[test]
     fn only_what_lies_in_the_file_is_found() {
         let files = Files::new(1 << 20);
-        let whole = block(7, 100_000);
-        let middle = whole.slice(20_000..60_000);
+        let whole = block(7, 300_000);
+        let middle = whole.slice(100_000..200_000);
         ask(&files, &middle, ASKS);
-        assert!(files.find(&whole[20_000..60_000]).is_some());
+        assert!(files.find(&whole[100_000..200_000]).is_some());
         for range in [
+            0..300_000,
+            99_999..199_999,
+            100_001..200_001,
             0..100_000,
-            19_999..59_999,
-            20_001..60_001,
-            0..20_000,
-            60_000..100_000,
+            200_000..300_000,
         ] {
             assert!(files.find(&whole[range.clone()]).is_none(), "{range:?}");
         }
