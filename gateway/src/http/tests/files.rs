@@ -22,7 +22,7 @@ use crate::{
 const SIZE: usize = 1_000_000;
 const PART: &str = "/live/cam/v/0.1.m4s";
 /// Beyond the asks after which a block comes into a file.
-const MANY: usize = 10;
+const MANY: usize = 20;
 
 /// A gateway on air with a large part at [`PART`].
 async fn on_air(settings: Settings) -> (Served, Air, Bytes) {
