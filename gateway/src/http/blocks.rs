@@ -10,6 +10,7 @@ use bytes::Bytes;
 use cid::Cid;
 use tokio::sync::Semaphore;
 
+use super::files::Files;
 use crate::{publish::Stream, recent::Recent, store::Store};
 
 /// Reads under way at once. More do not make a disk faster, and each one holds a thread.
@@ -21,15 +22,18 @@ pub(super) struct Blocks {
     /// First in, first out: live parts are wanted by all for a moment and then by nobody.
     young: Mutex<Recent<Cid>>,
     reads: Semaphore,
+    files: Arc<Files>,
 }
 
 impl Blocks {
-    /// Keeps at most `memory` bytes of what was read last.
+    /// Keeps at most `memory` bytes of what was read last, and as many again for what is asked for often: half of them
+    /// in files, half in the blocks that these are of.
     pub(super) fn new(store: Store, memory: usize) -> Arc<Self> {
         Arc::new(Self {
             store,
             young: Mutex::new(Recent::new(memory)),
             reads: Semaphore::new(READS),
+            files: Arc::new(Files::new(memory / 2)),
         })
     }
 
@@ -40,8 +44,7 @@ impl Blocks {
         live: Option<Arc<Stream>>,
         cid: Cid,
     ) -> io::Result<Option<Bytes>> {
-        let newest = live.as_ref().and_then(|stream| stream.recent_block(&cid));
-        if let Some(bytes) = newest.or_else(|| self.young(&cid)) {
+        if let Some(bytes) = self.held(live.as_deref(), &cid) {
             return Ok(Some(bytes));
         }
         let permit = self
@@ -64,6 +67,19 @@ impl Blocks {
         }
         drop(permit);
         Ok(bytes)
+    }
+
+    /// The same if it needs no reading: among the newest of `live`, or young.
+    pub(super) fn held(&self, live: Option<&Stream>, cid: &Cid) -> Option<Bytes> {
+        let newest = live.and_then(|stream| stream.recent_block(cid));
+        let block = newest.or_else(|| self.young(cid))?;
+        self.files.asked(&block);
+        Some(block)
+    }
+
+    /// Where connections find what is asked for often.
+    pub(super) fn files(&self) -> &Arc<Files> {
+        &self.files
     }
 
     fn young(&self, cid: &Cid) -> Option<Bytes> {

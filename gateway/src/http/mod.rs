@@ -1,8 +1,8 @@
 //! The doors: every URL of the gateway, at one glance in [`router`].
 //!
-//! Files: `serve` (connections and their limits) → `query`, `range`, `encoding`, `error` (what is asked, purely) →
+//! Files: `serve`, `taken` (connections and their limits) → `query`, `range`, `encoding`, `error` (what is asked, purely) →
 //! `playlists`, `parts`, `wait`, `live` (LL-HLS; one rendering serves all who wait) → `sockets`, `client` (pushes) → `api`, `peers` (the swarm's WebSockets) →
-//! `ipfs`, `format`, `resolve`, `unixfs`, `listing`, `car` (path and trustless gateway) → `page`, `still`, `key_frame` → `content`, `body`, `blocks` (bytes out).
+//! `ipfs`, `format`, `resolve`, `unixfs`, `listing`, `car` (path and trustless gateway) → `page`, `still`, `key_frame` → `content`, `body`, `blocks`, `files` (bytes out).
 
 mod api;
 mod blocks;
@@ -12,6 +12,7 @@ mod client;
 mod content;
 mod encoding;
 mod error;
+mod files;
 mod format;
 mod ipfs;
 mod key_frame;
@@ -28,6 +29,7 @@ mod serve;
 mod settings;
 mod sockets;
 mod still;
+mod taken;
 mod unixfs;
 mod viewers;
 mod wait;

@@ -53,8 +53,11 @@ pub(super) async fn media(
         .ok_or(Refusal::absent("the segment ended without this part"))?,
     };
     let bytes = match &found.blocks[..] {
-        // The newest parts are in memory: nearly every request ends here.
-        [(cid, _)] => live.stream.recent_block(cid).map(Stored::Memory),
+        // What many ask for is in memory: nearly every request ends here.
+        [(cid, _)] => {
+            let held = state.blocks.held(Some(&live.stream), cid);
+            held.map(Stored::Memory)
+        }
         _ => None,
     };
     let content = Content {

@@ -1,33 +1,25 @@
 //! Connections and their limits: how many, how long a request may take to come, and how long an answer to be taken.
 
-use std::{
-    future::Future,
-    io::{self, IoSlice},
-    net::SocketAddr,
-    pin::Pin,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{future::Future, net::SocketAddr, time::Duration};
 
 use axum::{Router, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
     task::JoinSet,
-    time::{Sleep, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tower::Service;
 
-use super::{Settings, State, router, wait};
+use super::{State, files::FILES, router, taken::Taken, wait};
 
 /// The longest request line and headers together, and what a connection holds in buffers: 431 beyond.
 const HEAD_BYTES: usize = 16 * 1024;
 /// Open files that are left to everything that is not a connection.
-const OTHER_FILES: u64 = 256;
+const OTHER_FILES: u64 = 256 + FILES as u64;
 /// Answers under way may finish in this time when the gateway ends.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// After an accept that failed (no more open files), before the next.
@@ -41,7 +33,7 @@ pub(super) struct Peer(pub(super) SocketAddr);
 
 /// Serves the [`router`] until `shutdown`, then lets answers under way finish for a moment.
 pub async fn serve(listener: TcpListener, state: State, shutdown: impl Future<Output = ()>) {
-    let settings = state.settings.clone();
+    let settings = &state.settings;
     let limit = settings.connections.min(files_for_connections());
     if limit < settings.connections {
         tracing::warn!(
@@ -73,13 +65,7 @@ pub async fn serve(listener: TcpListener, state: State, shutdown: impl Future<Ou
             continue;
         };
         let closing = state.closing.subscribe();
-        let connection = connection(
-            socket,
-            Peer(address),
-            doors.clone(),
-            settings.clone(),
-            closing,
-        );
+        let connection = connection(socket, Peer(address), doors.clone(), state.clone(), closing);
         connections.spawn(async move {
             connection.await;
             drop(place);
@@ -97,7 +83,7 @@ async fn connection(
     socket: TcpStream,
     peer: Peer,
     doors: Router,
-    settings: Settings,
+    state: State,
     mut closing: watch::Receiver<bool>,
 ) {
     // A part must not wait for the acknowledgement of the headers before it.
@@ -106,10 +92,11 @@ async fn connection(
         request.extensions_mut().insert(peer);
         doors.clone().call(request)
     });
-    let io = TokioIo::new(Taken::new(socket, settings.write_timeout));
+    let files = state.blocks.files().clone();
+    let io = TokioIo::new(Taken::new(socket, state.settings.write_timeout, files));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(settings.read_timeout)
+        .header_read_timeout(state.settings.read_timeout)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(io, service)
         .with_upgrades();
@@ -140,81 +127,4 @@ fn files_for_connections() -> usize {
     };
     let current = current.unwrap_or(u64::MAX);
     usize::try_from(current.saturating_sub(OTHER_FILES).max(16)).unwrap_or(usize::MAX)
-}
-
-/// A socket that fails when its client takes nothing for too long.
-struct Taken {
-    socket: TcpStream,
-    patience: Duration,
-    /// Runs while bytes wait to be taken.
-    stalled: Option<Pin<Box<Sleep>>>,
-}
-
-impl Taken {
-    fn new(socket: TcpStream, patience: Duration) -> Self {
-        Self {
-            socket,
-            patience,
-            stalled: None,
-        }
-    }
-
-    fn watch<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
-        }
-        let patience = self.patience;
-        let stalled = self
-            .stalled
-            .get_or_insert_with(|| Box::pin(sleep(patience)));
-        ready!(stalled.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for Taken {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        to: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, to)
-    }
-}
-
-impl AsyncWrite for Taken {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write(cx, from);
-        self.watch(cx, written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, from);
-        self.watch(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
-    }
 }

@@ -24,7 +24,8 @@ pub struct Settings {
     #[serde(with = "value::duration")]
     #[schemars(with = "String")]
     pub write_timeout: Duration,
-    /// Bytes of parts that stay in memory after they were read, at most 1 GiB.
+    /// Bytes of parts that stay in memory after they were read, at most 1 GiB; up to as many again are taken for
+    /// parts that many ask for at once.
     pub memory_bytes: usize,
 }
 

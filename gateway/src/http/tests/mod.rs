@@ -2,6 +2,7 @@
 //! signed and told as if a packager had made it.
 
 mod bad;
+mod files;
 mod ipfs;
 mod live;
 mod page;

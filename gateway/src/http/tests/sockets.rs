@@ -66,7 +66,7 @@ impl Served {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.stop.send(()).unwrap();
         timeout(SOON, self.serving)
             .await
