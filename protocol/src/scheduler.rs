@@ -66,6 +66,7 @@ pub struct Scheduler {
     /// Those to whom a gateway pushes a part, where they are several.
     seeds: SortedMap<Place, Vec<PeerId>>,
     unseeded: push::Unseeded,
+    usual: push::Usual,
     silence: news::Silence,
     signed_at: Option<Micros>,
     cache: cache::Cache,
@@ -97,6 +98,7 @@ impl Scheduler {
             seen: Vec::new(),
             seeds: SortedMap::new(),
             unseeded: push::Unseeded::default(),
+            usual: push::Usual::default(),
             silence: news::Silence::default(),
             signed_at: None,
             cache: cache::Cache::new(settings.cache_bytes.max(LEAST_CACHE)),
@@ -209,6 +211,11 @@ impl Scheduler {
             bytes_out: peer.bytes_out,
         };
         self.peers.iter().map(of).collect()
+    }
+
+    /// Linked peers that are viewers.
+    pub fn neighbours(&self) -> u32 {
+        u32::try_from(self.peers.viewers().count()).expect("there are 4,096 peers at most")
     }
 
     /// What peers and gateway together give at the moment, bits per second; `None` until it is known.

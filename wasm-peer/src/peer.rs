@@ -137,6 +137,12 @@ impl Peer {
         Some(estimate as f64)
     }
 
+    /// Other viewers that are linked to this one.
+    #[wasm_bindgen(getter)]
+    pub fn neighbours(&self) -> u32 {
+        self.0.ask(Scheduler::neighbours).unwrap_or(0)
+    }
+
     /// The numbers of this visit, JSON: `{bytesFromPeers, bytesFromGateway, bytesUploaded, partsFromPeers,
     /// partsFromGateway, partsRejected, partsDuplicate, estimate, peers: [{id, kind, rttMs, bytesIn, bytesOut}]}`;
     /// `estimate` is what peers and gateway together give, bits per second, or null.

@@ -143,6 +143,11 @@ export class StreamPeer {
     return this.#peer.estimate ?? null;
   }
 
+  /** Other viewers that are linked to this one. */
+  get neighbours(): number {
+    return this.#peer.neighbours;
+  }
+
   stats(): EngineStats {
     return JSON.parse(this.#peer.stats()) as EngineStats;
   }

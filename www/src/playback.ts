@@ -19,6 +19,8 @@ const JUMP_SECONDS = 45;
 /** A decoder that fails more often than this within the window is not going to recover. */
 const MEDIA_ERRORS = 3;
 const MEDIA_ERRORS_WINDOW_MS = 20_000;
+/** What follows one so soon is the same one: what was on its way to the decoder finds none. */
+const SAME_ERROR_MS = 500;
 
 export interface PlaybackHandlers {
   /** The video element has its source: from here on it can be told to play. */
@@ -46,6 +48,7 @@ export class Playback {
   #base: string;
   #handlers: PlaybackHandlers;
   #latency: LatencyController;
+  #target: number;
   #mediaErrors: number[] = [];
   #shownAtMs: number | null = null;
 
@@ -66,6 +69,7 @@ export class Playback {
     this.#base = source.base;
     this.#handlers = handlers;
     this.#latency = new LatencyController(target);
+    this.#target = target;
     this.#hls = new Hls(settings({ ...source, playhead: () => video.currentTime }, source.estimate, target));
     this.#hls.on(Hls.Events.ERROR, (_, data) => this.#error(data));
     this.#hls.on(Hls.Events.MEDIA_ATTACHED, () => handlers.attached());
@@ -140,6 +144,11 @@ export class Playback {
     this.#latency.restart();
   }
 
+  /** Plays so many seconds farther behind the live edge than it began. */
+  linger(seconds: number): void {
+    this.#latency.target = this.#target + seconds;
+  }
+
   stalled(): void {
     this.#latency.stalled(performance.now());
   }
@@ -211,7 +220,8 @@ export class Playback {
     if (data.type === ErrorTypes.MEDIA_ERROR) {
       const now = performance.now();
       this.#mediaErrors = this.#mediaErrors.filter((at) => now - at < MEDIA_ERRORS_WINDOW_MS);
-      this.#mediaErrors.push(now);
+      const isSame = now - (this.#mediaErrors.at(-1) ?? Number.NEGATIVE_INFINITY) < SAME_ERROR_MS;
+      if (!isSame) this.#mediaErrors.push(now);
       if (this.#mediaErrors.length <= MEDIA_ERRORS) return this.#hls.recoverMediaError();
       return this.#handlers.failed(data.error.message, null);
     }

@@ -41,6 +41,11 @@ export interface View {
 
 /** Latency in seconds when neither the element nor the playlist says otherwise. */
 const DEFAULT_TARGET = 1;
+/**
+ * Seconds that are added as soon as there are neighbours: a part has two ways more to go, the push to its seed and the
+ * one from there, and when a neighbour fails or a link narrows there is time to get it elsewhere.
+ */
+const WITH_NEIGHBOURS = 0.6;
 /** A source that fell apart is loaded again this much later. */
 const AGAIN_MS = 500;
 
@@ -241,6 +246,9 @@ export class Player {
     // Where nothing can be shown it only waits to be somewhere else: at the start before it is at the live edge.
     const at = video.readyState < 2 ? null : (this.#playback?.programDateMs() ?? null);
     this.#attention.look(at, moving);
+    // Not taken back when they leave: others come, and each change of pace is heard.
+    if (this.#options.target === null && (this.#follow.peer?.neighbours ?? 0) > 0)
+      this.#playback?.linger(WITH_NEIGHBOURS);
   };
 
   /** A choice that the stream no longer has falls back to automatic. */

@@ -3,6 +3,8 @@
 import Hls, { type Events, type FragLoadedData, type FragLoadingData, type HlsConfig } from "hls.js/light";
 import { begin, type Choice, choose } from "./rate.ts";
 
+/** How often a load under way is looked at: hls.js' own rule for giving one up does so as often. */
+const LOOK_MS = 100;
 /** Without a look for this long (the viewer had chosen for itself) the past says nothing. */
 const FORGET_MS = 5_000;
 
@@ -14,6 +16,8 @@ export function rateController(estimate: () => number | null): Controller {
   return class extends Base {
     #choice: Choice | null = null;
     #arriving = -1;
+    #looks: ReturnType<typeof setInterval> | undefined;
+    #loading: FragLoadingData | null = null;
 
     override get nextAutoLevel(): number {
       // hls.js lets go of itself when it is destroyed, and may ask once more.
@@ -45,10 +49,39 @@ export function rateController(estimate: () => number | null): Controller {
       if (data.frag.sn !== "initSegment") this.#arriving = data.frag.level;
     }
 
-    /** Giving up a part that is under way serves one source alone; the peer has others, and its own deadlines. */
+    /**
+     * hls.js keeps to a rendition to the end of a segment that it has begun: on a way that became too narrow that takes
+     * several times as long as the segment lasts. So it is let go when a smaller one was chosen meanwhile.
+     */
     protected override onFragLoading(event: Events.FRAG_LOADING, data: FragLoadingData): void {
       super.onFragLoading(event, data);
-      if (estimate() !== null) this.clearTimer();
+      if (estimate() === null) return;
+      // hls.js' own rule knows of one source alone.
+      super.clearTimer();
+      this.#looks ??= setInterval(() => this.#look(), LOOK_MS);
+      this.#loading = data;
+    }
+
+    override clearTimer(): void {
+      super.clearTimer();
+      clearInterval(this.#looks);
+      this.#looks = undefined;
+    }
+
+    #look(): void {
+      const { hls } = this;
+      const loading = this.#loading;
+      if (!hls?.autoLevelEnabled || !loading) return;
+      const { frag, part } = loading;
+      const bitRate = (level: number): number => hls.levels[level]?.bitrate ?? 0;
+      const level = this.nextAutoLevel;
+      if (frag.sn === "initSegment" || level < 0 || bitRate(level) >= bitRate(frag.level)) return;
+      this.clearTimer();
+      this.#loading = null;
+      hls.nextLoadLevel = level;
+      const { stats } = part ?? frag;
+      frag.abortRequests();
+      hls.trigger(Hls.Events.FRAG_LOAD_EMERGENCY_ABORTED, { frag, part: part ?? null, stats });
     }
   };
 }

@@ -125,6 +125,9 @@ impl Scheduler {
             peer.answered(true);
         }
         if let Some(since) = since {
+            if asked.is_none() {
+                self.usual.took(now.saturating_sub(since));
+            }
             self.estimate.landed(since, bytes.len(), now);
         }
         self.take_in(place, entry.cid, bytes, Source::Peer(id));

@@ -69,6 +69,11 @@ impl Scheduler {
         let late =
             now >= wanted.pushed_until && !wanted.pushers.is_empty() && wanted.asked.is_none();
         let may_fetch = self.http.open(now) && now >= wanted.refetch;
+        // A narrow link makes everything late, HTTP as well: twice the same on it would make it later.
+        let promised = wanted
+            .asked
+            .map_or(wanted.pushed_until, |asked| asked.until);
+        let sooner = now < promised && promised <= fetched;
         if let Some(since) = wanted.fetch {
             if now < since + HANGS {
                 return Some(since + HANGS);
@@ -76,7 +81,7 @@ impl Scheduler {
         } else if may_fetch && self.fetches() < MAX_FETCHES {
             let probe = self.wants_probe(place, late);
             let alone = !self.may_come(place);
-            if (now >= fetch_at || probe || alone) && !in_time {
+            if (now >= fetch_at || probe || alone) && !in_time && !sooner {
                 self.fetch(place);
                 return Some(now + HANGS);
             }

@@ -153,12 +153,20 @@ impl Estimate {
         });
         run.bytes += bytes as u64;
         run.parts += 1;
-        if run.parts >= IN_A_ROW && now > run.since {
-            let most = run.bytes as f64 / (now - run.since) as f64;
+        if let Some(most) = self.most(now) {
             for meter in [&mut self.all, &mut self.http] {
                 meter.rate = meter.rate.map(|rate| rate.min(most));
             }
         }
+    }
+
+    /// What came while one part after another is late: no rate is higher. (What was held up comes all at once in the
+    /// end, and seems fast.)
+    fn most(&self, now: Micros) -> Option<f64> {
+        let run = self
+            .late
+            .filter(|run| run.parts >= IN_A_ROW && now > run.since)?;
+        Some(run.bytes as f64 / (now - run.since) as f64)
     }
 
     /// A part came from a peer in one piece: its bytes count where something else measures the time.
@@ -227,6 +235,7 @@ impl Estimate {
             .fold(None, |most: Option<f64>, rate| {
                 Some(most.map_or(rate, |most| most.max(rate)))
             })?;
+        let rate = self.most(now).map_or(rate, |most| rate.min(most));
         Some((rate * 8e6) as u64)
     }
 

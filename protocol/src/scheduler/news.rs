@@ -231,15 +231,19 @@ impl Scheduler {
         }
     }
 
-    /// Other renditions are wanted now.
+    /// Other renditions are wanted now. What the player asked for of the ones before it no longer waits for.
     pub(super) fn selected(&mut self, renditions: u16) {
         self.demand.selected = renditions;
-        let idle = self.demand.wanted.iter();
-        let idle = idle
-            .filter(|(place, wanted)| !wanted.demanded && renditions >> place.rendition & 1 == 0);
-        let idle: Vec<Place> = idle.map(|(place, _)| *place).collect();
-        for place in idle {
+        let strange = self.demand.wanted.iter();
+        let strange = strange.filter(|(place, _)| renditions >> place.rendition & 1 == 0);
+        let strange: Vec<(Place, bool)> = strange
+            .map(|(place, wanted)| (*place, wanted.demanded))
+            .collect();
+        for (place, demanded) in strange {
             self.unwant(place);
+            if demanded {
+                self.outputs.push_back(Output::Gone { place });
+            }
         }
         self.introduce_myself();
     }

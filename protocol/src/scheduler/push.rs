@@ -10,8 +10,10 @@ use libp2p_identity::PeerId;
 use super::{Micros, Scheduler, random::turn};
 use crate::message::Place;
 
-/// How long a push is waited for before others are asked: a round trip and what it takes, and this.
-const PATIENCE: (Micros, Micros) = (150_000, 350_000);
+/// How long a push is waited for before others are asked: twice what it usually takes, between these bounds.
+const PATIENCE: (Micros, Micros) = (150_000, 1_500_000);
+/// Share of what pushes usually take that is forgotten with each that comes sooner.
+const FORGETS: f64 = 0.2;
 /// Parts with several seeds of whom is remembered who they are.
 const SEEDED: usize = 64;
 /// Announcements without seeds of which is remembered what they brought.
@@ -36,6 +38,17 @@ impl Unseeded {
         let known = self.0.iter().position(|(heard, _)| *heard == at);
         let taken = known.and_then(|known| self.0.remove(known));
         taken.map_or(Vec::new(), |(_, places)| places)
+    }
+}
+
+/// How long pushes take lately, from the announcement to the last byte: soon more, slowly less, microseconds.
+#[derive(Debug, Default)]
+pub(super) struct Usual(f64);
+
+impl Usual {
+    pub(super) fn took(&mut self, micros: Micros) {
+        let took = micros.min(PATIENCE.1) as f64;
+        self.0 = took.max(self.0 + FORGETS * (took - self.0));
     }
 }
 
@@ -98,10 +111,164 @@ impl Scheduler {
     pub(super) fn push_patience(&self, place: Place, pushers: &[PeerId]) -> Micros {
         let size = self.window.part(place).map_or(0, |part| part.size as usize);
         let known = pushers.iter().filter_map(|id| self.peers.get(id));
-        match known.map(|peer| 2 * peer.expects(size)).min() {
-            Some(micros) => micros.clamp(PATIENCE.0, PATIENCE.1),
-            None if self.may_come(place) => PATIENCE.0,
-            None => 0,
+        let expected = match known.map(|peer| peer.expects(size)).min() {
+            Some(micros) => micros,
+            None if self.may_come(place) => 0,
+            None => return 0,
+        };
+        (2 * expected.max(self.usual.0 as Micros)).clamp(PATIENCE.0, PATIENCE.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p_identity::Keypair;
+
+    use super::*;
+    use crate::{
+        message::{Join, Message},
+        scheduler::{Input, Kind, Output, Role, Settings},
+        sim::Publisher,
+    };
+
+    fn someone(number: u8) -> PeerId {
+        let key = Keypair::ed25519_from_bytes([number; 32]).expect("any 32 bytes are a key");
+        key.public().to_peer_id()
+    }
+
+    fn fetches(engine: &mut Scheduler) -> usize {
+        let outputs = std::iter::from_fn(|| engine.output());
+        outputs
+            .filter(|output| matches!(output, Output::Fetch { .. }))
+            .count()
+    }
+
+    /// A viewer of two renditions' stream, linked to a gateway and to a neighbour that shares.
+    fn linked(publisher: &Publisher) -> (Scheduler, PeerId, PeerId) {
+        let (me, gateway, neighbour) = (someone(1), someone(2), someone(3));
+        let settings = Settings {
+            cache_bytes: 8 << 20,
+            neighbours: 2,
+            upload: 200_000,
+            reserve: 300_000,
+        };
+        let mut engine = Scheduler::new(me, publisher.key().name(), Role::Viewer, settings, 7);
+        let join = Join {
+            renditions: 1,
+            upload: 200_000,
+            gateway: true,
+        };
+        for input in [
+            Input::Envelope(&publisher.signed()),
+            Input::Select { renditions: 1 },
+            Input::Linked {
+                peer: gateway,
+                kind: Kind::Gateway,
+            },
+            Input::Linked {
+                peer: neighbour,
+                kind: Kind::Viewer,
+            },
+            Input::Message {
+                peer: neighbour,
+                message: Message::Join(join),
+            },
+        ] {
+            engine.handle(input, 1).expect("the envelope is genuine");
         }
+        fetches(&mut engine);
+        (engine, gateway, neighbour)
+    }
+
+    #[test]
+    fn seeds_that_are_told_after_the_announcement_are_waited_for_without_a_fetch() {
+        for told in [true, false] {
+            let mut publisher = Publisher::new(&[400_000, 200_000]);
+            let (mut engine, gateway, neighbour) = linked(&publisher);
+            let published = publisher.publish(1_000_000);
+            let (place, _) = published.parts[0];
+            let envelope = published.envelope;
+            engine
+                .handle(Input::Envelope(&envelope), 1_000_000)
+                .expect("it is genuine");
+            if told {
+                let seeds = vec![neighbour];
+                let message = Message::Announcement { envelope, seeds };
+                let input = Input::Message {
+                    peer: gateway,
+                    message,
+                };
+                engine
+                    .handle(input, 1_002_000)
+                    .expect("no envelope of the page's");
+            }
+            let wanted = engine.demand.wanted.get(&place).expect("it was announced");
+            let expected = if told { vec![neighbour] } else { Vec::new() };
+            assert_eq!(wanted.pushers, expected);
+            // Long before its deadline, and before the push is late.
+            engine
+                .handle(Input::Wake, 1_140_000)
+                .expect("nothing but time passed");
+            assert_eq!(fetches(&mut engine), 0, "told: {told}");
+        }
+    }
+
+    #[test]
+    fn a_viewer_cannot_name_the_seeds_afterwards() {
+        let mut publisher = Publisher::new(&[400_000]);
+        let (mut engine, _, neighbour) = linked(&publisher);
+        let published = publisher.publish(1_000_000);
+        let (place, _) = published.parts[0];
+        let envelope = published.envelope;
+        engine
+            .handle(Input::Envelope(&envelope), 1_000_000)
+            .expect("it is genuine");
+        let seeds = vec![neighbour];
+        let message = Message::Announcement { envelope, seeds };
+        let input = Input::Message {
+            peer: neighbour,
+            message,
+        };
+        engine
+            .handle(input, 1_002_000)
+            .expect("no envelope of the page's");
+        assert_eq!(
+            engine
+                .demand
+                .wanted
+                .get(&place)
+                .expect("it was announced")
+                .pushers,
+            []
+        );
+    }
+
+    #[test]
+    fn announcements_without_seeds_are_remembered_up_to_the_limit() {
+        let place = |msn| Place {
+            msn,
+            part: 0,
+            rendition: 0,
+        };
+        let mut unseeded = Unseeded::default();
+        for sequence in 0..UNSEEDED as u64 + 1 {
+            unseeded.heard((1, sequence), vec![place(sequence)]);
+        }
+        unseeded.heard((1, 99), Vec::new());
+        assert_eq!(unseeded.0.len(), UNSEEDED);
+        assert_eq!(unseeded.take((1, 0)), [], "the oldest is forgotten");
+        assert_eq!(unseeded.take((1, 1)), [place(1)]);
+        assert_eq!(unseeded.take((1, 1)), [], "once");
+    }
+
+    #[test]
+    fn what_pushes_usually_take_grows_at_once_and_shrinks_slowly() {
+        let mut usual = Usual::default();
+        usual.took(u64::MAX);
+        assert_eq!(usual.0, PATIENCE.1 as f64);
+        usual.took(500_000);
+        assert_eq!(usual.0, 1_300_000.0);
+        usual.took(1_400_000);
+        assert_eq!(usual.0, 1_400_000.0);
     }
 }

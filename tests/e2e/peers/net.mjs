@@ -90,7 +90,8 @@ export class Capture {
     const capture = new Capture();
     // mDNS stays on the link (224.0.0.251, ff02::fb); IGMP, MLD and neighbour discovery are the kernel's.
     const mdns = "(udp port 5353 and (dst host 224.0.0.251 or dst host ff02::fb))";
-    const filter = `not arp and not igmp and not icmp6 and not ${mdns}`;
+    const mld = "(ip6[6] = 0 and ip6[40] = 58)"; // behind a hop-by-hop header `icmp6` does not find it
+    const filter = `not arp and not igmp and not icmp6 and not ${mld} and not ${mdns}`;
     capture.tcpdump = start("tcpdump", ["-n", "-l", "-i", "beyond", "--immediate-mode", filter]);
     await until("tcpdump listens", () => capture.tcpdump.output.includes("listening on beyond"));
     return capture;
