@@ -1,7 +1,7 @@
 //! A swarm in one thread: the same [`Scheduler`](crate::scheduler::Scheduler) for a gateway and its viewers, discrete
 //! events, virtual time. A seed replays a run.
 //!
-//! - `world`: nodes, links, the clock; the driver's part of the contract, and what it must never see
+//! - `world`: nodes, links, the clock; `world::drive`: the driver's part of the contract, and what it must never see
 //! - `wire`: serial uplinks and downlinks, delay, loss as delay
 //! - `publisher`: a stream with real keys, announcements and CIDs
 //! - `player`: what hls.js asks for, and when it stalls

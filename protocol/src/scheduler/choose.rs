@@ -81,7 +81,8 @@ impl Scheduler {
         } else if may_fetch && self.fetches() < MAX_FETCHES {
             let probe = self.wants_probe(place, late);
             let alone = !self.may_come(place);
-            if (now >= fetch_at || probe || alone) && !in_time && !sooner {
+            let needed = (now >= fetch_at || alone) && !sooner;
+            if (needed || probe) && !in_time {
                 self.fetch(place);
                 return Some(now + HANGS);
             }
