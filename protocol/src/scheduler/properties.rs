@@ -340,6 +340,9 @@ impl Rig {
         while let Some(output) = self.engine.output() {
             self.obey(output);
         }
+        // What is no longer wanted and then asked for again is another wish.
+        let wanted = &self.engine.demand.wanted;
+        self.failed.retain(|place, _| wanted.contains_key(place));
         self.check();
     }
 
