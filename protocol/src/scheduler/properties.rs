@@ -158,6 +158,8 @@ impl Rig {
                     Kind::Viewer
                 };
                 let peer = self.ids[peer];
+                // A new link: what went over the one before ended with it.
+                self.unlinked(peer);
                 self.linked.insert(peer);
                 self.handle(Input::Linked { peer, kind });
             }
