@@ -49,6 +49,9 @@ async function proxy(change) {
   return { url: `http://127.0.0.1:${server.address().port}`, close: () => server.closeAllConnections() ?? server.close() };
 }
 
+/** In the page: over HTTP alone. The gateway's swarm would push the true parts. */
+const overHttp = () => localStorage.setItem("meshlive-sharing", "off");
+
 test("parts with one changed byte are never shown, and are counted", async () => {
   let flipped = 0;
   const liar = await proxy((body) => {
@@ -56,9 +59,7 @@ test("parts with one changed byte are never shown, and are counted", async () =>
     flipped += 1;
     return body;
   });
-  // Over HTTP alone: the gateway's swarm would push the true ones.
-  const init = () => localStorage.setItem("meshlive-sharing", "off");
-  const page = await open(scene.browser, `${liar.url}/s/testcard`, { allow: [/./], init });
+  const page = await open(scene.browser, `${liar.url}/s/testcard`, { allow: [/./], init: overHttp });
   await sleep(8000);
   const now = await stats(page);
   assert.ok(flipped > 0, "the page asked for no part at all");
@@ -78,7 +79,7 @@ test("one changed part among good ones is not shown and does not stop the pictur
     if (parts === 20) body[100] ^= 0x80;
     return body;
   });
-  const page = await open(scene.browser, `${liar.url}/s/testcard`, { allow: [/./] });
+  const page = await open(scene.browser, `${liar.url}/s/testcard`, { allow: [/./], init: overHttp });
   await playing(page);
   await page.waitForFunction(() => document.querySelector("mesh-player").stats.partsRejected === 1, null, { timeout: 30_000 });
   await sleep(5000);
