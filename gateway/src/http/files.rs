@@ -23,7 +23,7 @@ pub(super) const FILES: usize = 128;
 /// 0.7 times as many bytes through as copying, of 32 KiB 0.9, of 64 KiB 1.05, of 150 KB 1.05 to 1.15.
 const SMALL: usize = 64 * 1024;
 /// As often as this a file has paid for itself: measured with 150 KB, it costs 33 µs and then saves 2 to 3 µs each time.
-const ASKS: u32 = 16;
+pub(super) const ASKS: u32 = 16;
 /// Blocks whose asks are counted; beyond, the count begins anew.
 const COUNTED: usize = 1024;
 
