@@ -9,7 +9,10 @@ use libp2p::{
     identity::{Keypair, PeerId},
     multiaddr::{Multiaddr, Protocol},
     noise, ping, relay,
-    swarm::{Config, NetworkBehaviour, Swarm, dial_opts::DialOpts},
+    swarm::{
+        Config, NetworkBehaviour, Swarm,
+        dial_opts::{DialOpts, PeerCondition},
+    },
     yamux,
 };
 
@@ -100,9 +103,15 @@ pub fn dial_viewer<E: NetworkBehaviour>(swarm: &mut Swarm<Browser<E>>, peer: Pee
     let addresses = circuits
         .into_iter()
         .map(|circuit| circuit.with(Protocol::WebRTC).with(Protocol::P2p(peer)));
+    // A circuit that a former attempt left for a while is no reason not to try.
+    let condition = match swarm.behaviour().engine.is_connected(&peer) {
+        true => PeerCondition::DisconnectedAndNotDialing,
+        false => PeerCondition::NotDialing,
+    };
     // Refused at once only where it is needless: connected, or being dialled.
     let _ = swarm.dial(
         DialOpts::peer_id(peer)
+            .condition(condition)
             .addresses(addresses.collect())
             .build(),
     );

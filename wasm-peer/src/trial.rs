@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     convert::Infallible,
     rc::Rc,
     task::{Context, Poll},
@@ -26,12 +26,15 @@ use crate::swarm::{Browser, BrowserEvent, build, dial_viewer, reach};
 
 const ECHO: StreamProtocol = StreamProtocol::new("/meshlive-trial/echo/1");
 
+/// Ends of connections that are told.
+const LAST_CLOSED: usize = 4;
+
 type Opened = oneshot::Sender<Result<Stream, String>>;
 
 /// Opens echo streams; what others open it sends back until they finish, then finishes.
 #[derive(Default)]
 pub struct Echo {
-    queue: std::collections::VecDeque<(PeerId, Opened)>,
+    queue: VecDeque<(PeerId, Opened)>,
 }
 
 pub struct Handler {
@@ -162,7 +165,8 @@ struct Seen {
     pings: HashMap<PeerId, f64>,
     agents: HashMap<PeerId, String>,
     connections: HashMap<ConnectionId, (PeerId, String)>,
-    closed: Vec<String>,
+    /// The last first.
+    closed: VecDeque<String>,
     errors: Vec<String>,
 }
 
@@ -235,6 +239,11 @@ impl Trial {
         let peer = peer.parse().map_err(|error| format!("{error}"))?;
         let _ = self.swarm.borrow_mut().disconnect_peer_id(peer);
         Ok(())
+    }
+
+    /// Objects of JavaScript that this module holds, however many peers there are in it.
+    pub fn handles() -> u32 {
+        wasm_bindgen::externref_heap_live_count()
     }
 
     /// JSON: what this peer listens on, is connected to, was told.
@@ -343,11 +352,19 @@ impl Seen {
             }
             SwarmEvent::ConnectionClosed {
                 connection_id,
+                peer_id,
+                num_established,
                 cause,
                 ..
             } => {
+                if num_established == 0 {
+                    self.pings.remove(&peer_id);
+                    self.agents.remove(&peer_id);
+                }
                 if let Some((peer, address)) = self.connections.remove(&connection_id) {
-                    self.closed.push(format!("{peer} {address}: {cause:?}"));
+                    self.closed.truncate(LAST_CLOSED - 1);
+                    self.closed
+                        .push_front(format!("{peer} {address}: {cause:?}"));
                 }
             }
             SwarmEvent::OutgoingConnectionError { error, .. } => {

@@ -27,6 +27,11 @@ impl<B> Unrelayed<B> {
             direct: HashMap::new(),
         }
     }
+
+    /// Whether a direct connection to this peer stands.
+    pub fn is_connected(&self, peer: &PeerId) -> bool {
+        self.direct.contains_key(peer)
+    }
 }
 
 impl<B> std::ops::Deref for Unrelayed<B> {
