@@ -14,18 +14,17 @@ export interface FollowHandlers {
   met(peer: StreamPeer): void;
   /** The verified window moved on. */
   news(): void;
-  /** What was known is void: the stream returned after its end, began its numbers anew, or is another now. */
+  /** What was known is void: the stream began its numbers anew, or is another now. */
   anew(): void;
   /** The gateway offers another stream than the one that was asked for by name. */
   impostor(): void;
 }
 
-/** A stream's peer, the source of its parts, and what was known at its last news. */
+/** A stream's peer, the source of its parts, and the newest part at its last news. */
 interface Met {
   peer: StreamPeer;
   parts: PeerParts;
   latest: Position | null;
-  ended: boolean;
 }
 
 /** Envelopes that came before the peer was compiled; more would mean that it never will be. */
@@ -111,7 +110,7 @@ export class Follow {
     }
     const http = new HttpParts((cid, bytes) => peer.verify(cid, bytes), this.#counters);
     const parts = new PeerParts(peer, http, this.#base);
-    const met = { peer, parts, latest: null, ended: false };
+    const met = { peer, parts, latest: null };
     peer.handlers = {
       fetch: (key, place) => parts.fetch(key, place),
       abort: (key) => parts.abort(key),
@@ -153,12 +152,9 @@ export class Follow {
 
   /** The window moved on, by the gateway's socket or by a neighbour. */
   #moved(met: Met): void {
-    const { latest, ended } = met;
+    const { latest } = met;
     met.latest = met.peer.latest();
-    met.ended = met.peer.ended;
-    // hls.js leaves an ended playlist for good, and one whose numbers begin anew is another to it.
-    const anew = (ended && !met.ended) || (met.latest?.msn ?? -1) < (latest?.msn ?? -1);
-    if (anew) this.#handlers.anew();
+    if ((met.latest?.msn ?? -1) < (latest?.msn ?? -1)) this.#handlers.anew();
     this.#handlers.news();
   }
 }

@@ -130,6 +130,11 @@ export class Playback {
     return shown?.programDateTime ? shown.programDateTime + (now - shown.start) * 1000 : null;
   }
 
+  /** Whether the newest playlist said that the stream has ended: hls.js asks for no other then. */
+  get ended(): boolean {
+    return this.#hls.latestLevelDetails?.live === false;
+  }
+
   /** Seconds behind the newest announced moment, or null before there is a playlist. */
   behind(): number | null {
     const details = this.#hls.latestLevelDetails;

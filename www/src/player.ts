@@ -256,6 +256,8 @@ export class Player {
     const renditions = this.#choice === null ? [] : (this.#follow.peer?.renditions() ?? []);
     const isGone = renditions.length > 0 && !renditions.some(({ id }) => id === this.#choice);
     if (isGone) this.choose(null);
+    // A stream that was silent for a while had ended, and goes on.
+    if (this.#playback?.ended && !this.#follow.peer?.ended) this.#reload();
     this.#start();
   }
 

@@ -13,10 +13,17 @@ let browsers;
 before(async () => {
   browsers = await Promise.all([browse(), browse()]);
 });
-after(() => Promise.all((browsers ?? []).map((browser) => browser.close())));
+const captures = [];
+after(() => Promise.all([...(browsers ?? []).map((browser) => browser.close()), ...captures.map((capture) => capture.end())]));
+
+async function capturing() {
+  const capture = await Capture.begin();
+  captures.push(capture);
+  return capture;
+}
 
 test("a gateway and two viewers that feed each other send not one packet to anybody else", async () => {
-  const capture = await Capture.begin();
+  const capture = await capturing();
   const gateway = await gatewayOfFilm();
   const viewers = await watchAll(browsers, gateway, [{}, {}]);
   await sleep(5000);
@@ -30,7 +37,7 @@ test("a gateway and two viewers that feed each other send not one packet to anyb
 });
 
 test("the capture sees a page that asks a public STUN server for its address", async () => {
-  const capture = await Capture.begin();
+  const capture = await capturing();
   const page = await browsers[0].newPage();
   await page.evaluate(async () => {
     const connection = new RTCPeerConnection({ iceServers: [{ urls: "stun:198.51.100.7:3478" }] });
