@@ -75,3 +75,19 @@ test("a page continues by itself when the gateway is killed and comes back", asy
   assert.equal((await stats(page)).state, "playing");
   await page.finish();
 });
+
+for (const seconds of [2, 4, 8]) {
+  test(`a page continues by itself when the gateway stands still for ${seconds} s, as on a disk that hangs`, async () => {
+    const page = await open(scene.browser, `${scene.gateway.url}/s/testcard`);
+    await playing(page);
+    await sleep(3000);
+    scene.gateway.child.kill("SIGSTOP");
+    await sleep(seconds * 1000);
+    scene.gateway.child.kill("SIGCONT");
+    const before = (await stats(page)).playedMs;
+    await until("three seconds of play", async () => (await stats(page)).playedMs > before + 3000, { timeoutMs: 15_000 });
+    const frames = await watch(page, 2);
+    assert.ok(frames.length > 15, `${frames.length} frames in 2 s afterwards`);
+    await page.finish();
+  });
+}

@@ -222,7 +222,9 @@ export class Playback {
     if (codecs.includes(data.details)) {
       return this.#handlers.failed(data.error.message, data.mimeType ?? "");
     }
-    if (data.type === ErrorTypes.MEDIA_ERROR) {
+    // Without an error of the element it is no decoder that failed: hls.js has lost its buffers.
+    const isLost = data.details === ErrorDetails.BUFFER_APPEND_ERROR && this.#video.error === null;
+    if (data.type === ErrorTypes.MEDIA_ERROR && !isLost) {
       const now = performance.now();
       this.#mediaErrors = this.#mediaErrors.filter((at) => now - at < MEDIA_ERRORS_WINDOW_MS);
       const isSame = now - (this.#mediaErrors.at(-1) ?? Number.NEGATIVE_INFINITY) < SAME_ERROR_MS;

@@ -48,6 +48,10 @@ const DEFAULT_TARGET = 1;
 const WITH_NEIGHBOURS = 0.6;
 /** A source that fell apart is loaded again this much later. */
 const AGAIN_MS = 500;
+/** A stall of a stream that goes on is taken for a fault of this page after this time; doubled with each try ... */
+const STUCK_MS = 4_000;
+/** ... up to this. */
+const LAST_STUCK_MS = 30_000;
 
 export class Player {
   #options: PlayerOptions;
@@ -71,6 +75,8 @@ export class Player {
   #loaded = "index.m3u8";
   #again: ReturnType<typeof setTimeout> | undefined;
   #closed = new AbortController();
+  #patienceMs = STUCK_MS;
+  #reloadedMs = 0;
 
   constructor(options: PlayerOptions, counters: Counters) {
     this.#options = options;
@@ -257,8 +263,20 @@ export class Player {
     const isGone = renditions.length > 0 && !renditions.some(({ id }) => id === this.#choice);
     if (isGone) this.choose(null);
     // A stream that was silent for a while had ended, and goes on.
-    if (this.#playback?.ended && !this.#follow.peer?.ended) this.#reload();
+    const isBack = this.#playback?.ended && !this.#follow.peer?.ended;
+    if (isBack || this.#stuck()) this.#reload();
     this.#start();
+  }
+
+  /** Whether nothing moves for long although the stream does: then loading it anew is worth a try, each time later. */
+  #stuck(): boolean {
+    const { state, sinceMs } = this.#counters.status;
+    const now = performance.now();
+    if (state === "playing") this.#patienceMs = STUCK_MS;
+    if (state !== "stalled" || now - Math.max(sinceMs, this.#reloadedMs) < this.#patienceMs) return false;
+    this.#patienceMs = Math.min(2 * this.#patienceMs, LAST_STUCK_MS);
+    this.#reloadedMs = now;
+    return true;
   }
 
   /** The playlist below the stream's folder that a choice is in. */
