@@ -189,8 +189,8 @@ export async function until(what, check, { timeoutMs = 15_000, everyMs = 100 } =
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A file to publish: H.264 and AAC, `seconds` long, with a key frame each `gop` frames. */
-export async function film(path, { seconds = 20, size = "640x360", gop = 60, extra = [] } = {}) {
-  const args = ["-v", "error", "-y", "-f", "lavfi", "-i", `testsrc2=size=${size}:rate=30`];
+export async function film(path, { seconds = 20, size = "640x360", rate = 30, gop = 2 * rate, extra = [] } = {}) {
+  const args = ["-v", "error", "-y", "-f", "lavfi", "-i", `testsrc2=size=${size}:rate=${rate}`];
   args.push("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-t", String(seconds));
   args.push("-c:v", "libx264", "-preset", "ultrafast", "-g", String(gop), "-b:v", "800k", "-pix_fmt", "yuv420p");
   args.push("-c:a", "aac", ...extra, path);
