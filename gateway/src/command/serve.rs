@@ -88,10 +88,14 @@ impl Flags {
     }
 }
 
+/// What is logged unless RUST_LOG says otherwise. Libraries tell each step of each connection, and warn of what browsers
+/// do by rights.
+const LOG: &str = "warn,meshlive_gateway=info,dtls=error";
+
 /// Serves until SIGTERM or SIGINT.
 pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
     let config = flags.settings()?;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
