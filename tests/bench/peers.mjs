@@ -31,7 +31,7 @@ async function latency() {
 /** Runs in the page: when its first part from another viewer was there, in ms since it began to be opened. */
 function noteFirst() {
   const look = setInterval(() => {
-    if (!document.querySelector("mesh-player")?.stats.partsFromPeers) return;
+    if (!document.querySelector("mesh-player")?.stats?.partsFromPeers) return;
     window.firstFromPeersMs = performance.now();
     clearInterval(look);
   }, 10);
