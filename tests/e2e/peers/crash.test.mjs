@@ -1,7 +1,7 @@
 // Among eight viewers one crashes every five seconds and comes again: the others play on, from each other.
 //
-// Eight renderers, and one started every five seconds, leave two cores idle for 2 % of the time, with P2P and without:
-// without it there were 7 to 14 stalls in a minute, with it 12 to 20. So what is asserted is time: a neighbour that is
+// Eight renderers, and one started every five seconds, leave two cores idle for 2 % of the time, with P2P and without.
+// Without it there were 7 to 14 stalls in a minute, with it 12 to 20. So what is asserted is time: a neighbour that is
 // waited for though it crashed would cost each of the others seconds, each time. That P2P adds no stall is not shown here;
 // the test prints the figures, tests/bench/README.md keeps them.
 
