@@ -169,11 +169,15 @@ export function start(program, args, { env, cwd } = {}) {
   return process_;
 }
 
-/** Polls until `check` gives something truthy; says what it waited for when it does not. */
+/**
+ * Polls until `check` gives something truthy; says what it waited for when it does not. One round counts as a second at
+ * most: a machine that stood still for longer has not given the check its time.
+ */
 export async function until(what, check, { timeoutMs = 15_000, everyMs = 100 } = {}) {
-  const deadline = Date.now() + timeoutMs;
+  let left = timeoutMs;
   let last;
-  while (Date.now() < deadline) {
+  while (left > 0) {
+    const since = Date.now();
     try {
       const found = await check();
       if (found) return found;
@@ -182,6 +186,7 @@ export async function until(what, check, { timeoutMs = 15_000, everyMs = 100 } =
       last = error;
     }
     await new Promise((resolve) => setTimeout(resolve, everyMs));
+    left -= Math.min(Date.now() - since, Math.max(1000, everyMs));
   }
   throw new Error(`${what}: not within ${timeoutMs} ms${last ? ` (${last.message})` : ""}`);
 }
