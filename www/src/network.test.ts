@@ -10,7 +10,10 @@ after(() => {
 });
 
 /** A gateway, what it was asked, and a peer that keeps what it is told. */
-async function gateway(listener: RequestListener = (_, response) => response.end("here"), sharing = true) {
+async function gateway(
+  listener: RequestListener = (_, response) => response.end("here"),
+  { sharing = true, beginAfterMs = 60_000 } = {},
+) {
   const asked: string[] = [];
   const server = createServer((request, response) => {
     asked.push(request.url ?? "");
@@ -27,7 +30,7 @@ async function gateway(listener: RequestListener = (_, response) => response.end
     disconnect: () => void told.push("left"),
     upload: (bytes: number) => void told.push(bytes > 0 ? "shares" : "keeps"),
   };
-  const network = new Network(origin, sharing);
+  const network = new Network(origin, sharing, beginAfterMs);
   closing.push(() => {
     network.close();
     server.close().closeAllConnections();
@@ -43,21 +46,43 @@ async function gateway(listener: RequestListener = (_, response) => response.end
 
 const shortly = () => new Promise((resolve) => setTimeout(resolve, 100));
 
-test("nothing is asked before the first frame, and then once", async () => {
+test("the way is asked once, and taken with the first frame, not before", async () => {
   const { network, peer, asked, told, until } = await gateway();
   network.peer = peer;
+  await until(() => asked.length === 1);
   await shortly();
-  assert.deepEqual(asked, []);
+  assert.deepEqual(told, ["shares"]);
   network.begin();
   network.begin();
   await until(() => told.length === 2);
   assert.deepEqual([asked, told], [["/api/v1/peer"], ["shares", "here"]]);
 });
 
-test("without a first frame it begins after a second", async () => {
-  const { network, peer, told, until } = await gateway();
+test("without a first frame it begins after a while", async () => {
+  const { network, peer, told, until } = await gateway(undefined, { beginAfterMs: 50 });
   network.peer = peer;
   await until(() => told.includes("here"));
+});
+
+test("what takes long to answer is waited for after the first frame", async () => {
+  const { network, peer, told, until } = await gateway((_, response) => {
+    setTimeout(() => response.end("here"), 50);
+  });
+  network.peer = peer;
+  network.begin();
+  await until(() => told.includes("here"));
+});
+
+test("a player that was closed joins nobody", async () => {
+  const { network, peer, asked, told, until } = await gateway((_, response) => {
+    setTimeout(() => response.end("here"), 50);
+  });
+  network.peer = peer;
+  await until(() => asked.length === 1);
+  network.close();
+  network.begin();
+  await shortly();
+  assert.deepEqual(told, ["shares"]);
 });
 
 test("a gateway without such a network is asked once", async () => {
@@ -108,7 +133,7 @@ test("an answer that makes no sense changes nothing", async () => {
 });
 
 test("with sharing off nobody is asked; switched on it joins, switched off it leaves", async () => {
-  const { network, peer, asked, told, until } = await gateway(undefined, false);
+  const { network, peer, asked, told, until } = await gateway(undefined, { sharing: false });
   network.peer = peer;
   network.begin();
   await shortly();

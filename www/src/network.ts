@@ -1,4 +1,5 @@
-// When the peer joins the network of gateway and viewers: beside playback, never before it.
+// When the peer joins the network of gateway and viewers: beside playback, never before it. How the network is reached is
+// asked before, so that nothing is left to wait for.
 
 import { backoffMs } from "./backoff.ts";
 
@@ -21,23 +22,26 @@ export class Network {
   #peer: Joining | null = null;
   #open = false;
   #sharing: boolean;
+  /** How the network is reached, and by what this peer joined it. */
+  #answer: string | null = null;
   #joined: string | null = null;
   #asking: AbortController | null = null;
   #attempt = 0;
-  #timer: ReturnType<typeof setTimeout>;
+  #beginning: ReturnType<typeof setTimeout>;
+  #again: ReturnType<typeof setTimeout> | undefined;
 
   /** `gateway` is the origin of the gateway. */
-  constructor(gateway: string, sharing: boolean) {
+  constructor(gateway: string, sharing: boolean, beginAfterMs = BEGIN_AFTER_MS) {
     this.#url = new URL("/api/v1/peer", gateway).href;
     this.#sharing = sharing;
-    this.#timer = setTimeout(() => this.begin(), BEGIN_AFTER_MS);
+    this.#beginning = setTimeout(() => this.begin(), beginAfterMs);
   }
 
   /** Nothing that matters more is under way any longer. */
   begin(): void {
     if (this.#open) return;
     this.#open = true;
-    clearTimeout(this.#timer);
+    clearTimeout(this.#beginning);
     this.#join();
   }
 
@@ -47,7 +51,7 @@ export class Network {
     this.#peer = peer;
     this.#joined = null;
     peer?.upload(this.#sharing ? UPLOAD : 0);
-    this.#join();
+    this.#ask();
   }
 
   /** Off: nobody is told this viewer's address, nothing is given or taken but over the gateway's HTTP. */
@@ -56,7 +60,7 @@ export class Network {
     this.#sharing = on;
     this.#peer?.upload(on ? UPLOAD : 0);
     if (on) {
-      this.#join();
+      this.#ask();
       return;
     }
     this.#stop();
@@ -67,38 +71,45 @@ export class Network {
   /** The gateway is back: it may be another, at other addresses. */
   renew(): void {
     this.#attempt = 0;
-    this.#join();
+    this.#ask();
   }
 
   close(): void {
-    this.#open = false;
+    clearTimeout(this.#beginning);
     this.#stop();
     this.#peer = null;
   }
 
   #stop(): void {
-    clearTimeout(this.#timer);
+    clearTimeout(this.#again);
     this.#asking?.abort();
     this.#asking = null;
+    this.#answer = null;
   }
 
-  async #join(): Promise<void> {
-    if (!this.#open || !this.#sharing || !this.#peer) return;
+  #join(): void {
+    if (!this.#open || !this.#peer || this.#answer === null || this.#answer === this.#joined) return;
+    try {
+      this.#peer.connect(this.#answer);
+      this.#joined = this.#answer;
+    } catch (error) {
+      console.warn(`mesh-player: viewers are not reached: ${error}`);
+    }
+  }
+
+  async #ask(): Promise<void> {
+    if (!this.#sharing || !this.#peer) return;
     this.#stop();
     const asking = new AbortController();
     this.#asking = asking;
     const answer = await ask(this.#url, asking.signal);
     if (asking.signal.aborted) return;
     if (answer === "later") {
-      this.#timer = setTimeout(() => this.#join(), backoffMs(this.#attempt, Math.random()));
+      this.#again = setTimeout(() => this.#ask(), backoffMs(this.#attempt, Math.random()));
       this.#attempt += 1;
-    } else if (answer !== "never" && answer.text !== this.#joined) {
-      try {
-        this.#peer.connect(answer.text);
-        this.#joined = answer.text;
-      } catch (error) {
-        console.warn(`mesh-player: viewers are not reached: ${error}`);
-      }
+    } else if (answer !== "never") {
+      this.#answer = answer.text;
+      this.#join();
     }
   }
 }

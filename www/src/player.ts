@@ -8,6 +8,7 @@ import { Network } from "./network.ts";
 import { loadPeer } from "./peer.ts";
 import type { Playback } from "./playback.ts";
 import { automatic, plays, type Qualities, qualities } from "./quality.ts";
+import { Reloads } from "./reloads.ts";
 import { type ScreenHandlers, watchScreen } from "./screen.ts";
 import { type Happening, handle } from "./state.ts";
 import type { Counters, Stats } from "./stats.ts";
@@ -46,12 +47,6 @@ const DEFAULT_TARGET = 1;
  * one from there, and when a neighbour fails or a link narrows there is time to get it elsewhere.
  */
 const WITH_NEIGHBOURS = 0.6;
-/** A source that fell apart is loaded again this much later. */
-const AGAIN_MS = 500;
-/** A stall of a stream that goes on is taken for a fault of this page after this time; doubled with each try ... */
-const STUCK_MS = 4_000;
-/** ... up to this. */
-const LAST_STUCK_MS = 30_000;
 
 export class Player {
   #options: PlayerOptions;
@@ -75,8 +70,7 @@ export class Player {
   #loaded = "index.m3u8";
   #again: ReturnType<typeof setTimeout> | undefined;
   #closed = new AbortController();
-  #patienceMs = STUCK_MS;
-  #reloadedMs = 0;
+  #reloads = new Reloads();
 
   constructor(options: PlayerOptions, counters: Counters) {
     this.#options = options;
@@ -228,7 +222,8 @@ export class Player {
       },
       again: () => {
         clearTimeout(this.#again);
-        this.#again = setTimeout(() => this.#reload(), AGAIN_MS);
+        const afterMs = this.#reloads.afterMs(this.#counters.status, performance.now());
+        this.#again = setTimeout(() => this.#reload(), afterMs);
       },
     });
   }
@@ -264,19 +259,9 @@ export class Player {
     if (isGone) this.choose(null);
     // A stream that was silent for a while had ended, and goes on.
     const isBack = this.#playback?.ended && !this.#follow.peer?.ended;
-    if (isBack || this.#stuck()) this.#reload();
+    const isStuck = this.#reloads.isStuck(this.#counters.status, performance.now());
+    if (isBack || isStuck) this.#reload();
     this.#start();
-  }
-
-  /** Whether nothing moves for long although the stream does: then loading it anew is worth a try, each time later. */
-  #stuck(): boolean {
-    const { state, sinceMs } = this.#counters.status;
-    const now = performance.now();
-    if (state === "playing") this.#patienceMs = STUCK_MS;
-    if (state !== "stalled" || now - Math.max(sinceMs, this.#reloadedMs) < this.#patienceMs) return false;
-    this.#patienceMs = Math.min(2 * this.#patienceMs, LAST_STUCK_MS);
-    this.#reloadedMs = now;
-    return true;
   }
 
   /** The playlist below the stream's folder that a choice is in. */

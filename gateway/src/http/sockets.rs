@@ -16,7 +16,7 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{
     State,
@@ -36,6 +36,8 @@ const MAX_MESSAGE_BYTES: usize = 1024;
 const BUFFER_BYTES: usize = 4096;
 /// The directory is pushed no more often than this.
 const CALM: Duration = Duration::from_millis(200);
+/// Another number of viewers alone is not worth a message to all of them more often than this.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// `GET /live/{stream}/announcements`
 pub(super) async fn announcements(
@@ -110,9 +112,14 @@ async fn tell_announcements(
     let mut object = Object::of(&live);
     client.text(object.json()).await?;
     let mut told = (0, 0);
+    let mut counted = Instant::now();
     loop {
         let snapshot = news.borrow_and_update().clone();
         told = tell(client, &snapshot, told).await?;
+        if counted.elapsed() >= COUNT_EVERY {
+            counted = Instant::now();
+            object = tell_object(client, &live, object).await?;
+        }
         if client.next_of(&mut news, &mut streams).await? == Changed::News {
             continue;
         }
@@ -128,17 +135,25 @@ async fn tell_announcements(
                 "the stream is another now; connect again",
             ));
         }
+        let viewers = object.viewers;
         let now = Object::of(&live);
-        // Another number of viewers alone is not worth a message to all of them.
-        if (Object {
-            viewers: object.viewers,
-            ..now.clone()
-        }) != object
-        {
-            client.text(now.json()).await?;
-            object = now;
+        if (Object { viewers, ..now }) != object {
+            object = tell_object(client, &live, object).await?;
         }
     }
+}
+
+/// Tells the stream as it is now, if it is not as it was told.
+async fn tell_object(
+    client: &mut Connection,
+    live: &Live,
+    told: Object,
+) -> Result<Object, Close> {
+    let now = Object::of(live);
+    if now != told {
+        client.text(now.json()).await?;
+    }
+    Ok(now)
 }
 
 /// Tells what is new in `snapshot` to a client that was told of (epoch, sequence) last.

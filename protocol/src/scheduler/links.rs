@@ -170,8 +170,11 @@ impl Scheduler {
             self.tell_held(id, new);
         }
         if first && is_viewer && matches!(self.role, Role::Gateway) {
+            let most = self.peers.iter().map(|(_, peer)| peer.seeded).max();
             if let Some(peer) = self.peers.get_mut(&id) {
                 peer.neighbours_at = Some(now);
+                // Its turn to seed comes after all who are there: until then it gets to know those it can give to.
+                peer.seeded = most.unwrap_or(0) + 1;
             }
             self.introduce(id);
         }

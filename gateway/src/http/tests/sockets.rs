@@ -242,6 +242,29 @@ async fn a_client_that_says_too_much_is_sent_away() {
 }
 
 #[tokio::test]
+async fn a_player_is_told_how_many_watch_with_it() {
+    let served = Served::new(Settings::default()).await;
+    let mut air = Air::with_segments(&served.bench, "cam", 1);
+    let mut first = served.socket("/live/cam/announcements").await;
+    assert_eq!(json(&mut first).await["viewers"], 1);
+    let mut second = served.socket("/live/cam/announcements").await;
+    assert_eq!(json(&mut second).await["viewers"], 2);
+    let told = async {
+        loop {
+            air.part();
+            let message = next(&mut first).await;
+            if message.is_text() {
+                return message.into_text().unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let object = timeout(3 * SOON, told).await.expect("it is told");
+    assert!(object.contains("\"viewers\":2"), "{object}");
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn a_client_that_never_reads_is_dropped_and_a_slow_one_gets_the_manifest() {
     let settings = Settings {
         write_timeout: Duration::from_secs(1),

@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Reloads } from "./reloads.ts";
+import { handle, initial, type Status } from "./state.ts";
+
+const at = (state: Status["state"], sinceMs: number): Status => ({ ...initial(sinceMs), state });
+
+/** When `reloads` says so, ms, for what stands still from 0 on and hears news each 100 ms. */
+function tries(reloads: Reloads, untilMs: number): number[] {
+  const stalled = at("stalled", 0);
+  const found: number[] = [];
+  for (let now = 0; now <= untilMs; now += 100) if (reloads.isStuck(stalled, now)) found.push(now);
+  return found;
+}
+
+test("what stands still is loaded anew after 4 s, then after pauses that double up to 30 s", () => {
+  assert.deepEqual(tries(new Reloads(), 120_000), [4_000, 12_000, 28_000, 58_000, 88_000, 118_000]);
+});
+
+test("nothing is loaded anew that plays, rests, loads or has ended", () => {
+  for (const state of ["idle", "loading", "playing", "ended", "error"] as const) {
+    assert.equal(new Reloads().isStuck(at(state, 0), 60_000), false, state);
+  }
+});
+
+test("a short stall is none", () => {
+  const reloads = new Reloads();
+  let status = handle(handle(initial(0), "load", 0), "play", 0);
+  status = handle(status, "starve", 1_000);
+  assert.equal(reloads.isStuck(status, 4_900), false);
+  status = handle(status, "play", 4_950);
+  assert.equal(reloads.isStuck(status, 9_000), false);
+});
+
+test("after errors it waits longer each time, up to 8 s", () => {
+  const reloads = new Reloads();
+  const loading = at("loading", 0);
+  const pauses = [1, 2, 3, 4, 5, 6, 7].map((error) => reloads.afterMs(loading, error * 10_000));
+  assert.deepEqual(pauses, [500, 1_000, 2_000, 4_000, 8_000, 8_000, 8_000]);
+});
+
+test("what played well for five seconds begins with short pauses again, a moment of picture does not", () => {
+  const reloads = new Reloads();
+  reloads.afterMs(at("loading", 0), 0);
+  assert.equal(tries(reloads, 4_000).length, 1);
+  assert.equal(reloads.afterMs(at("playing", 5_000), 6_000), 1_000);
+  assert.equal(reloads.isStuck(at("stalled", 6_000), 11_000), false);
+  assert.equal(reloads.afterMs(at("playing", 20_000), 25_000), 500);
+  assert.equal(reloads.isStuck(at("stalled", 26_000), 30_000), true);
+});

@@ -1,0 +1,43 @@
+// When a playback that is of no use any more is loaded anew: soon the first time, later each further one. Pure.
+
+import type { Status } from "./state.ts";
+
+/** Nothing moves for so long although the stream does … */
+const STUCK_MS = 4_000;
+/** … and doubled with each try, up to this. */
+const LAST_STUCK_MS = 30_000;
+/** After an error: doubled with each further one, up to the other. */
+const ERROR_MS = 500;
+const LAST_ERROR_MS = 8_000;
+/** Playing for so long, it is well again: what was before is forgotten. */
+const WELL_MS = 5_000;
+
+export class Reloads {
+  #patienceMs = STUCK_MS;
+  #pauseMs = ERROR_MS;
+  #reloadedMs = Number.NEGATIVE_INFINITY;
+
+  /** To be asked with all news of the stream: whether what stands still is to be loaded anew now. */
+  isStuck(status: Status, nowMs: number): boolean {
+    this.#look(status, nowMs);
+    const sinceMs = Math.max(status.sinceMs, this.#reloadedMs);
+    if (status.state !== "stalled" || nowMs - sinceMs < this.#patienceMs) return false;
+    this.#patienceMs = Math.min(2 * this.#patienceMs, LAST_STUCK_MS);
+    this.#reloadedMs = nowMs;
+    return true;
+  }
+
+  /** Playback failed: in how many ms it is to be loaded anew. */
+  afterMs(status: Status, nowMs: number): number {
+    this.#look(status, nowMs);
+    const pauseMs = this.#pauseMs;
+    this.#pauseMs = Math.min(2 * pauseMs, LAST_ERROR_MS);
+    return pauseMs;
+  }
+
+  #look({ state, sinceMs }: Status, nowMs: number): void {
+    if (state !== "playing" || nowMs - sinceMs < WELL_MS) return;
+    this.#patienceMs = STUCK_MS;
+    this.#pauseMs = ERROR_MS;
+  }
+}
