@@ -201,6 +201,11 @@ impl Scheduler {
         self.counters
     }
 
+    /// How many viewers are linked.
+    pub fn viewers(&self) -> usize {
+        self.peers.viewers().count()
+    }
+
     /// What is known of each linked peer.
     pub fn peers(&self) -> Vec<PeerCounters> {
         let of = |(id, peer): (&PeerId, &peers::Peer)| PeerCounters {

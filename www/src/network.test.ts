@@ -46,7 +46,7 @@ async function gateway(
 
 const shortly = () => new Promise((resolve) => setTimeout(resolve, 100));
 
-test("the way is asked once, and taken with the first frame, not before", async () => {
+test("the way is asked once, and taken when there is media, not before", async () => {
   const { network, peer, asked, told, until } = await gateway();
   network.peer = peer;
   await until(() => asked.length === 1);
@@ -58,13 +58,13 @@ test("the way is asked once, and taken with the first frame, not before", async 
   assert.deepEqual([asked, told], [["/api/v1/peer"], ["shares", "here"]]);
 });
 
-test("without a first frame it begins after a while", async () => {
+test("without media it begins after a while", async () => {
   const { network, peer, told, until } = await gateway(undefined, { beginAfterMs: 50 });
   network.peer = peer;
   await until(() => told.includes("here"));
 });
 
-test("what takes long to answer is waited for after the first frame", async () => {
+test("what takes long to answer is waited for", async () => {
   const { network, peer, told, until } = await gateway((_, response) => {
     setTimeout(() => response.end("here"), 50);
   });

@@ -279,10 +279,10 @@ export class Player {
 
   #screen(): ScreenHandlers {
     return {
+      loaded: () => this.#network.begin(),
       shown: () => {
         this.#counters.frame(performance.now());
         this.#seen = true;
-        this.#network.begin();
         this.#update();
       },
       wanted: (play) => {

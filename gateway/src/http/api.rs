@@ -29,7 +29,7 @@ pub(super) struct Object {
     pub(super) live: bool,
     pub(super) renditions: Vec<RenditionObject>,
     pub(super) viewers: usize,
-    /// The share of media bytes that viewers get from each other, 0 to 1.
+    /// The share of media bytes that viewers got from each other in the last ten seconds, 0 to 1.
     pub(super) offload: f64,
     /// What viewers should know, newest last.
     pub(super) notices: Vec<String>,
@@ -54,6 +54,7 @@ impl Object {
     pub(super) fn of(live: &Live) -> Self {
         let stream = &live.stream;
         let snapshot = stream.snapshot();
+        let viewers = live.viewers.lock().expect(UNPOISONED).count(Instant::now());
         let renditions = snapshot
             .manifest
             .renditions()
@@ -76,8 +77,8 @@ impl Object {
                     audio_only: rendition.audio_only(),
                 })
                 .collect(),
-            viewers: live.viewers.lock().expect(UNPOISONED).count(Instant::now()),
-            offload: 0.0,
+            viewers,
+            offload: stream.traffic().offload(viewers),
             notices: stream.notices(),
         }
     }

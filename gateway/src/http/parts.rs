@@ -52,6 +52,8 @@ pub(super) async fn media(
         .await?
         .ok_or(Refusal::absent("the segment ended without this part"))?,
     };
+    let size = found.blocks.iter().map(|(_, size)| size).sum();
+    live.stream.traffic().fetched(size);
     let bytes = match &found.blocks[..] {
         // What many ask for is in memory: nearly every request ends here.
         [(cid, _)] => {

@@ -144,11 +144,7 @@ async fn tell_announcements(
 }
 
 /// Tells the stream as it is now, if it is not as it was told.
-async fn tell_object(
-    client: &mut Connection,
-    live: &Live,
-    told: Object,
-) -> Result<Object, Close> {
+async fn tell_object(client: &mut Connection, live: &Live, told: Object) -> Result<Object, Close> {
     let now = Object::of(live);
     if now != told {
         client.text(now.json()).await?;

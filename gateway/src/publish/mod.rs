@@ -14,6 +14,7 @@ mod stream;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::{io, time::Duration};
 
@@ -25,6 +26,7 @@ pub use publisher::Publisher;
 pub use snapshot::Snapshot;
 pub use stream::Stream;
 pub use streams::Streams;
+pub use traffic::{Totals, Traffic};
 
 use crate::config::{Nonsense, value};
 

@@ -11,7 +11,7 @@ use cid::Cid;
 use meshlive_protocol::{key::SigningKey, manifest::Manifest, name::StreamName};
 use tokio::sync::watch;
 
-use super::Snapshot;
+use super::{Snapshot, Traffic};
 use crate::{recent::Recent, store::Store};
 
 /// Bytes of blocks that a stream keeps, which everyone asks for within the same second: about ten seconds of four
@@ -32,6 +32,7 @@ pub struct Stream {
     fixed_title: Option<String>,
     texts: RwLock<Texts>,
     recent: RwLock<Recent<Cid>>,
+    traffic: Traffic,
     store: Store,
     pub(super) key: Arc<SigningKey>,
     snapshot: watch::Sender<Arc<Snapshot>>,
@@ -61,6 +62,7 @@ impl Stream {
             fixed_title,
             texts: RwLock::default(),
             recent: RwLock::new(Recent::new(RECENT_BYTES)),
+            traffic: Traffic::default(),
             store,
             key,
             snapshot: watch::Sender::new(Arc::new(first)),
@@ -105,6 +107,11 @@ impl Stream {
     pub fn notices(&self) -> Vec<String> {
         let texts = self.texts.read().unwrap_or_else(PoisonError::into_inner);
         texts.notices.iter().cloned().collect()
+    }
+
+    /// What of it goes where.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// The newest state; cheap.

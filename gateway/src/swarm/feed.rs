@@ -19,7 +19,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-use crate::publish::{Snapshot, Stream, Streams};
+use crate::publish::{Snapshot, Stream, Streams, Totals};
 
 /// Bytes of parts of one stream that are kept for viewers that ask: those that `publish` keeps anyway.
 const CACHE_BYTES: usize = 16 << 20;
@@ -57,6 +57,8 @@ struct Told {
     announced: (u64, u64),
     /// Segment and index of the last part of each rendition.
     parts: Vec<Option<(u64, u32)>>,
+    /// Bytes of all parts so far.
+    published: u64,
 }
 
 impl Drop for Feed {
@@ -106,6 +108,7 @@ impl Feed {
                 stream,
                 announced: (0, 0),
                 parts: Vec::new(),
+                published: 0,
             }
         });
         let manifest = &snapshot.manifest;
@@ -119,9 +122,22 @@ impl Feed {
         };
         told.announced = now;
         for input in told.new_parts(&snapshot) {
+            if let Input::Published { bytes, .. } = &input {
+                told.published += bytes.len() as u64;
+            }
             take(engine.input(&name, input));
         }
         take(engine.input(&name, Input::Announced { envelope, manifest }));
+        if let Some(scheduler) = engine.scheduler(&name) {
+            let counters = scheduler.counters();
+            let totals = Totals {
+                published: told.published,
+                given: counters.bytes_uploaded,
+                held: counters.bytes_held,
+            };
+            let viewers = scheduler.viewers();
+            told.stream.traffic().look(totals, viewers, Instant::now());
+        }
     }
 
     /// A stream's engine wants the whole window, signed, for whoever joins.

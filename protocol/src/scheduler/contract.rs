@@ -152,6 +152,8 @@ pub struct Counters {
     pub parts_rejected: u64,
     /// That were here already; not counted above.
     pub parts_duplicate: u64,
+    /// Gateway: of its parts that viewers said they hold, whoever gave them.
+    pub bytes_held: u64,
 }
 
 /// One linked peer.

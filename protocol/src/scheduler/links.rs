@@ -173,7 +173,7 @@ impl Scheduler {
             let most = self.peers.iter().map(|(_, peer)| peer.seeded).max();
             if let Some(peer) = self.peers.get_mut(&id) {
                 peer.neighbours_at = Some(now);
-                // Its turn to seed comes after all who are there: until then it gets to know those it can give to.
+                // It is not to make up for what others seeded before it came.
                 peer.seeded = most.unwrap_or(0) + 1;
             }
             self.introduce(id);
@@ -330,8 +330,9 @@ impl Scheduler {
             };
             let plausible =
                 range.is_none_or(|(first, next)| (first..=next + 1).contains(&place.msn));
-            if plausible && peer.shares() {
-                peer.learn_has(place);
+            if plausible && peer.shares() && peer.learn_has(place) && peer.is_viewer() {
+                let part = self.window.part(place);
+                self.counters.bytes_held += part.map_or(0, |part| u64::from(part.size));
             }
             self.settle(id, place);
             self.seed_has(id, place);

@@ -20,6 +20,8 @@ const MAX_GIVEN: usize = 64;
 const MAX_BANNED: usize = 256;
 /// A peer's round trip before it was measured.
 const ROUND_TRIP: Micros = 60_000;
+/// So long after it came a viewer may know nobody else yet.
+const ACQUAINTED: Micros = 2_000_000;
 /// Bytes a second that a peer gives or takes before it was measured.
 const RATE: f64 = 250_000.0;
 /// Bytes on the way to a peer before anything is known of it.
@@ -57,6 +59,8 @@ struct Given {
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) kind: Kind,
+    /// When it was linked.
+    since: Micros,
     pub(super) join: Option<Join>,
     pub(super) has: SortedSet<Place>,
     /// What it wants and is not here yet.
@@ -103,6 +107,7 @@ impl Peer {
     fn new(kind: Kind, now: Micros) -> Self {
         Self {
             kind,
+            since: now,
             join: None,
             has: SortedSet::new(),
             wants: SortedSet::new(),
@@ -138,6 +143,11 @@ impl Peer {
         self.kind == Kind::Viewer
     }
 
+    /// Whether it has hardly had the time to be linked to others as well.
+    pub(super) fn is_new(&self, now: Micros) -> bool {
+        now < self.since + ACQUAINTED
+    }
+
     /// Whether it gives parts to others.
     pub(super) fn shares(&self) -> bool {
         self.join.is_some_and(|join| join.upload > 0)
@@ -165,11 +175,13 @@ impl Peer {
         );
     }
 
-    pub(super) fn learn_has(&mut self, place: Place) {
-        self.has.insert(place);
+    /// False if that was known.
+    pub(super) fn learn_has(&mut self, place: Place) -> bool {
+        let is_news = self.has.insert(place);
         if self.has.len() > MAX_HAS {
             self.has.pop_first();
         }
+        is_news
     }
 
     /// It sent a genuine announcement. False if it sent it, or a later one, before, and too often so.

@@ -140,7 +140,7 @@ impl Scheduler {
         }
     }
 
-    /// The viewer whose turn it is: the one that seeded least among those that can.
+    /// The viewer whose turn it is: the one that seeded least among those that can; who has just come is the last choice.
     fn next_seed(&mut self, place: Place, but: &[PeerId]) -> Option<PeerId> {
         let now = self.now;
         let size = self.cache.get(place).filter(|_| self.shares())?.len();
@@ -153,13 +153,14 @@ impl Scheduler {
         };
         let most = self.peers.iter().map(|(_, peer)| peer.seeded).max()?;
         let least = most.saturating_sub(BEHIND * size as u64);
-        let (_, _, _, next) = self
+        let (_, _, _, _, next) = self
             .peers
             .iter()
             .filter(|(id, peer)| able(id, peer))
             .map(|(id, peer)| {
                 let full = !peer.has_room(size, now);
-                (full, peer.seeded.max(least), turn(place, id), *id)
+                let seeded = peer.seeded.max(least);
+                (full, peer.is_new(now), seeded, turn(place, id), *id)
             })
             .min()?;
         let peer = self.peers.get_mut(&next)?;
@@ -172,7 +173,8 @@ impl Scheduler {
         let Some(seeded) = self.seeding.parts.get_mut(&place) else {
             return;
         };
-        if seeded.silent.contains(&id) {
+        let seeded_it = seeded.silent.contains(&id);
+        if seeded_it {
             seeded.silent.retain(|silent| *silent != id);
             seeded.giver = Some(id);
             if seeded.silent.is_empty() {
@@ -180,11 +182,19 @@ impl Scheduler {
                 let way = self.peers.get(&id).map_or(0, |peer| peer.reaches(size));
                 seeded.until = self.now + SPREAD + way;
             }
-            return;
         }
-        let Some(giver) = seeded.giver.filter(|giver| *giver != id) else {
+        let Some(giver) = seeded.giver else {
             return;
         };
+        let has = |(other, peer): (&PeerId, &Peer)| *other != giver && peer.has.contains(&place);
+        let spread = if seeded_it {
+            self.peers.viewers().any(has)
+        } else {
+            id != giver
+        };
+        if !spread {
+            return;
+        }
         if seeded.silent.is_empty() {
             self.seeding.parts.remove(&place);
         }
@@ -210,11 +220,18 @@ impl Scheduler {
                 self.settle(*id, place);
             }
             if let Some(giver) = seeded.giver {
+                // Not to have given it to someone whom it may not know yet is no fault.
                 let could = |(id, peer): (&PeerId, &Peer)| {
-                    *id != giver && peer.shares() && peer.follows(place.rendition)
+                    *id != giver
+                        && !peer.is_new(self.now)
+                        && peer.shares()
+                        && peer.follows(place.rendition)
                 };
-                let others = self.peers.viewers().any(could);
-                if others {
+                let is_new = self
+                    .peers
+                    .get(&giver)
+                    .is_some_and(|peer| peer.is_new(self.now));
+                if !is_new && self.peers.viewers().any(could) {
                     self.rest(giver);
                 }
                 continue;
@@ -245,5 +262,133 @@ impl Scheduler {
                 seeded.until = self.now;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p_identity::Keypair;
+
+    use super::*;
+    use crate::{
+        message::Join,
+        scheduler::{Input, Kind, Output, Role, Settings},
+        sim::Publisher,
+    };
+
+    fn someone(number: u8) -> PeerId {
+        let key = Keypair::ed25519_from_bytes([number; 32]).expect("any 32 bytes are a key");
+        key.public().to_peer_id()
+    }
+
+    /// A gateway of one stream, and the time.
+    struct Rig {
+        engine: Scheduler,
+        publisher: Publisher,
+        now: Micros,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let publisher = Publisher::new(&[400_000]);
+            let settings = Settings {
+                cache_bytes: 8 << 20,
+                neighbours: 8,
+                upload: u32::MAX,
+                reserve: 300_000,
+            };
+            let name = publisher.key().name();
+            Self {
+                engine: Scheduler::new(someone(1), name, Role::Gateway, settings, 7),
+                publisher,
+                now: 0,
+            }
+        }
+
+        fn input(&mut self, input: Input<'_>) {
+            self.engine.handle(input, self.now).expect("no envelope");
+        }
+
+        fn join(&mut self, peer: PeerId) {
+            let join = Join {
+                renditions: 1,
+                upload: 200_000,
+                gateway: true,
+            };
+            let message = Message::Join(join);
+            let kind = Kind::Viewer;
+            self.input(Input::Linked { peer, kind });
+            self.input(Input::Message { peer, message });
+        }
+
+        /// Publishes a part; `has` says of whom the gateway hears 20 ms later that they have it. Who was pushed it?
+        fn publish(&mut self, has: &[PeerId]) -> Vec<PeerId> {
+            self.now += crate::sim::PART;
+            let published = self.publisher.publish(self.now);
+            for (place, bytes) in published.parts.clone() {
+                self.input(Input::Published { place, bytes });
+            }
+            let (envelope, manifest) = (published.envelope, self.publisher.manifest.clone());
+            let manifest = &manifest;
+            self.input(Input::Announced { envelope, manifest });
+            let mut seeds = Vec::new();
+            while let Some(output) = self.engine.output() {
+                if let Output::SendPart { peer, .. } = output {
+                    seeds.push(peer);
+                }
+            }
+            self.now += 20_000;
+            for (place, bytes) in published.parts {
+                let bytes = bytes.len();
+                for peer in &seeds {
+                    let peer = *peer;
+                    self.input(Input::Sent { peer, place, bytes });
+                }
+                for peer in has {
+                    let message = Message::Have(vec![place]);
+                    self.input(Input::Message {
+                        peer: *peer,
+                        message,
+                    });
+                }
+            }
+            seeds
+        }
+    }
+
+    #[test]
+    fn a_newcomer_is_fed_by_those_who_are_there_and_then_takes_its_turns() {
+        let (old, new) = (someone(2), someone(3));
+        let mut rig = Rig::new();
+        rig.join(old);
+        for _ in 0..20 {
+            assert_eq!(rig.publish(&[old]), [old]);
+        }
+        rig.join(new);
+        // It is not linked to the other one yet, and has the parts from elsewhere or not at all.
+        for _ in 0..9 {
+            assert_eq!(rig.publish(&[old]), [old]);
+        }
+        let seeds: Vec<PeerId> = (0..20).flat_map(|_| rig.publish(&[old, new])).collect();
+        let turns = seeds.iter().filter(|seed| **seed == new).count();
+        // Half of them, and at most four to make up for the time in which it was new.
+        assert!((8..=14).contains(&turns), "{turns} of 20");
+    }
+
+    #[test]
+    fn who_gives_nothing_to_one_who_is_there_for_long_rests() {
+        let (old, silent) = (someone(2), someone(3));
+        let mut rig = Rig::new();
+        rig.join(old);
+        rig.join(silent);
+        for _ in 0..20 {
+            rig.publish(&[old, silent]);
+        }
+        // Each has only what the gateway gave it.
+        let mut rests = 0;
+        for _ in 0..20 {
+            rests += usize::from(rig.publish(&[]).is_empty());
+        }
+        assert!(rests > 0, "nobody rested");
     }
 }

@@ -323,6 +323,7 @@ impl World {
                 parts_from_peers: now.parts_from_peers - then.parts_from_peers,
                 parts_from_gateway: now.parts_from_gateway - then.parts_from_gateway,
                 parts_rejected: now.parts_rejected - then.parts_rejected,
+                bytes_held: now.bytes_held - then.bytes_held,
                 parts_duplicate: now.parts_duplicate - then.parts_duplicate,
             },
             stalls: node.player.as_ref().map_or(0, |p| p.stalls) - node.marked.1 as u32,
