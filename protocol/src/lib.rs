@@ -30,6 +30,7 @@
 //! - [`manifest`]: what is new, and all that is live, signed
 //! - [`playlist`], [`time`]: the window as HLS
 //! - [`message`]: what peers tell each other
+//! - [`channel`]: libp2p's streams over WebRTC data channels: frames and flags
 //! - [`scheduler`]: the peer engine: which part from whom, and to whom
 //! - `behaviour` (feature): the engine's libp2p driver, for gateway and browser
 //! - `sim` (feature): a swarm of engines in virtual time
@@ -40,6 +41,7 @@
 #[cfg(feature = "behaviour")]
 pub mod behaviour;
 mod cbor;
+pub mod channel;
 pub mod dag;
 pub mod fuzz;
 pub mod key;

@@ -10,9 +10,9 @@
 //!
 //! What needs no browser ([`frame`], [`halves`], [`sdp`], [`signal::codec`], [`signal::session`]) compiles everywhere.
 
-pub mod frame;
+pub use meshlive_protocol::channel::{frame, halves};
+
 pub mod fuzz;
-pub mod halves;
 pub mod sdp;
 pub mod signal;
 

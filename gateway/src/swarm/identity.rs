@@ -3,15 +3,11 @@
 use std::path::Path;
 
 use libp2p::identity::Keypair;
-use libp2p_webrtc::tokio::Certificate;
 
 use crate::keys::{self, Error};
 
 /// In the data folder: Ed25519, libp2p's protobuf encoding, mode 0600.
 const PEER_KEY: &str = "peer.key";
-
-/// In the data folder: certificate and private key, PEM, mode 0600.
-const CERTIFICATE: &str = "webrtc.pem";
 
 /// The key of this data folder, made when there is none.
 ///
@@ -27,22 +23,6 @@ pub(super) fn key(data: &Path) -> Result<Keypair, Error> {
         path: data.join(PEER_KEY),
         problem: format!("{error}: delete the file, and this gateway gets a new peer id"),
     })
-}
-
-/// The certificate of this data folder, made when there is none. WebRTC addresses carry its hash.
-///
-/// # Errors
-/// When the disk refuses, or the file holds something else.
-pub(super) fn certificate(data: &Path) -> Result<Certificate, Error> {
-    let broken = |error: libp2p_webrtc::tokio::certificate::Error| Error::Content {
-        path: data.join(CERTIFICATE),
-        problem: format!("{error}: delete the file, and this gateway gets a new certificate"),
-    };
-    let bytes = keys::kept(data, CERTIFICATE, || {
-        let made = Certificate::generate(&mut rand::rng()).map_err(broken)?;
-        Ok(made.serialize_pem().into_bytes())
-    })?;
-    Certificate::from_pem(&String::from_utf8_lossy(&bytes)).map_err(broken)
 }
 
 #[cfg(test)]
@@ -61,22 +41,6 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let other = tempfile::tempdir().unwrap();
         assert_ne!(key(other.path()).unwrap().public().to_peer_id(), first);
-    }
-
-    #[test]
-    fn the_certificate_stays_too() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = certificate(folder.path()).unwrap();
-        assert_eq!(certificate(folder.path()).unwrap(), first);
-        let file = folder.path().join(CERTIFICATE);
-        let mode = file.metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        std::fs::write(&file, b"not a certificate").unwrap();
-        let error = certificate(folder.path()).unwrap_err().to_string();
-        assert!(
-            error.contains(CERTIFICATE) && error.contains("delete"),
-            "{error}"
-        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The gateway among peers: one libp2p swarm that viewers' browsers and other gateways connect to.
 //!
 //! Files: `settings`, `identity` (the key that stays) → `listen`, `interfaces`, `addresses` (where we are, purely) →
-//! `websocket` (what HTTP accepts), `transports` (every way in) → `behaviour` (what runs on each connection, and its limits)
+//! `websocket` (what HTTP accepts), `webrtc` (browsers that dial over UDP), `transports` (every way in) → `behaviour` (what runs on each connection, and its limits)
 //! → `feed` (what is published, for the engine) → `run` (the one task that has the swarm) → `stun` (viewers learn their own address).
 //!
 //! Viewers reserve a place at our relay and reach each other through it for signalling only: a circuit lives 30 s and
@@ -17,6 +17,7 @@ mod run;
 mod settings;
 pub mod stun;
 mod transports;
+mod webrtc;
 mod websocket;
 
 use std::{
@@ -73,7 +74,7 @@ impl Network {
         let mdns = config.p2p.mdns && plan.iter().any(|(_, address)| open(address));
 
         let (arrive, arrivals) = mpsc::channel(WAITING_ARRIVALS);
-        let certificate = identity::certificate(&config.data)?;
+        let certificate = webrtc::Certificate::kept(&config.data)?;
         let arrivals = websocket::Transport::new(arrivals, http);
         let transport = transports::build(&key, certificate, arrivals)
             .map_err(|error| StartError::Peer(error.to_string()))?;

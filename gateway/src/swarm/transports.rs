@@ -1,4 +1,4 @@
-//! Every way in: TCP, QUIC, and the WebSockets that HTTP accepts.
+//! Every way in: TCP, QUIC, WebRTC, and the WebSockets that HTTP accepts.
 
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use libp2p::{
     noise, quic, tcp, yamux,
 };
 
-use libp2p_webrtc::tokio::Certificate;
-
-use super::websocket;
+use super::{
+    webrtc::{self, Certificate},
+    websocket,
+};
 
 /// A connection that is not secured and multiplexed by then is dropped.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -42,9 +43,7 @@ pub(super) fn build(
         .multiplex(yamux)
         .timeout(PATIENCE);
     let quic = quic::tokio::Transport::new(quic::Config::new(key));
-    // QUIC and WebRTC each bring one, and DTLS panics where nobody chose. An error means that it was chosen before.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let webrtc = libp2p_webrtc::tokio::Transport::new(key.clone(), certificate);
+    let webrtc = webrtc::Transport::new(key.clone(), certificate);
     Ok(websocket
         .or_transport(tcp)
         .map(|one, _| match one {

@@ -114,6 +114,8 @@ pub(crate) fn client() -> Client {
     let peer = key.public().to_peer_id();
     let noise = noise::Config::new(&key).unwrap();
     let tcp = || tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
+    // QUIC and WebRTC each bring one. An error means that it was chosen before.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let certificate = libp2p_webrtc::tokio::Certificate::generate(&mut rand::rng()).unwrap();
     let (circuits, relay) = relay::client::new(peer);
     // WebSocket before TCP: libp2p's TCP does not take what ends with /ws.

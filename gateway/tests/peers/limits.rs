@@ -1,6 +1,6 @@
 //! Peers that want too much: they are bounded, and the others lose nothing.
 
-use std::time::Duration;
+use std::{net::UdpSocket, time::Duration};
 
 use libp2p::{
     Multiaddr,
@@ -41,22 +41,25 @@ async fn comes_in(address: &Multiaddr) -> Option<Client> {
 
 #[tokio::test]
 async fn one_peer_more_than_the_limit_is_sent_away_until_another_leaves() {
-    let host = Host::with(|config| config.p2p.connections = 3).await;
-    let address = host.address("/ws/").await;
-    let mut inside = Vec::new();
-    for _ in 0..3 {
-        inside.push(comes_in(&address).await.expect("there is room"));
-    }
-    assert!(comes_in(&address).await.is_none(), "a fourth");
-    assert!(host.get("/healthz", "localhost").await.contains("ok"));
-    drop(inside.pop());
-    let again = timeout(Duration::from_secs(60), async {
-        while comes_in(&address).await.is_none() {
-            sleep(Duration::from_millis(200)).await;
+    for part in ["/ws/", "/webrtc-direct/"] {
+        let host = Host::with(|config| config.p2p.connections = 3).await;
+        let address = host.address(part).await;
+        let mut inside = Vec::new();
+        for _ in 0..3 {
+            inside.push(comes_in(&address).await.expect("there is room"));
         }
-    });
-    again.await.expect("the place of one that left is free");
-    host.gateway.shutdown().await;
+        assert!(comes_in(&address).await.is_none(), "a fourth over {part}");
+        assert!(host.get("/healthz", "localhost").await.contains("ok"));
+        drop(inside.pop());
+        // A peer that left without a word over UDP is noticed by its silence.
+        let again = timeout(Duration::from_secs(60), async {
+            while comes_in(&address).await.is_none() {
+                sleep(Duration::from_millis(200)).await;
+            }
+        });
+        again.await.expect("the place of one that left is free");
+        host.gateway.shutdown().await;
+    }
 }
 
 #[tokio::test]
@@ -99,6 +102,57 @@ async fn reservations_are_not_had_by_the_dozen() {
         refused += refusal.await;
     }
     assert!(refused >= 10, "{refused} of 30 refused");
+    assert!(comes_in(&address).await.is_some(), "others are served");
+    host.gateway.shutdown().await;
+}
+
+/// A STUN binding request as the first packet of a connection.
+fn knock(n: u32) -> Vec<u8> {
+    let name = format!("libp2p+webrtc+v1/{n:07}");
+    let name = format!("{name}:{name}");
+    let padded = name.len().next_multiple_of(4);
+    let mut packet = vec![0, 1];
+    packet.extend(((padded + 4) as u16).to_be_bytes());
+    packet.extend([0x21, 0x12, 0xa4, 0x42]);
+    packet.extend([7; 12]);
+    packet.extend([0, 6]);
+    packet.extend((name.len() as u16).to_be_bytes());
+    packet.extend(name.as_bytes());
+    packet.resize(20 + 4 + padded, 0);
+    packet
+}
+
+#[tokio::test]
+async fn who_only_knocks_at_webrtc_is_forgotten() {
+    let host = Host::start().await;
+    let address = host.address("/webrtc-direct/").await;
+    let mut parts = address.iter();
+    let (Some(Protocol::Ip4(ip)), Some(Protocol::Udp(port))) = (parts.next(), parts.next()) else {
+        panic!("{address}");
+    };
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // From one address only the first opens a connection; its many names come from many.
+    for n in 0..1000 {
+        let socket = if n % 4 == 0 {
+            UdpSocket::bind("127.0.0.1:0").unwrap()
+        } else {
+            socket.try_clone().unwrap()
+        };
+        socket.send_to(&knock(n), (ip, port)).unwrap();
+    }
+    let tasks = || async {
+        let text = host.get("/metrics", "localhost").await;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("meshlive_tasks "));
+        line.unwrap().parse::<usize>().unwrap()
+    };
+    sleep(Duration::from_secs(6)).await; // counted every 5 s
+    let most = tasks().await;
+    assert!(most < 250, "{most} tasks");
+    sleep(Duration::from_secs(16)).await;
+    let left = tasks().await;
+    assert!(left < 60, "{left} tasks");
     assert!(comes_in(&address).await.is_some(), "others are served");
     host.gateway.shutdown().await;
 }

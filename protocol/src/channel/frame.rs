@@ -175,7 +175,7 @@ fn bytes_field<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
 }
 
 /// The varint at the beginning of `bytes`, which then begins behind it; `None` if it is not whole.
-pub(crate) fn varint(bytes: &mut &[u8]) -> Result<Option<u64>, Malformed> {
+pub fn varint(bytes: &mut &[u8]) -> Result<Option<u64>, Malformed> {
     let mut value = 0;
     for (at, byte) in bytes.iter().enumerate() {
         if at == 9 && *byte > 1 {
@@ -191,7 +191,7 @@ pub(crate) fn varint(bytes: &mut &[u8]) -> Result<Option<u64>, Malformed> {
 }
 
 /// Writes `value` to the beginning of `to`; gives the bytes it took. `to` must be long enough.
-pub(crate) fn put_varint(mut value: u64, to: &mut [u8]) -> usize {
+pub fn put_varint(mut value: u64, to: &mut [u8]) -> usize {
     let mut at = 0;
     while value >= 0x80 {
         to[at] = value as u8 | 0x80;

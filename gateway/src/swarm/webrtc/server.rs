@@ -1,0 +1,240 @@
+//! One UDP socket: each packet goes to the connection that it belongs to, and who comes with a new STUN user name gets one.
+
+use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use str0m::{config::CryptoProvider, ice::StunMessage};
+use tokio::{
+    net::UdpSocket,
+    sync::{Semaphore, mpsc, oneshot},
+    task::{Id, JoinSet},
+    time::sleep,
+};
+
+use super::{
+    certificate::Certificate,
+    session::{Beginning, Opened, Packet, Session},
+    shared::Shared,
+};
+
+/// webrtc-direct.md: user names begin with this.
+const UFRAG: &str = "libp2p+webrtc+v1/";
+/// And are no longer than this with it.
+const MAX_UFRAG: usize = 256;
+/// Packets that wait for a connection's task; more are lost, and sent again.
+const MAX_PACKETS: usize = 128;
+/// Addresses that a connection's packets may come from.
+const MAX_SOURCES: usize = 8;
+/// No path carries a longer packet unbroken.
+const MAX_PACKET: usize = 2048;
+/// After a socket error, before the next try.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// A connection in the making.
+pub(super) struct Arrival {
+    pub(super) from: SocketAddr,
+    pub(super) shared: Arc<Shared>,
+    pub(super) opened: oneshot::Receiver<Opened>,
+}
+
+pub(super) struct Server {
+    pub(super) socket: Arc<UdpSocket>,
+    pub(super) local: SocketAddr,
+    pub(super) certificate: Certificate,
+    pub(super) crypto: Arc<CryptoProvider>,
+    /// Connections whose peer is not known yet, over all sockets.
+    pub(super) places: Arc<Semaphore>,
+    pub(super) arrivals: mpsc::Sender<Arrival>,
+}
+
+/// Which packet belongs to whom.
+#[derive(Default)]
+struct Sessions {
+    tasks: JoinSet<()>,
+    by_source: HashMap<SocketAddr, Id>,
+    by_ufrag: HashMap<String, Id>,
+    known: HashMap<Id, Known>,
+}
+
+struct Known {
+    packets: mpsc::Sender<Packet>,
+    ufrag: String,
+    sources: Vec<SocketAddr>,
+}
+
+impl Server {
+    /// Until it is aborted; its connections end with it.
+    pub(super) async fn run(self) {
+        let mut sessions = Sessions::default();
+        let mut buffer = [0; MAX_PACKET];
+        loop {
+            tokio::select! {
+                received = self.socket.recv_from(&mut buffer) => match received {
+                    Ok((length, from)) => self.take(&mut sessions, from, &buffer[..length]),
+                    Err(error) => self.stumble(&error).await,
+                },
+                Some(ended) = sessions.tasks.join_next_with_id() => {
+                    sessions.forget(match ended {
+                        Ok((id, ())) => id,
+                        Err(error) => {
+                            tracing::error!(%error, "a WebRTC connection's task");
+                            error.id()
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    /// A peer that is gone may be told of by the system at any moment; the socket stays.
+    async fn stumble(&self, error: &io::Error) {
+        tracing::debug!(%error, local = %self.local, "the WebRTC socket");
+        sleep(BREATH).await;
+    }
+
+    fn take(&self, sessions: &mut Sessions, from: SocketAddr, bytes: &[u8]) {
+        if let Some(id) = sessions.by_source.get(&from).copied() {
+            return sessions.pass(id, from, bytes);
+        }
+        let Some(ufrag) = ufrag(bytes) else {
+            return; // of nobody we know
+        };
+        if let Some(id) = sessions.by_ufrag.get(&ufrag).copied() {
+            if sessions.add_source(id, from) {
+                sessions.pass(id, from, bytes);
+            }
+            return;
+        }
+        if let Some(id) = self.begin(sessions, from, ufrag) {
+            sessions.pass(id, from, bytes);
+        }
+    }
+
+    /// A new connection, when there is room for one.
+    fn begin(&self, sessions: &mut Sessions, from: SocketAddr, ufrag: String) -> Option<Id> {
+        let place = self.places.clone().try_acquire_owned().ok()?;
+        let room = self.arrivals.try_reserve().ok()?;
+        let (tell, opened) = oneshot::channel();
+        let (packets, receiver) = mpsc::channel(MAX_PACKETS);
+        let shared = Arc::new(Shared::default());
+        let session = Session::new(Beginning {
+            socket: self.socket.clone(),
+            local: self.local,
+            from,
+            ufrag: ufrag.clone(),
+            certificate: self.certificate.clone(),
+            crypto: self.crypto.clone(),
+            packets: receiver,
+            shared: shared.clone(),
+            opened: tell,
+            place,
+        });
+        let session = session
+            .inspect_err(|error| tracing::debug!(%error, %from, "no WebRTC connection"))
+            .ok()?;
+        room.send(Arrival {
+            from,
+            shared,
+            opened,
+        });
+        let id = sessions.tasks.spawn(session.run()).id();
+        sessions.by_source.insert(from, id);
+        sessions.by_ufrag.insert(ufrag.clone(), id);
+        let known = Known {
+            packets,
+            ufrag,
+            sources: vec![from],
+        };
+        sessions.known.insert(id, known);
+        Some(id)
+    }
+}
+
+impl Sessions {
+    fn pass(&self, id: Id, from: SocketAddr, bytes: &[u8]) {
+        if let Some(known) = self.known.get(&id) {
+            let bytes = bytes.to_vec();
+            let _ = known.packets.try_send(Packet { from, bytes }); // full: lost, as any packet may be
+        }
+    }
+
+    /// A browser tries from each of its addresses.
+    fn add_source(&mut self, id: Id, from: SocketAddr) -> bool {
+        let Some(known) = self.known.get_mut(&id) else {
+            return false;
+        };
+        let room = known.sources.len() < MAX_SOURCES;
+        if room {
+            known.sources.push(from);
+            self.by_source.insert(from, id);
+        }
+        room
+    }
+
+    fn forget(&mut self, id: Id) {
+        if let Some(known) = self.known.remove(&id) {
+            self.by_ufrag.remove(&known.ufrag);
+            for source in known.sources {
+                self.by_source.remove(&source);
+            }
+        }
+    }
+}
+
+/// The user fragment of a STUN binding request as webrtc-direct makes it: the same for both sides.
+fn ufrag(packet: &[u8]) -> Option<String> {
+    let message = StunMessage::parse(packet).ok()?;
+    if !message.is_binding_request() {
+        return None;
+    }
+    let (ours, theirs) = message.split_username()?;
+    let fits = ours == theirs && ours.starts_with(UFRAG) && ours.len() <= MAX_UFRAG;
+    fits.then(|| ours.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A binding request with only a user name.
+    fn request(username: &str) -> Vec<u8> {
+        let mut attribute = vec![0, 6];
+        attribute.extend((username.len() as u16).to_be_bytes());
+        attribute.extend(username.as_bytes());
+        attribute.resize(attribute.len().next_multiple_of(4), 0);
+        let mut packet = vec![0, 1];
+        packet.extend((attribute.len() as u16).to_be_bytes());
+        packet.extend([0x21, 0x12, 0xa4, 0x42]);
+        packet.extend([7; 12]);
+        packet.extend(attribute);
+        packet
+    }
+
+    #[test]
+    fn only_user_names_of_webrtc_direct_begin_a_connection() {
+        let name = format!("{UFRAG}abc");
+        assert_eq!(
+            ufrag(&request(&format!("{name}:{name}"))),
+            Some(name.clone())
+        );
+        for wrong in [
+            "abc:abc".into(),
+            format!("{name}:{UFRAG}other"),
+            name.clone(),
+            format!("{UFRAG}{0}:{UFRAG}{0}", "x".repeat(MAX_UFRAG)),
+        ] {
+            assert_eq!(ufrag(&request(&wrong)), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_packet_is_read_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..200), name in ".{0,80}") {
+            let _ = ufrag(&bytes);
+            let mut framed = request(&name);
+            framed.extend(bytes);
+            let _ = ufrag(&framed);
+        }
+    }
+}
