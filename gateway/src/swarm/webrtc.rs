@@ -13,6 +13,8 @@ mod connection;
 mod server;
 mod session;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub(super) use certificate::Certificate;

@@ -112,13 +112,16 @@ fn knock(n: u32) -> Vec<u8> {
     let name = format!("{name}:{name}");
     let padded = name.len().next_multiple_of(4);
     let mut packet = vec![0, 1];
-    packet.extend(((padded + 4) as u16).to_be_bytes());
+    packet.extend(((4 + padded + 8 + 24) as u16).to_be_bytes());
     packet.extend([0x21, 0x12, 0xa4, 0x42]);
     packet.extend([7; 12]);
     packet.extend([0, 6]);
     packet.extend((name.len() as u16).to_be_bytes());
     packet.extend(name.as_bytes());
     packet.resize(20 + 4 + padded, 0);
+    packet.extend([0, 0x24, 0, 4, 0, 0, 0, 1]); // priority
+    packet.extend([0, 8, 0, 20]); // integrity, which nobody looks at yet
+    packet.extend([0; 20]);
     packet
 }
 
@@ -130,6 +133,16 @@ async fn who_only_knocks_at_webrtc_is_forgotten() {
     let (Some(Protocol::Ip4(ip)), Some(Protocol::Udp(port))) = (parts.next(), parts.next()) else {
         panic!("{address}");
     };
+    let tasks = || async {
+        let text = host.get("/metrics", "localhost").await;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("meshlive_tasks "));
+        line.unwrap().parse::<usize>().unwrap()
+    };
+    const COUNTED: Duration = Duration::from_secs(6); // every 5 s
+    sleep(COUNTED).await;
+    let before = tasks().await;
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     // From one address only the first opens a connection; its many names come from many.
     for n in 0..1000 {
@@ -140,19 +153,16 @@ async fn who_only_knocks_at_webrtc_is_forgotten() {
         };
         socket.send_to(&knock(n), (ip, port)).unwrap();
     }
-    let tasks = || async {
-        let text = host.get("/metrics", "localhost").await;
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("meshlive_tasks "));
-        line.unwrap().parse::<usize>().unwrap()
-    };
-    sleep(Duration::from_secs(6)).await; // counted every 5 s
+    sleep(COUNTED).await;
     let most = tasks().await;
-    assert!(most < 250, "{most} tasks");
+    // 128 may be unknown at once, and none of these is gone yet.
+    assert!(
+        (before + 100..before + 160).contains(&most),
+        "{most} tasks, {before} before"
+    );
     sleep(Duration::from_secs(16)).await;
     let left = tasks().await;
-    assert!(left < 60, "{left} tasks");
+    assert!(left < before + 10, "{left} tasks, {before} before");
     assert!(comes_in(&address).await.is_some(), "others are served");
     host.gateway.shutdown().await;
 }

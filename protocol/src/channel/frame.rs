@@ -26,7 +26,9 @@ pub enum Flag {
 /// One message of a stream. Without payload `payload` is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frame {
+    /// What it says beside its payload, if anything.
     pub flag: Option<Flag>,
+    /// Bytes of the stream.
     pub payload: Bytes,
 }
 

@@ -29,7 +29,7 @@ export function firefox() {
 
 /** A viewer in a tab of such a browser; what `during` of viewers.mjs wants. */
 export class Tab {
-  static async open(browser, gateway, { alias = "film", allow = [], sharing = true } = {}) {
+  static async open(browser, gateway, { alias = "film", allow = [], sharing = true, init } = {}) {
     const tab = new Tab();
     tab.allow = allow;
     tab.errors = [];
@@ -37,6 +37,7 @@ export class Tab {
     tab.page.on("console", (message) => {
       if (message.type() === "error") tab.errors.push(message.text());
     });
+    if (init) await tab.page.evaluateOnNewDocument(...init);
     tab.page.on("pageerror", (error) => tab.errors.push(`uncaught: ${error.stack ?? error}`));
     // The viewer's own switch, as an earlier visit left it; set from a page of that origin that plays nothing.
     await tab.page.goto(gateway.url);

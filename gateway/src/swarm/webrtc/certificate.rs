@@ -10,9 +10,11 @@ use str0m::config::DtlsCert;
 use crate::keys::{self, Error};
 
 /// In the data folder: certificate and private key, PEM, mode 0600.
-const FILE: &str = "webrtc-direct.pem";
+const FILE: &str = "webrtc.pem";
 const CERTIFICATE: &str = "CERTIFICATE";
 const PRIVATE_KEY: &str = "PRIVATE KEY";
+/// As libp2p-webrtc names the same, in a file of which everything else is passed over.
+const PRIVATE_KEY_OF_OLD: &str = "PRIVATE_KEY";
 /// Of a line, as everybody writes PEM.
 const LINE: usize = 64;
 /// The multihash code of SHA-256.
@@ -47,10 +49,11 @@ impl Certificate {
             Ok(text.concat().into_bytes())
         })?;
         let text = String::from_utf8_lossy(&bytes);
-        let part = |name| find(&text, name).ok_or_else(|| broken("not a certificate with its key"));
+        let lacks = || broken("not a certificate with its key");
+        let private_key = find(&text, PRIVATE_KEY).or_else(|| find(&text, PRIVATE_KEY_OF_OLD));
         Ok(Self(DtlsCert {
-            certificate: part(CERTIFICATE)?,
-            private_key: part(PRIVATE_KEY)?,
+            certificate: find(&text, CERTIFICATE).ok_or_else(lacks)?,
+            private_key: private_key.ok_or_else(lacks)?,
         }))
     }
 
@@ -125,6 +128,20 @@ mod tests {
             let error = Certificate::kept(folder.path()).err().unwrap().to_string();
             assert!(error.contains(FILE) && error.contains("delete"), "{error}");
         }
+    }
+
+    #[test]
+    fn one_that_libp2p_webrtc_wrote_stays_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = libp2p_webrtc::tokio::Certificate::generate(&mut rand::rng()).unwrap();
+        std::fs::write(folder.path().join(FILE), old.serialize_pem()).unwrap();
+        let kept = Certificate::kept(folder.path()).unwrap();
+        let hash = old.fingerprint().to_multihash();
+        assert_eq!(kept.fingerprint().multihash().to_bytes(), hash.to_bytes());
+        // Its key is one that DTLS takes: this panics where it is not.
+        str0m::Rtc::builder()
+            .set_dtls_cert(kept.dtls())
+            .build(std::time::Instant::now());
     }
 
     #[test]

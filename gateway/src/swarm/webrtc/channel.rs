@@ -21,6 +21,9 @@ const HIGH_WATER: usize = 64 << 10;
 /// A stream that nobody holds any more waits so long for the other side to have read what was said. js-libp2p and go-libp2p
 /// take the same.
 const FAREWELL: Duration = Duration::from_secs(10);
+/// The acknowledgement of the other side's FIN waits for our own FIN, this long at most. libp2p-webrtc (its utils 0.5)
+/// takes it for an error of the stream, and never reads as far when it stands behind FIN; to js-libp2p it is a signal to go on.
+const ACKNOWLEDGED: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Channel {
@@ -31,6 +34,8 @@ pub(super) struct Channel {
     /// Frames on their way out.
     outgoing: VecDeque<Vec<u8>>,
     waiting: usize,
+    /// When the acknowledgement that waits is sent.
+    acknowledged: Option<Instant>,
     overrun: bool,
     closed: bool,
     /// Left without a word.
@@ -51,7 +56,7 @@ impl Channel {
     }
 
     /// A message came; `budget` is how much the connection may still hold unread.
-    pub(super) fn message(&mut self, message: Vec<u8>, budget: usize) {
+    pub(super) fn message(&mut self, now: Instant, message: Vec<u8>, budget: usize) {
         let mut message = Bytes::from(message);
         loop {
             match self.decoder.next(&mut message) {
@@ -67,8 +72,12 @@ impl Channel {
                         self.unread += length;
                         self.received.push_back(frame.payload);
                     }
-                    if let Some(answer) = frame.flag.and_then(|flag| self.halves.receive(flag)) {
-                        self.say(answer);
+                    match frame.flag.and_then(|flag| self.halves.receive(flag)) {
+                        Some(Flag::FinAck) if self.halves.writes() => {
+                            self.acknowledged = Some(now + ACKNOWLEDGED);
+                        }
+                        Some(answer) => self.say(answer),
+                        None => {}
                     }
                 }
                 Err(_) => {
@@ -97,6 +106,24 @@ impl Channel {
     fn say(&mut self, flag: Flag) {
         if !self.closed {
             self.outgoing.push_back(frame::encode_flag(flag).to_vec());
+        }
+    }
+
+    /// When [`Self::acknowledge`] has something to do.
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        self.acknowledged
+    }
+
+    /// What was not said with our own end is said now, when it is time.
+    pub(super) fn acknowledge(&mut self, now: Instant) {
+        if self.acknowledged.is_some_and(|at| at <= now) {
+            self.acknowledge_now();
+        }
+    }
+
+    fn acknowledge_now(&mut self) {
+        if self.acknowledged.take().is_some() {
+            self.say(Flag::FinAck);
         }
     }
 
@@ -196,6 +223,7 @@ impl Channel {
     pub(super) fn finish(&mut self) -> io::Result<()> {
         if let Some(flag) = self.halves.finish() {
             self.say(flag);
+            self.acknowledge_now();
             return Ok(());
         }
         match self.halves.write_failed() {
@@ -207,6 +235,7 @@ impl Channel {
     /// Nobody will read or write any more.
     pub(super) fn abandon(&mut self, now: Instant) {
         self.forget();
+        self.acknowledge_now();
         if let Some(flag) = self.halves.abandon()
             && !self.quiet
         {
@@ -226,5 +255,104 @@ impl Channel {
         let on_its_way = !self.outgoing.is_empty() || !settled;
         self.abandoned
             .is_some_and(|since| self.closed || !(on_its_way && patient(since)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIN: [u8; 3] = [2, 8, 0];
+    const FIN_ACK: [u8; 3] = [2, 8, 3];
+
+    /// What it says until it has nothing more to say.
+    fn said(channel: &mut Channel) -> Vec<Vec<u8>> {
+        let mut said = Vec::new();
+        while let Some(frame) = channel.next().map(<[u8]>::to_vec) {
+            channel.sent();
+            said.push(frame);
+        }
+        said
+    }
+
+    fn write(channel: &mut Channel, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        channel.poll_write(&mut Context::from_waker(Waker::noop()), bytes)
+    }
+
+    fn read(channel: &mut Channel, bytes: usize) -> Poll<io::Result<usize>> {
+        channel.poll_read(&mut Context::from_waker(Waker::noop()), &mut vec![0; bytes])
+    }
+
+    #[test]
+    fn fin_is_acknowledged_behind_our_own_or_after_a_second() {
+        let (now, mut channel) = (Instant::now(), Channel::default());
+        channel.message(now, FIN.to_vec(), MAX_RECEIVED);
+        assert!(matches!(read(&mut channel, 1), Poll::Ready(Ok(0))));
+        let answer = write(&mut channel, b"answer");
+        assert!(matches!(answer, Poll::Ready(Ok(6))));
+        channel.finish().unwrap();
+        assert_eq!(said(&mut channel)[1..], [FIN, FIN_ACK]);
+
+        let mut slow = Channel::default();
+        slow.message(now, FIN.to_vec(), MAX_RECEIVED);
+        slow.acknowledge(now);
+        assert!(said(&mut slow).is_empty());
+        let at = slow.wake_at().unwrap();
+        assert_eq!(at, now + ACKNOWLEDGED);
+        slow.acknowledge(at);
+        assert_eq!(said(&mut slow), [FIN_ACK]);
+        assert_eq!(slow.wake_at(), None);
+    }
+
+    #[test]
+    fn who_leaves_a_stream_acknowledges_at_once() {
+        let (now, mut channel) = (Instant::now(), Channel::default());
+        channel.message(now, FIN.to_vec(), MAX_RECEIVED);
+        channel.abandon(now);
+        assert_eq!(said(&mut channel), [FIN_ACK, [2, 8, 2]]);
+        assert!(channel.is_over(now));
+    }
+
+    #[test]
+    fn more_than_may_wait_resets_the_stream() {
+        for budget in [MAX_RECEIVED, 100_000] {
+            let (now, mut channel) = (Instant::now(), Channel::default());
+            let frame = frame::encode_payload(&[7; 10_000]);
+            let fits = budget / 10_000;
+            for _ in 0..fits {
+                channel.message(now, frame.clone(), budget);
+            }
+            assert_eq!(channel.unread(), fits * 10_000);
+            assert!(said(&mut channel).is_empty());
+            channel.message(now, frame.clone(), budget);
+            assert_eq!(channel.unread(), 0);
+            assert_eq!(said(&mut channel), [[2, 8, 2]]);
+            assert!(matches!(read(&mut channel, 1), Poll::Ready(Err(_))));
+        }
+    }
+
+    #[test]
+    fn writing_pauses_at_the_high_water_and_goes_on_below() {
+        let mut channel = Channel::default();
+        let mut taken = 0;
+        while let Poll::Ready(Ok(more)) = write(&mut channel, &[7; MAX_PAYLOAD]) {
+            taken += more;
+        }
+        assert!((HIGH_WATER - MAX_PAYLOAD..HIGH_WATER + MAX_PAYLOAD).contains(&taken));
+        channel.sent();
+        assert!(write(&mut channel, b"more").is_ready());
+    }
+
+    #[test]
+    fn a_stream_that_nobody_holds_ends_after_its_farewell() {
+        let (now, mut channel) = (Instant::now(), Channel::default());
+        channel.finish().unwrap();
+        channel.abandon(now);
+        said(&mut channel);
+        assert!(
+            !channel.is_over(now),
+            "what was said may not have been read"
+        );
+        assert!(channel.is_over(now + FAREWELL));
     }
 }

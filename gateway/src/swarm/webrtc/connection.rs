@@ -32,6 +32,14 @@ impl Connection {
     /// Its peer is known.
     pub(super) fn proved(&self) {
         self.shared.state().proved = true;
+        self.shared.wanted.notify_one();
+    }
+}
+
+#[cfg(test)]
+impl Connection {
+    pub(super) fn is_over(&self) -> bool {
+        self.shared.state().is_over()
     }
 }
 

@@ -1,6 +1,12 @@
 //! One UDP socket: each packet goes to the connection that it belongs to, and who comes with a new STUN user name gets one.
 
-use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use str0m::{config::CryptoProvider, ice::StunMessage};
 use tokio::{
@@ -12,7 +18,7 @@ use tokio::{
 
 use super::{
     certificate::Certificate,
-    session::{Beginning, Opened, Packet, Session},
+    session::{Beginning, Opened, Packet, Session, is_stun},
     shared::Shared,
 };
 
@@ -24,6 +30,9 @@ const MAX_UFRAG: usize = 256;
 const MAX_PACKETS: usize = 128;
 /// Addresses that a connection's packets may come from.
 const MAX_SOURCES: usize = 8;
+/// An address from which nothing came for so long may begin another connection: systems give ports anew, and browsers ask
+/// whether we are still there every few seconds.
+const IDLE: Duration = Duration::from_secs(6);
 /// No path carries a longer packet unbroken.
 const MAX_PACKET: usize = 2048;
 /// After a socket error, before the next try.
@@ -50,9 +59,15 @@ pub(super) struct Server {
 #[derive(Default)]
 struct Sessions {
     tasks: JoinSet<()>,
-    by_source: HashMap<SocketAddr, Id>,
+    by_source: HashMap<SocketAddr, Source>,
     by_ufrag: HashMap<String, Id>,
     known: HashMap<Id, Known>,
+}
+
+/// An address: whose it is, and when a packet of that connection last came from it.
+struct Source {
+    id: Id,
+    last: Instant,
 }
 
 struct Known {
@@ -69,7 +84,7 @@ impl Server {
         loop {
             tokio::select! {
                 received = self.socket.recv_from(&mut buffer) => match received {
-                    Ok((length, from)) => self.take(&mut sessions, from, &buffer[..length]),
+                    Ok((length, from)) => self.take(&mut sessions, Instant::now(), from, &buffer[..length]),
                     Err(error) => self.stumble(&error).await,
                 },
                 Some(ended) = sessions.tasks.join_next_with_id() => {
@@ -91,26 +106,31 @@ impl Server {
         sleep(BREATH).await;
     }
 
-    fn take(&self, sessions: &mut Sessions, from: SocketAddr, bytes: &[u8]) {
-        if let Some(id) = sessions.by_source.get(&from).copied() {
+    fn take(&self, sessions: &mut Sessions, now: Instant, from: SocketAddr, bytes: &[u8]) {
+        let ufrag = ufrag(bytes);
+        if let Some(id) = sessions.owner(now, from, ufrag.as_deref()) {
             return sessions.pass(id, from, bytes);
         }
-        let Some(ufrag) = ufrag(bytes) else {
+        let Some(ufrag) = ufrag else {
             return; // of nobody we know
         };
-        if let Some(id) = sessions.by_ufrag.get(&ufrag).copied() {
-            if sessions.add_source(id, from) {
-                sessions.pass(id, from, bytes);
-            }
-            return;
-        }
-        if let Some(id) = self.begin(sessions, from, ufrag) {
+        let id = match sessions.by_ufrag.get(&ufrag).copied() {
+            Some(id) => sessions.add_source(id, now, from).then_some(id),
+            None => self.begin(sessions, now, from, ufrag),
+        };
+        if let Some(id) = id {
             sessions.pass(id, from, bytes);
         }
     }
 
     /// A new connection, when there is room for one.
-    fn begin(&self, sessions: &mut Sessions, from: SocketAddr, ufrag: String) -> Option<Id> {
+    fn begin(
+        &self,
+        sessions: &mut Sessions,
+        now: Instant,
+        from: SocketAddr,
+        ufrag: String,
+    ) -> Option<Id> {
         let place = self.places.clone().try_acquire_owned().ok()?;
         let room = self.arrivals.try_reserve().ok()?;
         let (tell, opened) = oneshot::channel();
@@ -136,20 +156,44 @@ impl Server {
             shared,
             opened,
         });
-        let id = sessions.tasks.spawn(session.run()).id();
-        sessions.by_source.insert(from, id);
-        sessions.by_ufrag.insert(ufrag.clone(), id);
-        let known = Known {
-            packets,
-            ufrag,
-            sources: vec![from],
-        };
-        sessions.known.insert(id, known);
-        Some(id)
+        let id = sessions.add(ufrag, packets, session.run());
+        sessions.add_source(id, now, from).then_some(id)
     }
 }
 
 impl Sessions {
+    fn add(
+        &mut self,
+        ufrag: String,
+        packets: mpsc::Sender<Packet>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> Id {
+        let id = self.tasks.spawn(task).id();
+        self.by_ufrag.insert(ufrag.clone(), id);
+        let sources = Vec::new();
+        self.known.insert(
+            id,
+            Known {
+                packets,
+                ufrag,
+                sources,
+            },
+        );
+        id
+    }
+
+    /// Whose packets come from this address. A request with the name of another connection does not count for that one's
+    /// life, and takes the address over once it is idle.
+    fn owner(&mut self, now: Instant, from: SocketAddr, ufrag: Option<&str>) -> Option<Id> {
+        let source = self.by_source.get_mut(&from)?;
+        let known = self.known.get(&source.id)?;
+        let own = ufrag.is_none_or(|ufrag| ufrag == known.ufrag);
+        if own {
+            source.last = now;
+        }
+        (own || now.saturating_duration_since(source.last) < IDLE).then_some(source.id)
+    }
+
     fn pass(&self, id: Id, from: SocketAddr, bytes: &[u8]) {
         if let Some(known) = self.known.get(&id) {
             let bytes = bytes.to_vec();
@@ -157,15 +201,18 @@ impl Sessions {
         }
     }
 
-    /// A browser tries from each of its addresses.
-    fn add_source(&mut self, id: Id, from: SocketAddr) -> bool {
+    /// A browser tries from each of its addresses. False when it has too many.
+    fn add_source(&mut self, id: Id, now: Instant, from: SocketAddr) -> bool {
         let Some(known) = self.known.get_mut(&id) else {
             return false;
         };
         let room = known.sources.len() < MAX_SOURCES;
         if room {
             known.sources.push(from);
-            self.by_source.insert(from, id);
+            let before = self.by_source.insert(from, Source { id, last: now });
+            if let Some(old) = before.and_then(|old| self.known.get_mut(&old.id)) {
+                old.sources.retain(|one| *one != from);
+            }
         }
         room
     }
@@ -182,6 +229,9 @@ impl Sessions {
 
 /// The user fragment of a STUN binding request as webrtc-direct makes it: the same for both sides.
 fn ufrag(packet: &[u8]) -> Option<String> {
+    if !is_stun(packet) {
+        return None;
+    }
     let message = StunMessage::parse(packet).ok()?;
     if !message.is_binding_request() {
         return None;
@@ -197,18 +247,77 @@ mod tests {
 
     use super::*;
 
-    /// A binding request with only a user name.
+    /// A binding request with a user name, a priority, and an integrity that nobody looks at yet.
     fn request(username: &str) -> Vec<u8> {
         let mut attribute = vec![0, 6];
         attribute.extend((username.len() as u16).to_be_bytes());
         attribute.extend(username.as_bytes());
         attribute.resize(attribute.len().next_multiple_of(4), 0);
+        attribute.extend([0, 0x24, 0, 4, 0, 0, 0, 1, 0, 8, 0, 20]);
+        attribute.extend([0; 20]);
         let mut packet = vec![0, 1];
         packet.extend((attribute.len() as u16).to_be_bytes());
         packet.extend([0x21, 0x12, 0xa4, 0x42]);
         packet.extend([7; 12]);
         packet.extend(attribute);
         packet
+    }
+
+    /// A connection that does nothing, and what is passed to it.
+    fn nobody(sessions: &mut Sessions, ufrag: &str) -> (Id, mpsc::Receiver<Packet>) {
+        let (packets, receiver) = mpsc::channel(MAX_PACKETS);
+        (
+            sessions.add(ufrag.into(), packets, std::future::pending()),
+            receiver,
+        )
+    }
+
+    fn address(port: u16) -> SocketAddr {
+        ([192, 0, 2, 7], port).into()
+    }
+
+    #[tokio::test]
+    async fn an_address_is_another_connections_only_after_it_was_idle() {
+        let mut sessions = Sessions::default();
+        let (first, _) = nobody(&mut sessions, "first");
+        let (second, _) = nobody(&mut sessions, "second");
+        let (from, start) = (address(1), Instant::now());
+        assert!(sessions.add_source(first, start, from));
+        assert_eq!(sessions.owner(start + IDLE, from, None), Some(first));
+        let soon = start + IDLE + IDLE / 2;
+        for name in ["second", "second"] {
+            assert_eq!(sessions.owner(soon, from, Some(name)), Some(first));
+        }
+        let late = start + 2 * IDLE; // its own packets alone were its life
+        assert_eq!(sessions.owner(late, from, Some("second")), None);
+        assert!(sessions.add_source(second, late, from));
+        assert_eq!(sessions.owner(late, from, None), Some(second));
+        sessions.forget(first);
+        assert_eq!(sessions.owner(late, from, Some("second")), Some(second));
+        sessions.forget(second);
+        assert!(sessions.by_source.is_empty() && sessions.by_ufrag.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_connection_has_so_many_addresses_and_waiting_packets() {
+        let mut sessions = Sessions::default();
+        let (id, mut packets) = nobody(&mut sessions, "one");
+        let now = Instant::now();
+        for port in 0..20 {
+            let room = usize::from(port) < MAX_SOURCES;
+            assert_eq!(sessions.add_source(id, now, address(port)), room);
+        }
+        assert_eq!(sessions.by_source.len(), MAX_SOURCES);
+        for _ in 0..2 * MAX_PACKETS {
+            sessions.pass(id, address(0), b"packet");
+        }
+        sessions.forget(id);
+        let mut waiting = 0;
+        while packets.try_recv().is_ok() {
+            waiting += 1;
+        }
+        assert_eq!(waiting, MAX_PACKETS);
+        assert!(sessions.by_source.is_empty());
     }
 
     #[test]

@@ -38,6 +38,10 @@ const LOOK: Duration = Duration::from_secs(1);
 const BATCH: usize = 32;
 /// Bytes that wait in SCTP for acknowledgements or for room in the network.
 const SCTP_BUFFER: usize = 128 << 10;
+/// Packets of DTLS before it is known who the other side is; a handshake takes a few dozen.
+pub(super) const MAX_EARLY: usize = 512;
+/// Streams beyond what a connection may have; who opens more does not stop.
+pub(super) const MAX_REFUSED: usize = 256;
 /// The channel on which both sides prove who they are.
 const NOISE: u16 = 0;
 
@@ -45,6 +49,11 @@ const NOISE: u16 = 0;
 pub(super) struct Packet {
     pub(super) from: SocketAddr,
     pub(super) bytes: Vec<u8>,
+}
+
+/// RFC 7983: whether a packet is STUN rather than DTLS.
+pub(super) fn is_stun(packet: &[u8]) -> bool {
+    packet.first().is_some_and(|first| *first < 4)
 }
 
 /// The other side's certificate, and the stream on which it is to prove who it is.
@@ -57,11 +66,19 @@ pub(super) struct Session {
     packets: mpsc::Receiver<Packet>,
     shared: Arc<Shared>,
     noise: ChannelId,
-    /// Until the Noise channel is open: whom to tell, and a place among those that are not known yet.
-    opened: Option<(oneshot::Sender<Opened>, OwnedSemaphorePermit)>,
+    /// Whom to tell that the Noise channel is open.
+    opened: Option<oneshot::Sender<Opened>>,
+    /// A place among those of whom it is not known who they are.
+    place: Option<OwnedSemaphorePermit>,
+    /// Packets of DTLS while it had that.
+    early: usize,
+    /// Channels that the other side opened beyond its share.
+    refused: usize,
     opening: HashSet<ChannelId>,
     /// The task ends then, whatever happens.
     end: Option<Instant>,
+    /// ICE has noticed that the other side is silent: when this becomes an end.
+    gone: Option<Instant>,
 }
 
 /// What a session begins with.
@@ -126,9 +143,13 @@ impl Session {
             packets: beginning.packets,
             shared: beginning.shared,
             noise,
-            opened: Some((beginning.opened, beginning.place)),
+            opened: Some(beginning.opened),
+            place: Some(beginning.place),
+            early: 0,
+            refused: 0,
             opening: HashSet::new(),
             end: Some(now + HANDSHAKE),
+            gone: None,
         })
     }
 
@@ -142,21 +163,26 @@ impl Session {
     async fn drive(&mut self) -> Result<(), RtcError> {
         let shared = self.shared.clone();
         loop {
-            let abandoned = self.carry_out()?;
             let mut wake = self.put_out()?;
+            let (acted, due) = self.carry_out()?;
+            if acted {
+                continue; // what that caused goes out first
+            }
             if !self.rtc.is_alive() {
                 return Ok(());
             }
             let now = Instant::now();
-            if let Some(end) = self.end {
+            for end in [self.end, self.gone].into_iter().flatten() {
                 if end <= now {
                     return Ok(());
                 }
                 wake = wake.min(end);
             }
-            if abandoned {
-                wake = wake.min(now + LOOK);
+            if self.early > MAX_EARLY || self.refused > MAX_REFUSED {
+                tracing::debug!("a WebRTC connection that asks too much");
+                return Ok(());
             }
+            wake = due.map_or(wake, |due| wake.min(due));
             tokio::select! {
                 packet = self.packets.recv() => match packet {
                     Some(packet) => self.take_in(packet),
@@ -175,6 +201,9 @@ impl Session {
             let Some(Packet { from, bytes }) = next else {
                 return;
             };
+            if self.place.is_some() && !is_stun(&bytes) {
+                self.early += 1;
+            }
             // What is no packet of any of these protocols is passed over.
             if let Ok(received) = Receive::new(Protocol::Udp, from, self.local, &bytes)
                 && let Err(error) = self
@@ -187,11 +216,14 @@ impl Session {
         }
     }
 
-    /// What libp2p wants. Whether streams wait for their end.
-    fn carry_out(&mut self) -> Result<bool, RtcError> {
+    /// What libp2p wants. Whether anything was done, and when there is more to do.
+    fn carry_out(&mut self) -> Result<(bool, Option<Instant>), RtcError> {
         let shared = self.shared.clone();
         let mut state = shared.state();
         let now = Instant::now();
+        if state.proved {
+            self.place = None;
+        }
         let mut acted = false;
         for _ in 0..std::mem::take(&mut state.asked) {
             let id = self
@@ -201,21 +233,28 @@ impl Session {
             self.opening.insert(id);
             acted = true;
         }
+        for channel in state.channels.values_mut() {
+            channel.acknowledge(now);
+        }
         // A frame of each by turns, as long as there is room.
         let mut more = true;
         while more {
             more = false;
             for (id, channel) in &mut state.channels {
-                if let Some(frame) = channel.next()
-                    && let Some(mut raw) = self.rtc.channel(*id)
-                    && raw.write(true, frame)?
-                {
-                    channel.sent();
-                    (more, acted) = (true, true);
+                let (Some(frame), Some(mut raw)) = (channel.next(), self.rtc.channel(*id)) else {
+                    continue;
+                };
+                match raw.write(true, frame) {
+                    Ok(false) => {} // no room
+                    Ok(true) => {
+                        channel.sent();
+                        (more, acted) = (true, true);
+                    }
+                    // The other side closed this one channel a moment ago.
+                    Err(_) => channel.lost(),
                 }
             }
         }
-        let mut abandoned = false;
         for (id, _) in state.channels.extract_if(|_, channel| channel.is_over(now)) {
             // The first channel stays open: peers take its end for the connection's.
             if id != self.noise {
@@ -223,10 +262,11 @@ impl Session {
             }
             acted = true;
         }
-        abandoned |= state
-            .channels
-            .values()
-            .any(|channel| channel.is_abandoned());
+        let due = |channel: &Channel| {
+            let end = channel.is_abandoned().then_some(now + LOOK);
+            [channel.wake_at(), end].into_iter().flatten().min()
+        };
+        let due = state.channels.values().filter_map(due).min();
         if std::mem::take(&mut state.leaves) {
             self.end = Some(now + GOODBYE);
             self.rtc.close()?;
@@ -236,7 +276,7 @@ impl Session {
         if acted {
             self.rtc.handle_input(Input::Timeout(now))?;
         }
-        Ok(abandoned)
+        Ok((acted, due))
     }
 
     /// Sends what is to be sent and takes what happened; gives the time at which more is to be done.
@@ -261,12 +301,12 @@ impl Session {
         match event {
             Event::IceConnectionStateChange(now) if self.opened.is_none() => {
                 let gone = now == IceConnectionState::Disconnected;
-                self.end = gone.then(|| Instant::now() + SILENCE);
+                self.gone = gone.then(|| Instant::now() + SILENCE);
             }
             Event::ChannelOpen(id, _) if id == self.noise => {
                 let fingerprint = self.rtc.direct_api().remote_dtls_fingerprint().cloned();
                 let bytes = fingerprint.and_then(|found| found.bytes.try_into().ok());
-                if let (Some(bytes), Some((tell, _place))) = (bytes, self.opened.take()) {
+                if let (Some(bytes), Some(tell)) = (bytes, self.opened.take()) {
                     state.channels.insert(id, Channel::handshake());
                     drop(state); // a stream that nobody takes is dropped, and that needs it
                     self.end = None;
@@ -277,6 +317,7 @@ impl Session {
             // Nobody opens streams before it has said who it is.
             Event::ChannelOpen(id, _) => {
                 if self.opened.is_some() || !state.arrive(id) {
+                    self.refused += 1;
                     self.rtc.direct_api().close_data_channel(id);
                 }
             }
@@ -284,7 +325,7 @@ impl Session {
                 let room = state.room();
                 if let Some(channel) = state.channels.get_mut(&data.id) {
                     let room = room + channel.unread();
-                    channel.message(data.data, room);
+                    channel.message(Instant::now(), data.data, room);
                 }
             }
             Event::ChannelClose(id) => {
