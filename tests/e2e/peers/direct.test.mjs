@@ -42,30 +42,25 @@ async function connections(ways = /./) {
 const none = (timeoutMs) => until("no connection is left", async () => (await connections()) === 0, { timeoutMs, everyMs: 200 });
 
 for (const name of Object.keys(BROWSERS)) {
-  test(`${name} connects to the gateway; one that leaves is forgotten at once, one that vanishes after its silence`, async () => {
+  test(`${name} connects to the gateway; one that hangs up is forgotten at once, one that vanishes after its silence`, async () => {
     const browser = await started(name);
     const id = peer.peer;
     const addresses = peer.addresses.filter((one) => DIRECT.test(one) && one.includes(HOST));
     assert.equal(addresses.length, 1, `${peer.addresses}`);
-    const come = async () => {
-      const page = await browser.newPage();
-      await page.goto(site.url);
-      const ours = await Ours.start(page);
-      await ours.reach(addresses, peer.stun);
-      const { agent, ms } = await ours.connected(id);
-      assert.match(agent, /^meshlive\//);
-      assert.ok(ms < 2000, `ping took ${ms} ms`);
-      return page;
-    };
-    const page = await come();
+    const page = await browser.newPage();
+    await page.goto(site.url);
+    const ours = await Ours.start(page);
+    await ours.reach(addresses, peer.stun);
+    const { agent, ms } = await ours.connected(id);
+    assert.match(agent, /^meshlive\//);
+    assert.ok(ms < 2000, `ping took ${ms} ms`);
     assert.equal(await connections(/webrtc/i), 1);
     assert.equal(await connections(), 1);
-    await page.close();
-    await none(15_000);
-    await come();
-    assert.equal(await connections(), 1);
-    browser.process().kill("SIGKILL");
-    await sleep(1000);
+    await ours.hangUp(id);
+    await none(5000);
+    await ours.until("it comes again", ({ connections: now }) => now.some(([one]) => one === id), 30_000);
+    await until("its connection is counted", async () => (await connections()) === 1);
+    await page.close(); // a page that is closed says nothing over UDP
     await none(60_000);
   });
 }
@@ -90,6 +85,7 @@ async function watching(wanted) {
   const held = await connections(/webrtc/i);
   const seen = await during(gateway, tabs, seconds(15));
   for (const tab of tabs) await tab.finish();
+  await none(60_000);
   return { seen, held };
 }
 

@@ -1,7 +1,7 @@
 //! One UDP socket: each packet goes to the connection that it belongs to, and who comes with a new STUN user name gets one.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     io,
     net::SocketAddr,
     sync::Arc,
@@ -30,9 +30,11 @@ const MAX_UFRAG: usize = 256;
 const MAX_PACKETS: usize = 128;
 /// Addresses that a connection's packets may come from.
 const MAX_SOURCES: usize = 8;
-/// An address from which nothing came for so long may begin another connection: systems give ports anew, and browsers ask
-/// whether we are still there every few seconds.
+/// A known peer's address from which nothing came for so long may begin another connection: systems give ports anew, and
+/// browsers ask whether we are still there every few seconds.
 const IDLE: Duration = Duration::from_secs(6);
+/// Names of connections that ended; who still asks under one of these is not answered.
+const MAX_ENDED: usize = 1024;
 /// No path carries a longer packet unbroken.
 const MAX_PACKET: usize = 2048;
 /// After a socket error, before the next try.
@@ -62,6 +64,7 @@ struct Sessions {
     by_source: HashMap<SocketAddr, Source>,
     by_ufrag: HashMap<String, Id>,
     known: HashMap<Id, Known>,
+    ended: VecDeque<String>,
 }
 
 /// An address: whose it is, and when a packet of that connection last came from it.
@@ -72,6 +75,7 @@ struct Source {
 
 struct Known {
     packets: mpsc::Sender<Packet>,
+    shared: Arc<Shared>,
     ufrag: String,
     sources: Vec<SocketAddr>,
 }
@@ -107,16 +111,16 @@ impl Server {
     }
 
     fn take(&self, sessions: &mut Sessions, now: Instant, from: SocketAddr, bytes: &[u8]) {
-        let ufrag = ufrag(bytes);
-        if let Some(id) = sessions.owner(now, from, ufrag.as_deref()) {
-            return sessions.pass(id, from, bytes);
-        }
-        let Some(ufrag) = ufrag else {
-            return; // of nobody we know
+        let Some(ufrag) = ufrag(bytes) else {
+            if let Some(id) = sessions.owner(now, from) {
+                sessions.pass(id, from, bytes);
+            } // else of nobody we know
+            return;
         };
         let id = match sessions.by_ufrag.get(&ufrag).copied() {
-            Some(id) => sessions.add_source(id, now, from).then_some(id),
-            None => self.begin(sessions, now, from, ufrag),
+            Some(id) => sessions.claim(id, now, from).then_some(id),
+            None if sessions.is_free(now, from, &ufrag) => self.begin(sessions, now, from, ufrag),
+            None => None,
         };
         if let Some(id) = id {
             sessions.pass(id, from, bytes);
@@ -153,10 +157,10 @@ impl Server {
             .ok()?;
         room.send(Arrival {
             from,
-            shared,
+            shared: shared.clone(),
             opened,
         });
-        let id = sessions.add(ufrag, packets, session.run());
+        let id = sessions.add(ufrag, packets, shared, session.run());
         sessions.add_source(id, now, from).then_some(id)
     }
 }
@@ -166,32 +170,49 @@ impl Sessions {
         &mut self,
         ufrag: String,
         packets: mpsc::Sender<Packet>,
+        shared: Arc<Shared>,
         task: impl Future<Output = ()> + Send + 'static,
     ) -> Id {
         let id = self.tasks.spawn(task).id();
         self.by_ufrag.insert(ufrag.clone(), id);
-        let sources = Vec::new();
-        self.known.insert(
-            id,
-            Known {
-                packets,
-                ufrag,
-                sources,
-            },
-        );
+        let known = Known {
+            packets,
+            shared,
+            ufrag,
+            sources: Vec::new(),
+        };
+        self.known.insert(id, known);
         id
     }
 
-    /// Whose packets come from this address. A request with the name of another connection does not count for that one's
-    /// life, and takes the address over once it is idle.
-    fn owner(&mut self, now: Instant, from: SocketAddr, ufrag: Option<&str>) -> Option<Id> {
+    /// Whose packets come from this address, which lives by that.
+    fn owner(&mut self, now: Instant, from: SocketAddr) -> Option<Id> {
         let source = self.by_source.get_mut(&from)?;
-        let known = self.known.get(&source.id)?;
-        let own = ufrag.is_none_or(|ufrag| ufrag == known.ufrag);
-        if own {
-            source.last = now;
+        source.last = now;
+        Some(source.id)
+    }
+
+    /// A request under the name of a connection came from this address. False when it has too many.
+    fn claim(&mut self, id: Id, now: Instant, from: SocketAddr) -> bool {
+        match self.by_source.get_mut(&from) {
+            Some(source) if source.id == id => {
+                source.last = now;
+                true
+            }
+            Some(_) => true, // answered; but what else comes from there belongs to the newer one
+            None => self.add_source(id, now, from),
         }
-        (own || now.saturating_duration_since(source.last) < IDLE).then_some(source.id)
+    }
+
+    /// Whether a connection of this name may begin from there. A peer may have more than one from the same address, one
+    /// after the other: the newer has it, but not from a peer that is known and alive.
+    fn is_free(&self, now: Instant, from: SocketAddr, ufrag: &str) -> bool {
+        let held = self.by_source.get(&from).is_some_and(|source| {
+            let known = self.known.get(&source.id);
+            let proved = known.is_some_and(|known| known.shared.state().proved);
+            proved && now.saturating_duration_since(source.last) < IDLE
+        });
+        !held && !self.ended.iter().any(|ended| ended == ufrag)
     }
 
     fn pass(&self, id: Id, from: SocketAddr, bytes: &[u8]) {
@@ -223,6 +244,10 @@ impl Sessions {
             for source in known.sources {
                 self.by_source.remove(&source);
             }
+            if self.ended.len() == MAX_ENDED {
+                self.ended.pop_front();
+            }
+            self.ended.push_back(known.ufrag);
         }
     }
 }
@@ -266,10 +291,9 @@ mod tests {
     /// A connection that does nothing, and what is passed to it.
     fn nobody(sessions: &mut Sessions, ufrag: &str) -> (Id, mpsc::Receiver<Packet>) {
         let (packets, receiver) = mpsc::channel(MAX_PACKETS);
-        (
-            sessions.add(ufrag.into(), packets, std::future::pending()),
-            receiver,
-        )
+        let task = std::future::pending();
+        let id = sessions.add(ufrag.into(), packets, Arc::default(), task);
+        (id, receiver)
     }
 
     fn address(port: u16) -> SocketAddr {
@@ -277,25 +301,43 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_is_another_connections_only_after_it_was_idle() {
+    async fn an_address_is_the_newer_connections_unless_its_peer_is_known_and_alive() {
         let mut sessions = Sessions::default();
-        let (first, _) = nobody(&mut sessions, "first");
-        let (second, _) = nobody(&mut sessions, "second");
         let (from, start) = (address(1), Instant::now());
-        assert!(sessions.add_source(first, start, from));
-        assert_eq!(sessions.owner(start + IDLE, from, None), Some(first));
-        let soon = start + IDLE + IDLE / 2;
-        for name in ["second", "second"] {
-            assert_eq!(sessions.owner(soon, from, Some(name)), Some(first));
-        }
-        let late = start + 2 * IDLE; // its own packets alone were its life
-        assert_eq!(sessions.owner(late, from, Some("second")), None);
+        let (first, _) = nobody(&mut sessions, "first");
+        assert!(sessions.is_free(start, from, "second"));
+        assert!(sessions.claim(first, start, from));
+        assert!(sessions.is_free(start, from, "second"), "not known yet");
+        sessions.known[&first].shared.state().proved = true;
+        assert!(!sessions.is_free(start, from, "second"));
+        let later = start + IDLE;
+        assert_eq!(sessions.owner(later, from), Some(first));
+        assert!(!sessions.is_free(start + IDLE + IDLE / 2, from, "second"));
+        let late = later + IDLE;
+        assert!(sessions.is_free(late, from, "second"));
+        let (second, _) = nobody(&mut sessions, "second");
         assert!(sessions.add_source(second, late, from));
-        assert_eq!(sessions.owner(late, from, None), Some(second));
+        assert!(sessions.claim(first, late, from), "still answered");
+        assert_eq!(sessions.owner(late, from), Some(second));
         sessions.forget(first);
-        assert_eq!(sessions.owner(late, from, Some("second")), Some(second));
+        assert_eq!(sessions.owner(late, from), Some(second));
         sessions.forget(second);
         assert!(sessions.by_source.is_empty() && sessions.by_ufrag.is_empty());
+        for (name, free) in [("first", false), ("second", false), ("third", true)] {
+            assert_eq!(sessions.is_free(late, from, name), free, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn so_many_names_of_the_past_are_remembered() {
+        let mut sessions = Sessions::default();
+        for n in 0..=MAX_ENDED {
+            let (id, _) = nobody(&mut sessions, &n.to_string());
+            sessions.forget(id);
+        }
+        assert_eq!(sessions.ended.len(), MAX_ENDED);
+        assert!(sessions.is_free(Instant::now(), address(1), "0"));
+        assert!(!sessions.is_free(Instant::now(), address(1), "1"));
     }
 
     #[tokio::test]
