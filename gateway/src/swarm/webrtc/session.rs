@@ -316,7 +316,8 @@ impl Session {
             Event::ChannelOpen(id, _) if self.opening.remove(&id) => state.make(Some(id)),
             // Nobody opens streams before it has said who it is.
             Event::ChannelOpen(id, _) => {
-                if self.opened.is_some() || !state.arrive(id) {
+                let welcome = self.opened.is_none() && state.arrive(id);
+                if !welcome {
                     self.refused += 1;
                     self.rtc.direct_api().close_data_channel(id);
                 }
