@@ -144,7 +144,7 @@ async fn who_only_knocks_at_webrtc_is_forgotten() {
     sleep(COUNTED).await;
     let before = tasks().await;
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    // From one address only the first opens a connection; its many names come from many.
+    // Many names, from one address and from many.
     for n in 0..1000 {
         let socket = if n % 4 == 0 {
             UdpSocket::bind("127.0.0.1:0").unwrap()
@@ -155,9 +155,9 @@ async fn who_only_knocks_at_webrtc_is_forgotten() {
     }
     sleep(COUNTED).await;
     let most = tasks().await;
-    // 128 may be unknown at once, and none of these is gone yet.
+    // 128 may be unknown at once, and none of these is gone yet; each has a task here and one of libp2p's.
     assert!(
-        (before + 100..before + 160).contains(&most),
+        (before + 100..before + 270).contains(&most),
         "{most} tasks, {before} before"
     );
     sleep(Duration::from_secs(16)).await;
