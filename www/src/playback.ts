@@ -57,6 +57,9 @@ export class Playback {
     return Hls.isMSESupported();
   }
 
+  /** When media was loaded last, performance.now(), ms. */
+  loadedMs = Number.NEGATIVE_INFINITY;
+
   /** `path` is the playlist below the stream's folder; `target` the wanted latency in seconds. */
   constructor(
     video: HTMLVideoElement,
@@ -84,6 +87,9 @@ export class Playback {
       if (rendition) handlers.loading(rendition);
     });
     this.#hls.on(Hls.Events.LEVELS_UPDATED, () => handlers.levels());
+    this.#hls.on(Hls.Events.BUFFER_APPENDED, () => {
+      this.loadedMs = performance.now();
+    });
     this.#hls.on(Hls.Events.BUFFER_APPENDED, this.#tuneIn);
     this.#hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => {
       const end = this.#bufferedEnd();

@@ -46,7 +46,7 @@ const DEFAULT_TARGET = 1;
  * Seconds that are added as soon as there are neighbours: a part has two ways more to go, the push to its seed and the
  * one from there, and when a neighbour fails or a link narrows there is time to get it elsewhere.
  */
-const WITH_NEIGHBOURS = 0.6;
+const WITH_NEIGHBOURS = 0.9;
 
 export class Player {
   #options: PlayerOptions;
@@ -259,7 +259,8 @@ export class Player {
     if (isGone) this.choose(null);
     // A stream that was silent for a while had ended, and goes on.
     const isBack = this.#playback?.ended && !this.#follow.peer?.ended;
-    const isStuck = this.#reloads.isStuck(this.#counters.status, performance.now());
+    const loadedMs = this.#playback?.loadedMs ?? Number.NEGATIVE_INFINITY;
+    const isStuck = this.#reloads.isStuck(this.#counters.status, loadedMs, performance.now());
     if (isBack || isStuck) this.#reload();
     this.#start();
   }

@@ -47,6 +47,9 @@ export function rateController(estimate: () => number | null): Controller {
     protected override onFragLoaded(event: Events.FRAG_LOADED, data: FragLoadedData): void {
       super.onFragLoaded(event, data);
       if (data.frag.sn !== "initSegment") this.#arriving = data.frag.level;
+      // hls.js says once that it begins with a segment, and then goes from part to part of it.
+      const { frag, part } = data;
+      if (part && frag.sn !== "initSegment") this.#watch({ frag, part, targetBufferTime: null });
     }
 
     /**
@@ -55,6 +58,10 @@ export function rateController(estimate: () => number | null): Controller {
      */
     protected override onFragLoading(event: Events.FRAG_LOADING, data: FragLoadingData): void {
       super.onFragLoading(event, data);
+      this.#watch(data);
+    }
+
+    #watch(data: FragLoadingData): void {
       if (estimate() === null) return;
       // hls.js' own rule knows of one source alone.
       super.clearTimer();
@@ -73,6 +80,8 @@ export function rateController(estimate: () => number | null): Controller {
       const loading = this.#loading;
       if (!hls?.autoLevelEnabled || !loading) return;
       const { frag, part } = loading;
+      // Nothing of it is under way: it is here, and the next load is chosen anew.
+      if (!frag.loader) return;
       const bitRate = (level: number): number => hls.levels[level]?.bitrate ?? 0;
       const level = this.nextAutoLevel;
       if (frag.sn === "initSegment" || level < 0 || bitRate(level) >= bitRate(frag.level)) return;

@@ -2,10 +2,12 @@
 
 import type { Status } from "./state.ts";
 
-/** Nothing moves for so long although the stream does … */
+/** Nothing moves and nothing is loaded for so long although the stream goes on … */
 const STUCK_MS = 4_000;
 /** … and doubled with each try, up to this. */
 const LAST_STUCK_MS = 30_000;
+/** What is loaded all the while but never shown: so many times as long. */
+const LOADS = 4;
 /** After an error: doubled with each further one, up to the other. */
 const ERROR_MS = 500;
 const LAST_ERROR_MS = 8_000;
@@ -17,11 +19,16 @@ export class Reloads {
   #pauseMs = ERROR_MS;
   #reloadedMs = Number.NEGATIVE_INFINITY;
 
-  /** To be asked with all news of the stream: whether what stands still is to be loaded anew now. */
-  isStuck(status: Status, nowMs: number): boolean {
+  /**
+   * To be asked with all news of the stream: whether what stands still is to be loaded anew now. On a narrow link that
+   * would only begin from the start what is about to be here; `loadedMs` is when something was loaded last.
+   */
+  isStuck(status: Status, loadedMs: number, nowMs: number): boolean {
     this.#look(status, nowMs);
     const sinceMs = Math.max(status.sinceMs, this.#reloadedMs);
-    if (status.state !== "stalled" || nowMs - sinceMs < this.#patienceMs) return false;
+    const silentMs = nowMs - Math.max(sinceMs, loadedMs);
+    const isLong = silentMs >= this.#patienceMs || nowMs - sinceMs >= LOADS * this.#patienceMs;
+    if (status.state !== "stalled" || !isLong) return false;
     this.#patienceMs = Math.min(2 * this.#patienceMs, LAST_STUCK_MS);
     this.#reloadedMs = nowMs;
     return true;
