@@ -46,16 +46,19 @@ test("a short stall is none", () => {
   assert.equal(reloads.isStuck(status, never, 9_000), false);
 });
 
-test("after errors it waits longer each time, up to 8 s", () => {
-  const reloads = new Reloads();
-  const loading = at("loading", 0);
-  const pauses = [1, 2, 3, 4, 5, 6, 7].map((error) => reloads.afterMs(loading, error * 10_000));
-  assert.deepEqual(pauses, [500, 1_000, 2_000, 4_000, 8_000, 8_000, 8_000]);
+/** The pauses after so many errors in a row. */
+function pauses(reloads: Reloads, errors: number): number[] {
+  return Array.from({ length: errors }, (_, error) => reloads.afterMs(at("loading", 0), error * 10_000));
+}
+
+test("after a few errors it waits longer each time, up to 8 s", () => {
+  const expected = [500, 500, 500, 500, 500, 500, 1_000, 2_000, 4_000, 8_000, 8_000];
+  assert.deepEqual(pauses(new Reloads(), 11), expected);
 });
 
 test("what played well for five seconds begins with short pauses again, a moment of picture does not", () => {
   const reloads = new Reloads();
-  reloads.afterMs(at("loading", 0), 0);
+  pauses(reloads, 6);
   assert.equal(tries(reloads, 4_000).length, 1);
   assert.equal(reloads.afterMs(at("playing", 5_000), 6_000), 1_000);
   assert.equal(reloads.isStuck(at("stalled", 6_000), never, 11_000), false);

@@ -8,15 +8,17 @@ const STUCK_MS = 4_000;
 const LAST_STUCK_MS = 30_000;
 /** What is loaded all the while but never shown: so many times as long. */
 const LOADS = 4;
-/** After an error: doubled with each further one, up to the other. */
+/** After an error; a stream that has just begun may need a few tries … */
 const ERROR_MS = 500;
+const SOON = 6;
+/** … and with each one after these the pause is doubled, up to this. */
 const LAST_ERROR_MS = 8_000;
 /** Playing for so long, it is well again: what was before is forgotten. */
 const WELL_MS = 5_000;
 
 export class Reloads {
   #patienceMs = STUCK_MS;
-  #pauseMs = ERROR_MS;
+  #errors = 0;
   #reloadedMs = Number.NEGATIVE_INFINITY;
 
   /**
@@ -37,14 +39,13 @@ export class Reloads {
   /** Playback failed: in how many ms it is to be loaded anew. */
   afterMs(status: Status, nowMs: number): number {
     this.#look(status, nowMs);
-    const pauseMs = this.#pauseMs;
-    this.#pauseMs = Math.min(2 * pauseMs, LAST_ERROR_MS);
-    return pauseMs;
+    this.#errors += 1;
+    return Math.min(ERROR_MS * 2 ** Math.max(0, this.#errors - SOON), LAST_ERROR_MS);
   }
 
   #look({ state, sinceMs }: Status, nowMs: number): void {
     if (state !== "playing" || nowMs - sinceMs < WELL_MS) return;
     this.#patienceMs = STUCK_MS;
-    this.#pauseMs = ERROR_MS;
+    this.#errors = 0;
   }
 }
