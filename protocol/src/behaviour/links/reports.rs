@@ -49,12 +49,12 @@ impl Behaviour {
                 stream,
                 message,
             } => {
+                #[cfg(any(test, feature = "liar"))]
                 if self.is_current(peer, &stream, (on, reader)) {
-                    #[cfg(any(test, feature = "liar"))]
                     self.tell_lies(&stream, &message);
-                    let input = Input::Message { peer, message };
-                    self.inbox.push_back((stream, input));
                 }
+                let input = Input::Message { peer, message };
+                self.came((on, reader), peer, stream, input);
             }
             Report::Progress {
                 reader,
@@ -62,10 +62,8 @@ impl Behaviour {
                 place,
                 bytes,
             } => {
-                if self.is_current(peer, &stream, (on, reader)) {
-                    let input = Input::Progress { peer, place, bytes };
-                    self.inbox.push_back((stream, input));
-                }
+                let input = Input::Progress { peer, place, bytes };
+                self.came((on, reader), peer, stream, input);
             }
             Report::Part {
                 reader,
@@ -73,10 +71,8 @@ impl Behaviour {
                 place,
                 bytes,
             } => {
-                if self.is_current(peer, &stream, (on, reader)) {
-                    let input = Input::Part { peer, place, bytes };
-                    self.inbox.push_back((stream, input));
-                }
+                let input = Input::Part { peer, place, bytes };
+                self.came((on, reader), peer, stream, input);
             }
             Report::Ended {
                 reader,
@@ -90,6 +86,13 @@ impl Behaviour {
                     self.ended(peer, &stream, (on, reader));
                 }
             }
+        }
+    }
+
+    /// The engine hears of what was read, unless another libp2p stream has taken the place of the one it was read from.
+    fn came(&mut self, reader: ReaderId, peer: PeerId, stream: StreamName, input: Input<'static>) {
+        if self.is_current(peer, &stream, reader) {
+            self.inbox.push_back((stream, input));
         }
     }
 
