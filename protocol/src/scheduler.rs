@@ -223,6 +223,11 @@ impl Scheduler {
         u32::try_from(self.peers.viewers().count()).expect("there are 4,096 peers at most")
     }
 
+    /// Whether a gateway's link brings what is new, so that nobody else need tell it.
+    pub fn is_told(&self) -> bool {
+        self.peers.gateways().any(|(_, peer)| peer.tells(self.now))
+    }
+
     /// What peers and gateway together give at the moment, bits per second; `None` until it is known.
     pub fn estimate(&self) -> Option<u64> {
         self.estimate.bits(self.now)

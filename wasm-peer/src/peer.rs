@@ -143,6 +143,12 @@ impl Peer {
         self.0.ask(Scheduler::neighbours).unwrap_or(0)
     }
 
+    /// Whether the gateway's link brings announcements, so that the page's own socket need not.
+    #[wasm_bindgen(getter, js_name = isTold)]
+    pub fn is_told(&self) -> bool {
+        self.0.ask(Scheduler::is_told).unwrap_or(false)
+    }
+
     /// The numbers of this visit, JSON: `{bytesFromPeers, bytesFromGateway, bytesUploaded, partsFromPeers,
     /// partsFromGateway, partsRejected, partsDuplicate, estimate, peers: [{id, kind, rttMs, bytesIn, bytesOut}]}`;
     /// `estimate` is what peers and gateway together give, bits per second, or null.

@@ -43,12 +43,21 @@ export class Feed<T> {
   #askedMs = 0;
   #exchanges = 0;
   #closed = false;
+  #announcements = true;
 
   constructor(url: string, handlers: FeedHandlers<T>) {
     this.#url = url;
     this.#handlers = handlers;
     addEventListener("online", this.#now);
     this.#connect();
+  }
+
+  /** Whether announcements are wanted; a new connection begins with all there is. */
+  set announcements(wanted: boolean) {
+    const socket = this.#socket;
+    if (wanted === this.#announcements || socket?.readyState !== WebSocket.OPEN) return;
+    this.#announcements = wanted;
+    socket.send(JSON.stringify({ announcements: wanted }));
   }
 
   /** Drops the connection and asks for everything anew: what came does not fit together. */
@@ -76,6 +85,7 @@ export class Feed<T> {
     socket.onopen = () => {
       this.#handlers.connected(true);
       this.#exchanges = 0;
+      this.#announcements = true;
       this.#heardMs = performance.now();
       this.#ask();
       if (this.#handlers.exchange) this.#watch = setInterval(() => this.#check(), SILENCE_MS);

@@ -89,6 +89,11 @@ export class Follow {
     this.#meet();
   }
 
+  /** To be called now and then: the socket need not bring again what the gateway's link to the peer brings. */
+  look(): void {
+    this.#feed.announcements = !(this.peer?.isTold ?? false);
+  }
+
   close(): void {
     this.#feed.close();
     if (this.#met) this.#leave(this.#met);

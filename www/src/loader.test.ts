@@ -25,11 +25,11 @@ class Disk implements PartSource {
   }
 }
 
-function source(playhead = 0): Source & { parts: Disk } {
+function source(playhead = 0, bufferedEnd: number | null = null): Source & { parts: Disk } {
   const peer = new StreamPeer(NAME);
   peers.push(peer);
   peer.accept(bytes("manifest"));
-  return { base, peer, parts: new Disk(), playhead: () => playhead };
+  return { base, peer, parts: new Disk(), playhead: () => playhead, bufferedEnd: () => bufferedEnd };
 }
 
 /** What a loader calls back with, as hls.js would hear it. */
@@ -74,6 +74,39 @@ test("a part is asked for by its CID, with the time until the playhead is there"
   assert.equal(from.parts.asked.length, 1);
   assert.equal(from.parts.asked[0]?.deadlineMs, 2500);
   assert.equal(from.parts.asked[0]?.wanted.cid, from.peer.locatePart("source", 101, 3)?.cid);
+});
+
+test("a part in place of what is buffered is given when all is here that takes its place", async () => {
+  const context = (index: number) => ({
+    url: `${base}source/101.${index}.m4s`,
+    part: { start: 6 + index * 0.2, duration: 0.2 },
+    frag: { start: 6 },
+  });
+  const asked = async (bufferedEnd: number | null, index: number): Promise<(string | undefined)[]> => {
+    const from = source(5, bufferedEnd);
+    const { data } = await answer(make(partLoader, from), context(index));
+    assert.deepEqual(new Uint8Array(data as ArrayBuffer), part(0, 101, index));
+    return from.parts.asked.map(({ wanted }) => wanted.url.slice(`${base}source/`.length));
+  };
+  assert.deepEqual(await asked(6.6, 0), ["101.0.m4s", "101.1.m4s", "101.2.m4s", "101.0.m4s"]);
+  assert.deepEqual(await asked(6.6, 1), ["101.1.m4s", "101.2.m4s", "101.1.m4s"]);
+  assert.deepEqual(
+    await asked(6.23, 0),
+    ["101.0.m4s"],
+    "the next one does not begin within what is buffered",
+  );
+  assert.deepEqual(await asked(6, 0), ["101.0.m4s"]);
+  assert.deepEqual(await asked(null, 0), ["101.0.m4s"]);
+});
+
+test("a part that cannot be had keeps none back that it would have followed", async () => {
+  const from = source(5, 6.4);
+  const give = from.parts.part.bind(from.parts);
+  from.parts.part = (wanted, deadlineMs) =>
+    wanted.url.endsWith("101.1.m4s") ? Promise.reject(new PartError(404, "gone")) : give(wanted, deadlineMs);
+  const context = { url: `${base}source/101.0.m4s`, part: { start: 6, duration: 0.2 }, frag: { start: 6 } };
+  const { data } = await answer(make(partLoader, from), context);
+  assert.deepEqual(new Uint8Array(data as ArrayBuffer), part(0, 101, 0));
 });
 
 test("a whole segment is its parts, in order", async () => {

@@ -22,6 +22,8 @@ export interface Source {
   parts: PartSource;
   /** The playhead on hls.js' timeline, seconds. */
   playhead(): number;
+  /** The end of what can be played from the playhead on without a gap, or null where nothing is. */
+  bufferedEnd(): number | null;
 }
 
 /** Parts of one whole segment that are asked for at once; the page has six connections over all its tabs. */
@@ -52,6 +54,9 @@ export function partLoader(source: Source): LoaderClass<FragmentLoaderContext> {
       const wanted = locate(source, context.url);
       const start = context.part?.start ?? context.frag.start ?? 0;
       const deadlineMs = Math.max(0, (start - source.playhead()) * 1000);
+      await Promise.all(
+        replacing(source, context).map((one) => source.parts.part(one, 0, signal).catch(() => null)),
+      );
       const blocks: Uint8Array<ArrayBuffer>[] = [];
       for (let i = 0; i < wanted.length; i += AT_ONCE) {
         const some = wanted.slice(i, i + AT_ONCE);
@@ -61,6 +66,28 @@ export function partLoader(source: Source): LoaderClass<FragmentLoaderContext> {
       return join(blocks);
     }
   };
+}
+
+/** So much of a part may lie within what is buffered without replacing it, seconds. */
+const OVERLAP = 0.05;
+
+/**
+ * The parts behind this one whose media is buffered already, from another rendition. The browser forgets the rest of a
+ * segment when its beginning is replaced: the picture would wait for each of these parts. So the first is given when
+ * the last is here, and what was buffered is shown meanwhile.
+ */
+export function replacing(source: Source, { url, part }: FragmentLoaderContext): Wanted[] {
+  const { base, peer } = source;
+  const target = parseTarget(base, url);
+  const end = source.bufferedEnd();
+  if (target?.kind !== "part" || !part || end === null) return [];
+  const within = Math.ceil((end - OVERLAP - part.start) / part.duration);
+  const { rendition, msn } = target;
+  const parts = within > 1 ? peer.locateSegment(rendition, msn).slice(target.part, target.part + within) : [];
+  return parts.map((found, index) => {
+    const part = target.part + index;
+    return { ...found, url: partUrl(base, rendition, msn, part), place: { rendition, msn, part } };
+  });
 }
 
 /** What a URL needs, in order: one block, or all parts of a whole segment. */

@@ -148,6 +148,11 @@ export class StreamPeer {
     return this.#peer.neighbours;
   }
 
+  /** Whether the gateway's link brings announcements, so that the page's own socket need not. */
+  get isTold(): boolean {
+    return this.#peer.isTold;
+  }
+
   stats(): EngineStats {
     return JSON.parse(this.#peer.stats()) as EngineStats;
   }

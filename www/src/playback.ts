@@ -37,7 +37,7 @@ export interface PlaybackHandlers {
   again(): void;
 }
 
-export interface PlaybackSource extends Omit<Source, "playhead"> {
+export interface PlaybackSource extends Omit<Source, "playhead" | "bufferedEnd"> {
   /** Bits per second that peers and gateway could give; null until it is known. */
   estimate: () => number | null;
 }
@@ -73,7 +73,13 @@ export class Playback {
     this.#handlers = handlers;
     this.#latency = new LatencyController(target);
     this.#target = target;
-    this.#hls = new Hls(settings({ ...source, playhead: () => video.currentTime }, source.estimate, target));
+    this.#hls = new Hls(
+      settings(
+        { ...source, playhead: () => video.currentTime, bufferedEnd: () => this.#bufferedEnd() },
+        source.estimate,
+        target,
+      ),
+    );
     this.#hls.on(Hls.Events.ERROR, (_, data) => this.#error(data));
     this.#hls.on(Hls.Events.MEDIA_ATTACHED, () => handlers.attached());
     this.#hls.on(Hls.Events.MANIFEST_PARSED, () => {

@@ -247,6 +247,7 @@ export class Player {
     // Where nothing can be shown it only waits to be somewhere else: at the start before it is at the live edge.
     const at = video.readyState < 2 ? null : (this.#playback?.programDateMs() ?? null);
     this.#attention.look(at, moving);
+    this.#follow.look();
     // Not taken back when they leave: others come, and each change of pace is heard.
     if (this.#options.target === null && (this.#follow.peer?.neighbours ?? 0) > 0)
       this.#playback?.linger(WITH_NEIGHBOURS);

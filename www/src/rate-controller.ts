@@ -1,7 +1,7 @@
 // hls.js' seam for the choice of a rendition: `rate.ts` decides by what the peer knows of all ways here.
 
 import Hls, { type Events, type FragLoadedData, type FragLoadingData, type HlsConfig } from "hls.js/light";
-import { begin, type Choice, choose } from "./rate.ts";
+import { begin, type Choice, choose, staying } from "./rate.ts";
 
 /** How often a load under way is looked at: hls.js' own rule for giving one up does so as often. */
 const LOOK_MS = 100;
@@ -85,6 +85,9 @@ export function rateController(estimate: () => number | null): Controller {
       const bitRate = (level: number): number => hls.levels[level]?.bitrate ?? 0;
       const level = this.nextAutoLevel;
       if (frag.sn === "initSegment" || level < 0 || bitRate(level) >= bitRate(frag.level)) return;
+      const lasts = hls.latestLevelDetails?.targetduration ?? 0;
+      const load = { begins: frag.start, ends: frag.start + lasts, from: part?.start ?? frag.start };
+      if (staying(load, bitRate(frag.level), bitRate(level))) return;
       this.clearTimer();
       this.#loading = null;
       hls.nextLoadLevel = level;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { begin, type Choice, choose } from "./rate.ts";
+import { begin, type Choice, choose, staying } from "./rate.ts";
 
 const LEVELS = [120_000, 240_000, 800_000];
 const PART_S = 0.2;
@@ -158,4 +158,12 @@ test("the same sight again changes nothing", () => {
   const sight = { estimate: 100_000, buffered: 0.1, arriving: 2, bitRates: LEVELS, nowMs: 5_000 };
   const once = choose(begin(2, 0), sight);
   assert.deepEqual(choose(once, sight), once);
+});
+
+test("a segment is left for a smaller rendition when that is at its end sooner", () => {
+  const load = (from: number) => ({ begins: 10, ends: 12, from });
+  assert.equal(staying(load(10), 600_000, 160_000), false);
+  assert.equal(staying(load(11.4), 600_000, 160_000), false);
+  assert.equal(staying(load(11.5), 600_000, 160_000), true);
+  assert.equal(staying(load(11.5), 600_000, 100_000), false);
 });

@@ -134,3 +134,20 @@ function fitting(bitRates: readonly number[], limit: number): number {
 function cheapest(bitRates: readonly number[]): number {
   return bitRates.indexOf(Math.min(...bitRates));
 }
+
+/** A load under way, on hls.js' timeline, seconds. */
+export interface Load {
+  /** Where the segment begins, and where it ends at the latest. */
+  begins: number;
+  ends: number;
+  /** Where the media that is missing begins. */
+  from: number;
+}
+
+/**
+ * Whether a segment is sooner at its end in the rendition in which it was begun than in a smaller one, which begins with
+ * it anew: only its first part can be decoded without the others.
+ */
+export function staying(load: Load, bitRate: number, smaller: number): boolean {
+  return (load.ends - load.from) * bitRate <= (load.ends - load.begins) * smaller;
+}

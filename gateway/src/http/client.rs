@@ -42,6 +42,8 @@ pub(super) struct Connection {
     closing: watch::Receiver<bool>,
     allowance: Allowance,
     heard: Instant,
+    /// Whether it wants to be told what is new.
+    pub(super) announcements: bool,
     ask: tokio::time::Interval,
     _place: OwnedSemaphorePermit,
 }
@@ -57,6 +59,7 @@ impl Connection {
             closing,
             allowance: Allowance::new(now),
             heard: now,
+            announcements: true,
             ask,
             _place: place,
         }
@@ -103,7 +106,9 @@ impl Connection {
                 () = wait::closes(&mut self.closing) => return Err(ENDS),
                 message = self.socket.recv() => {
                     let Some(Ok(message)) = message else { return Err(Close::Gone) };
-                    self.heard(message).await?;
+                    if self.heard(message).await? {
+                        return Ok(Changed::News);
+                    }
                 }
                 _ = self.ask.tick() => {
                     if self.heard.elapsed() > SILENCE {
@@ -115,24 +120,29 @@ impl Connection {
         }
     }
 
-    /// Takes in a message: a question for the clock is answered at once, all else is ignored.
-    async fn heard(&mut self, message: Message) -> Result<(), Close> {
+    /// Takes in a message: a question for the clock is answered at once, a wish is kept in mind, all else is ignored.
+    /// True if it wants announcements again.
+    async fn heard(&mut self, message: Message) -> Result<bool, Close> {
         self.heard = Instant::now();
         if !self.allowance.takes(self.heard) {
             return Err(Close::Told(close_code::POLICY, "too many messages"));
         }
         let Message::Text(text) = message else {
-            return Ok(());
+            return Ok(false);
         };
-        let Ok(Question { t0 }) = serde_json::from_str(&text) else {
-            return Ok(());
-        };
-        let answer = Answer {
-            t0,
-            clock: self.state.clock.now(),
-        };
-        self.text(serde_json::to_string(&answer).expect("numbers are JSON"))
-            .await
+        match serde_json::from_str(&text) {
+            Ok(Said::Question { t0 }) => {
+                let clock = self.state.clock.now();
+                let answer = serde_json::to_string(&Answer { t0, clock });
+                self.text(answer.expect("numbers are JSON")).await?;
+                Ok(false)
+            }
+            Ok(Said::Wish { announcements }) => {
+                self.announcements = announcements;
+                Ok(announcements)
+            }
+            Err(_) => Ok(false),
+        }
     }
 
     pub(super) async fn end(mut self, told: Result<(), Close>) {
@@ -150,10 +160,14 @@ impl Connection {
     }
 }
 
-/// `{"t0":<number>}`: the client's time when it asked, in its own unit.
+/// What a client says.
 #[derive(Deserialize)]
-struct Question {
-    t0: serde_json::Number,
+#[serde(untagged)]
+enum Said {
+    /// `{"t0":<number>}`: the client's time when it asked, in its own unit.
+    Question { t0: serde_json::Number },
+    /// `{"announcements":<bool>}`: whether it wants to be told what is new; who hears it elsewhere need not hear it twice.
+    Wish { announcements: bool },
 }
 
 /// The same number again, and the gateway's clock in microseconds since the Unix epoch.

@@ -159,7 +159,7 @@ async fn tell(
     told: (u64, u64),
 ) -> Result<(u64, u64), Close> {
     let now = (snapshot.manifest.epoch(), snapshot.manifest.sequence());
-    if now == told || now.0 == 0 {
+    if now == told || now.0 == 0 || !client.announcements {
         return Ok(told);
     }
     let next = now == (told.0, told.1 + 1);

@@ -147,6 +147,25 @@ impl Scheduler {
         }
     }
 
+    /// A peer follows some renditions no longer: what is pushed of them and has not left would take room on its link from
+    /// what it follows now.
+    pub(super) fn stop_pushing(&mut self, id: PeerId, renditions: u16) {
+        let pushed = self.gifts.queue.iter();
+        let pushed = pushed.filter(|((place, _, of), gift)| {
+            gift.pushed && *of == id && renditions >> place.rendition & 1 == 1
+        });
+        let pushed: Vec<Place> = pushed.map(|((place, ..), _)| *place).collect();
+        for place in pushed {
+            self.take_back(id, place);
+        }
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        for place in peer.take_back_pushed(renditions) {
+            self.outputs.push_back(Output::Unsend { peer: id, place });
+        }
+    }
+
     /// Nothing more is given to a peer.
     pub(super) fn forget_gifts(&mut self, id: &PeerId) {
         self.gifts.remove_peer(id);
@@ -228,7 +247,7 @@ impl Scheduler {
                 self.send(id, Message::Lack(vec![place]));
                 continue;
             };
-            peer.give(place, gift.size, now);
+            peer.give(place, gift.size, gift.pushed, now);
             self.gifts.bucket.take(gift.size as f64);
             self.outputs.push_back(Output::SendPart {
                 peer: id,
@@ -369,3 +388,6 @@ impl Scheduler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

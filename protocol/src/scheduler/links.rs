@@ -159,13 +159,18 @@ impl Scheduler {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
-        let first = peer.join.replace(join).is_none();
+        let before = peer.join.replace(join);
+        let first = before.is_none();
+        let left = before.map_or(0, |before| before.renditions & !join.renditions);
         if join.upload == 0 {
             peer.has.clear();
         }
         let new = join.renditions & !peer.told;
         peer.told |= new;
         let is_viewer = peer.is_viewer();
+        if left != 0 {
+            self.stop_pushing(id, left);
+        }
         if is_viewer && new != 0 && matches!(self.role, Role::Viewer) {
             self.tell_held(id, new);
         }

@@ -35,6 +35,8 @@ const LOST: Micros = 4_000_000;
 /// Announcements that a peer may repeat, and how long it may send old ones after it was asked for a manifest.
 const REPEATS: u32 = 4;
 const HISTORY: Micros = 10_000_000;
+/// Who has announced nothing for so long tells nothing: seven parts' time.
+const TELLS: Micros = 1_500_000;
 /// Messages a second that cost something to answer or verify, and so many at once.
 const COSTLY: (f64, f64) = (60.0, 120.0);
 
@@ -53,6 +55,7 @@ pub(super) struct Coming {
 struct Given {
     size: usize,
     at: Micros,
+    pushed: bool,
     left: bool,
 }
 
@@ -81,6 +84,7 @@ pub(super) struct Peer {
     pub(super) strikes: u32,
     /// The newest announcement that it sent, (epoch, sequence), and how often it went back behind it.
     announced: (u64, u64),
+    announced_at: Option<Micros>,
     repeats: u32,
     /// When it was last asked for a manifest: what it sends then may be old.
     pub(super) asked_manifest: Option<Micros>,
@@ -122,6 +126,7 @@ impl Peer {
             failures: 0.0,
             strikes: 0,
             announced: (0, 0),
+            announced_at: None,
             repeats: 0,
             asked_manifest: None,
             costly: Bucket::new(COSTLY.0, COSTLY.1, now),
@@ -190,8 +195,16 @@ impl Peer {
         if at <= self.announced && !asked {
             self.repeats += 1;
         }
-        self.announced = self.announced.max(at);
+        if at > self.announced {
+            self.announced = at;
+            self.announced_at = Some(now);
+        }
         self.repeats < REPEATS
+    }
+
+    /// Whether it goes on telling what is new: what it sent last is no older than this.
+    pub(super) fn tells(&self, now: Micros) -> bool {
+        self.announced_at.is_some_and(|at| now < at + TELLS)
     }
 
     /// It asked not to be given this.
@@ -267,15 +280,26 @@ impl Peer {
         self.given.contains_key(&place)
     }
 
-    pub(super) fn give(&mut self, place: Place, size: usize, now: Micros) {
-        self.given.insert(
-            place,
-            Given {
-                size,
-                at: now,
-                left: false,
-            },
-        );
+    pub(super) fn give(&mut self, place: Place, size: usize, pushed: bool, now: Micros) {
+        let given = Given {
+            size,
+            at: now,
+            pushed,
+            left: false,
+        };
+        self.given.insert(place, given);
+    }
+
+    /// Takes back what was pushed of these renditions and has not left.
+    pub(super) fn take_back_pushed(&mut self, renditions: u16) -> Vec<Place> {
+        let of = |place: &Place| renditions >> place.rendition & 1 == 1;
+        let waiting = self.given.iter();
+        let waiting = waiting.filter(|(place, given)| given.pushed && !given.left && of(place));
+        let waiting: Vec<Place> = waiting.map(|(place, _)| *place).collect();
+        for place in &waiting {
+            self.given.remove(place);
+        }
+        waiting
     }
 
     /// It has left; true if it was on the way.

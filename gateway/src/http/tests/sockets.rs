@@ -137,6 +137,33 @@ async fn a_player_is_told_the_object_the_manifest_and_each_announcement() {
 }
 
 #[tokio::test]
+async fn who_hears_it_elsewhere_is_told_nothing_until_it_wants_it_again() {
+    let served = Served::new(Settings::default()).await;
+    let mut air = Air::with_segments(&served.bench, "cam", 1);
+    let name = air.publisher.stream().name().clone();
+    let mut client = served.socket("/live/cam/announcements").await;
+    assert_eq!(json(&mut client).await["live"], true);
+    let Opened::Manifest(_) = opened(&mut client, &name).await else {
+        panic!("the first is a manifest")
+    };
+    let wish = |wanted: bool| Message::text(format!("{{\"announcements\":{wanted}}}"));
+    client.send(wish(false)).await.unwrap();
+    // The answer says that the wish before it was heard.
+    client.send(Message::text("{\"t0\":1}")).await.unwrap();
+    assert_eq!(json(&mut client).await["t0"], 1);
+    air.part();
+    let latest = air.part();
+    client.send(Message::text("{\"t0\":2}")).await.unwrap();
+    assert_eq!(json(&mut client).await["t0"], 2, "nothing came before");
+    client.send(wish(true)).await.unwrap();
+    let Opened::Manifest(manifest) = opened(&mut client, &name).await else {
+        panic!("something was missed: only a manifest helps")
+    };
+    assert_eq!(manifest.latest(), Some(latest));
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn the_clock_is_answered_and_nonsense_is_not() {
     let served = Served::new(Settings::default()).await;
     let mut client = served.socket("/live/later/announcements").await;
