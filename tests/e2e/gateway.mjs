@@ -22,7 +22,10 @@ export function binary() {
 export const CARD = "testcard?size=640x360&bit_rate=800000";
 
 export class Gateway {
-  /** @param {{inputs?: string[], flags?: string[], data?: string, host?: string}} options `host`: loopback by default */
+  /**
+   * @param {{inputs?: string[], flags?: string[], data?: string, host?: string, program?: string[]}} options
+   * `host`: loopback by default; `program`: what is run instead of the binary itself, as from within a site.
+   */
   constructor(options = {}) {
     this.options = options;
     this.data = options.data ?? mkdtempSync(join(tmpdir(), "meshlive-test-"));
@@ -38,11 +41,11 @@ export class Gateway {
 
   /** Starts, or starts again with the same data folder and ports. Resolves when it is ready. */
   async start(timeoutMs = 30_000) {
-    const { inputs = [CARD], flags = [], host = "127.0.0.1" } = this.options;
+    const { inputs = [CARD], flags = [], host = "127.0.0.1", program: [program, ...first] = [binary()] } = this.options;
     const args = ["serve", "--data", this.data];
     args.push("--http", `${host}:${this.ports.http}`, "--rtmp", `127.0.0.1:${this.ports.rtmp}`);
     for (const input of inputs) args.push("--input", input);
-    this.child = spawn(binary(), [...args, ...flags], { stdio: ["ignore", "pipe", "pipe"] });
+    this.child = spawn(program, [...first, ...args, ...flags], { stdio: ["ignore", "pipe", "pipe"] });
     this.ended = new Promise((resolve) => {
       this.child.once("exit", (code, signal) => resolve({ code, signal }));
     });

@@ -1,4 +1,4 @@
-// Two viewers that feed each other: `tests/e2e/peers/mesh node tests/bench/peers.mjs`
+// Two viewers that feed each other: `tests/e2e/peers/mesh node tests/bench/two.mjs`
 // Latency on screen, how soon a newcomer is fed, and what it costs its processor.
 
 import { readdirSync, readFileSync } from "node:fs";
