@@ -16,6 +16,7 @@ mod inputs;
 pub mod keys;
 pub mod metrics;
 pub mod package;
+mod protobuf;
 pub mod publish;
 mod recent;
 pub mod store;
@@ -31,6 +32,7 @@ use tokio::{
 
 use clock::Clock;
 use config::Config;
+use http::blocks::Blocks;
 use inputs::Inputs;
 use keys::Keys;
 use metrics::Metrics;
@@ -117,11 +119,21 @@ impl Gateway {
             clock.clone(),
             metrics.clone(),
         ));
-        let network = Network::start(&config, http, streams.clone(), metrics.clone()).await?;
+        let blocks = Blocks::new(store.clone(), config.http.memory_bytes);
+        let network = Network::start(
+            &config,
+            http,
+            streams.clone(),
+            store.clone(),
+            blocks.clone(),
+            metrics.clone(),
+        )
+        .await?;
         let (stop, stopping) = watch::channel(false);
         let doors = http::State::new(
             streams.clone(),
             store,
+            blocks,
             clock.clone(),
             metrics,
             config.http.clone(),

@@ -75,16 +75,16 @@ fn node<'a>(links: impl Iterator<Item = (&'a str, &'a Cid, u64)>, unixfs: &[u8])
     (Cid::new_v1(DAG_PB, digest(&node)), node)
 }
 
-/// The two wire types of Protocol Buffers that dag-pb, UnixFS and envelopes use.
-pub(crate) mod protobuf {
+/// Writing the two wire types of Protocol Buffers that dag-pb, UnixFS and envelopes use.
+pub mod protobuf {
     /// `field` as a varint.
-    pub(crate) fn number(out: &mut Vec<u8>, field: u64, value: u64) {
+    pub fn number(out: &mut Vec<u8>, field: u64, value: u64) {
         varint(out, field << 3);
         varint(out, value);
     }
 
     /// `field` as bytes with their length before them.
-    pub(crate) fn bytes(out: &mut Vec<u8>, field: u64, value: &[u8]) {
+    pub fn bytes(out: &mut Vec<u8>, field: u64, value: &[u8]) {
         varint(out, field << 3 | 2);
         varint(out, value.len() as u64);
         out.extend_from_slice(value);

@@ -16,8 +16,8 @@ use crate::{publish::Stream, recent::Recent, store::Store};
 /// Reads under way at once. More do not make a disk faster, and each one holds a thread.
 const READS: usize = 8;
 
-/// Shared by all requests.
-pub(super) struct Blocks {
+/// Shared by all requests, and by the peers that read over bitswap.
+pub(crate) struct Blocks {
     store: Store,
     /// First in, first out: live parts are wanted by all for a moment and then by nobody.
     young: Mutex<Recent<Cid>>,
@@ -28,7 +28,7 @@ pub(super) struct Blocks {
 impl Blocks {
     /// Keeps at most `memory` bytes of what was read last, and as many again for what is asked for often: half of them
     /// in files, half in the blocks that these are of.
-    pub(super) fn new(store: Store, memory: usize) -> Arc<Self> {
+    pub(crate) fn new(store: Store, memory: usize) -> Arc<Self> {
         Arc::new(Self {
             store,
             young: Mutex::new(Recent::new(memory)),
@@ -39,7 +39,7 @@ impl Blocks {
 
     /// The bytes that `cid` names, or `None` if they are not stored here. `live` is the stream that they belong to,
     /// if that is known: it has its newest parts in memory.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         self: Arc<Self>,
         live: Option<Arc<Stream>>,
         cid: Cid,

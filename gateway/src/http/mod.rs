@@ -5,7 +5,7 @@
 //! `ipfs`, `format`, `resolve`, `unixfs`, `listing`, `car` (path and trustless gateway) → `page`, `still`, `key_frame` → `content`, `body`, `blocks`, `files` (bytes out).
 
 mod api;
-mod blocks;
+pub(crate) mod blocks;
 mod body;
 mod car;
 mod client;
@@ -30,7 +30,7 @@ mod settings;
 mod sockets;
 mod still;
 mod taken;
-mod unixfs;
+pub(crate) mod unixfs;
 mod viewers;
 mod wait;
 
@@ -140,13 +140,14 @@ impl State {
     pub(crate) fn new(
         streams: Arc<Streams>,
         store: Store,
+        blocks: Arc<Blocks>,
         clock: Arc<Clock>,
         metrics: Arc<Metrics>,
         settings: Settings,
         swarm: Option<Door>,
     ) -> Self {
         Self(Arc::new(Shared {
-            blocks: Blocks::new(store.clone(), settings.memory_bytes),
+            blocks,
             lives: Mutex::default(),
             sockets: Arc::new(Semaphore::new(settings.websockets)),
             closing: watch::Sender::new(false),

@@ -5,9 +5,11 @@ use std::ops::Range;
 use cid::Cid;
 use meshlive_protocol::dag::{DIRECTORY, FILE};
 
+use crate::protobuf::{self, Fields, Value, varint};
+
 /// A node and what it links to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Node {
+pub(crate) enum Node {
     /// Its children in order, each with the bytes of the file below it.
     File(Vec<(Cid, u64)>),
     /// Name, child, and bytes of all blocks below it (what the link says, not verified).
@@ -16,7 +18,7 @@ pub(super) enum Node {
 
 /// Why a block is no node that can be served.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub(crate) enum Unreadable {
     /// Not dag-pb, or not UnixFS.
     Malformed,
     /// A form of UnixFS that gateways of this kind do not write: sharded directories, files with bytes in their nodes,
@@ -26,9 +28,15 @@ pub(super) enum Unreadable {
 
 use Unreadable::{Malformed, Unsupported};
 
+impl From<protobuf::Malformed> for Unreadable {
+    fn from(_: protobuf::Malformed) -> Self {
+        Malformed
+    }
+}
+
 impl Node {
     /// Reads a dag-pb block.
-    pub(super) fn parse(block: &[u8]) -> Result<Self, Unreadable> {
+    pub(crate) fn parse(block: &[u8]) -> Result<Self, Unreadable> {
         let mut links = Vec::new();
         let mut data = None;
         for field in Fields(block) {
@@ -70,7 +78,7 @@ impl Node {
     }
 
     /// What it links to, in order.
-    pub(super) fn children(&self) -> Vec<Cid> {
+    pub(crate) fn children(&self) -> Vec<Cid> {
         match self {
             Self::File(children) => children.iter().map(|(cid, _)| *cid).collect(),
             Self::Directory(entries) => entries.iter().map(|(_, cid, _)| *cid).collect(),
@@ -120,59 +128,6 @@ fn link(bytes: &[u8]) -> Result<(String, Cid, u64), Unreadable> {
         }
     }
     Ok((name, cid.ok_or(Malformed)?, size))
-}
-
-enum Value<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-}
-
-/// The fields of a Protocol Buffers message, of the two wire types that occur here.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(u64, Value<'a>), Unreadable>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let field = self.field();
-        if field.is_err() {
-            self.0 = &[];
-        }
-        Some(field)
-    }
-}
-
-impl<'a> Fields<'a> {
-    fn field(&mut self) -> Result<(u64, Value<'a>), Unreadable> {
-        let key = varint(&mut self.0)?;
-        let value = match key & 7 {
-            0 => Value::Number(varint(&mut self.0)?),
-            2 => {
-                let length = usize::try_from(varint(&mut self.0)?).map_err(|_| Malformed)?;
-                let (bytes, rest) = self.0.split_at_checked(length).ok_or(Malformed)?;
-                self.0 = rest;
-                Value::Bytes(bytes)
-            }
-            _ => return Err(Malformed),
-        };
-        Ok((key >> 3, value))
-    }
-}
-
-fn varint(bytes: &mut &[u8]) -> Result<u64, Unreadable> {
-    let mut value = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first().ok_or(Malformed)?;
-        *bytes = rest;
-        value |= u64::from(byte & 0x7f).checked_shl(shift).ok_or(Malformed)?;
-        if byte & 0x80 == 0 {
-            return Ok(value);
-        }
-    }
-    Err(Malformed)
 }
 
 #[cfg(test)]

@@ -89,6 +89,36 @@ impl Inner {
         Err(io::Error::new(io::ErrorKind::InvalidData, what))
     }
 
+    /// Whether an index names the block in a pack that is here.
+    pub(crate) fn has(&self, digest: Digest) -> io::Result<bool> {
+        let indexes = {
+            let state = self.read_state();
+            if state.open.values().any(|pack| pack.may_have(&digest)) {
+                return Ok(true);
+            }
+            state.indexes.clone()
+        };
+        let mut gone = false;
+        for index in indexes.iter().rev() {
+            let file = match self.files.get(&index.path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    gone = true;
+                    continue;
+                }
+                file => file?,
+            };
+            for entry in index.find(&file, index::key_of(&digest))? {
+                let pack = index.packs.get(usize::from(entry.pack));
+                let pack = pack.and_then(|name| PackKey::parse(name));
+                if pack.is_some_and(|pack| self.read_state().closed.contains_key(&pack)) {
+                    return Ok(true);
+                }
+            }
+        }
+        // What an index named that was merged into another meanwhile is found by reading.
+        Ok(gone && self.find(digest)?.is_some())
+    }
+
     /// The block, and whether an index was gone.
     fn find_once(
         &self,

@@ -101,6 +101,9 @@ impl Default for Settings {
     }
 }
 
+/// Blocks that a listener of [`Store::stored`] may be behind.
+const STORED_BEHIND: usize = 4096;
+
 /// The store; clones are the same one. When the last goes, everything is synced and the folder is free.
 #[derive(Clone)]
 pub struct Store {
@@ -126,6 +129,7 @@ struct Inner {
     /// What the disk would not take: so what is live goes on.
     memory: Mutex<Recent<Digest>>,
     notices: broadcast::Sender<Notice>,
+    stored: broadcast::Sender<Cid>,
     not_stored: AtomicU64,
     /// The reason last told for not storing.
     trouble: Mutex<Option<String>>,
@@ -166,6 +170,7 @@ impl Store {
             files: Files::new(settings.open_files),
             memory: Mutex::new(Recent::new(settings.memory_bytes)),
             notices: broadcast::channel(64).0,
+            stored: broadcast::channel(STORED_BEHIND).0,
             not_stored: AtomicU64::new(0),
             trouble: Mutex::default(),
             settings,
@@ -210,7 +215,27 @@ impl Store {
             self.inner.not_stored.fetch_add(1, Relaxed);
             lock(&self.inner.memory).insert(digest, Bytes::copy_from_slice(block));
         }
+        let _ = self.inner.stored.send(*cid); // nobody waits for blocks
         Ok(outcome)
+    }
+
+    /// Every block that is appended from now on, as soon as [`Store::get`] finds it. Who falls far behind is told that it missed some.
+    pub fn stored(&self) -> broadcast::Receiver<Cid> {
+        self.inner.stored.subscribe()
+    }
+
+    /// Whether a block with this CID's digest is here, by the indexes alone: its bytes may still prove damaged.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn has(&self, cid: &Cid) -> io::Result<bool> {
+        let Some(digest) = frame::digest_of(cid) else {
+            return Ok(false);
+        };
+        if lock(&self.inner.memory).get(&digest).is_some() {
+            return Ok(true);
+        }
+        self.inner.has(digest)
     }
 
     /// The block with this CID's digest, checked against it: about 0.1 ms for 150 KB with a processor's SHA instructions, 1 ms without.

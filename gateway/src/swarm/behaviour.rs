@@ -12,7 +12,7 @@ use libp2p::{
 
 use meshlive_protocol::behaviour::Behaviour as Engine;
 
-use super::{Settings, feed};
+use super::{Settings, bitswap, feed};
 
 /// Told to peers by identify: which protocol family this is.
 const PROTOCOL: &str = "/meshlive/1";
@@ -40,13 +40,20 @@ pub(super) struct Room {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     mdns: Toggle<mdns::tokio::Behaviour>,
+    /// What is stored, to any IPFS node.
+    bitswap: bitswap::Behaviour,
     /// What is published, to viewers.
     pub(super) engine: Engine,
 }
 
 impl Room {
     /// `mdns`: whether others on the link are asked and answered.
-    pub(super) fn new(key: &Keypair, settings: &Settings, mdns: bool) -> Self {
+    pub(super) fn new(
+        key: &Keypair,
+        settings: &Settings,
+        mdns: bool,
+        shelf: bitswap::Shelf,
+    ) -> Self {
         let peer = key.public().to_peer_id();
         let limits = ConnectionLimits::default()
             .with_max_pending_incoming(Some(settings.pending))
@@ -77,6 +84,7 @@ impl Room {
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
             mdns: mdns.into(),
+            bitswap: bitswap::Behaviour::new(shelf),
             engine: Engine::new(feed::now),
         }
     }

@@ -2,13 +2,14 @@
 //!
 //! Files: `settings`, `identity` (the key that stays) → `listen`, `interfaces`, `addresses` (where we are, purely) →
 //! `websocket` (what HTTP accepts), `webrtc` (browsers that dial over UDP), `transports` (every way in) → `behaviour` (what runs on each connection, and its limits)
-//! → `feed` (what is published, for the engine) → `run` (the one task that has the swarm) → `stun` (viewers learn their own address).
+//! → `feed` (what is published, for the engine), `bitswap` (what is stored, for any IPFS node) → `run` (the one task that has the swarm) → `stun` (viewers learn their own address).
 //!
 //! Viewers reserve a place at our relay and reach each other through it for signalling only: a circuit lives 30 s and
 //! carries 64 KiB. What they tell each other there is secured end to end.
 
 mod addresses;
 mod behaviour;
+mod bitswap;
 mod feed;
 mod identity;
 mod interfaces;
@@ -33,8 +34,12 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{StartError, config::Config, metrics::Metrics, publish::Streams};
+use crate::{
+    StartError, config::Config, http::blocks::Blocks, metrics::Metrics, publish::Streams,
+    store::Store,
+};
 use addresses::{Described, Reach};
+use bitswap::Shelf;
 use feed::Feed;
 use run::Run;
 pub use settings::Settings;
@@ -64,6 +69,8 @@ impl Network {
         config: &Config,
         http: SocketAddr,
         streams: Arc<Streams>,
+        store: Store,
+        blocks: Arc<Blocks>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
         let key = identity::key(&config.data)?;
@@ -78,7 +85,7 @@ impl Network {
         let arrivals = websocket::Transport::new(arrivals, http);
         let transport = transports::build(&key, certificate, arrivals)
             .map_err(|error| StartError::Peer(error.to_string()))?;
-        let room = behaviour::Room::new(&key, &config.p2p, mdns);
+        let room = behaviour::Room::new(&key, &config.p2p, mdns, Shelf { store, blocks });
         let settings = swarm::Config::with_tokio_executor()
             .with_idle_connection_timeout(IDLE)
             .with_max_negotiating_inbound_streams(NEGOTIATING_STREAMS);

@@ -27,6 +27,7 @@ use tokio::{
 use super::{
     addresses::{self, MAX_INTERFACES, Reach},
     behaviour::{Room, RoomEvent},
+    bitswap::Sent,
     feed::Feed,
     interfaces,
     listen::{self, Way},
@@ -231,6 +232,7 @@ impl Run {
                 };
                 self.metrics.p2p_sent(kind, bytes);
             }
+            RoomEvent::Bitswap(Sent { kind, bytes }) => self.metrics.p2p_sent(kind, bytes),
             RoomEvent::Mdns(mdns::Event::Discovered(found)) => {
                 tracing::debug!(?found, "peers on this link");
             }

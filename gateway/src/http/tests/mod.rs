@@ -21,7 +21,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
-use super::{Settings, State, router};
+use super::{Settings, State, blocks::Blocks, router};
 use crate::{
     clock::Clock,
     keys::Keys,
@@ -77,6 +77,7 @@ impl Bench {
         let state = State::new(
             streams.clone(),
             store.clone(),
+            Blocks::new(store.clone(), settings.memory_bytes),
             clock,
             metrics.clone(),
             settings,
