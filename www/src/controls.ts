@@ -9,4 +9,3 @@ import "media-chrome/dist/media-volume-range.js";
 import "media-chrome/dist/media-captions-button.js";
 import "media-chrome/dist/media-pip-button.js";
 import "media-chrome/dist/media-fullscreen-button.js";
-import "media-chrome/dist/media-loading-indicator.js";

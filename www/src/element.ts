@@ -20,7 +20,7 @@ template.innerHTML = `
 <media-controller part="controller" defaultstreamtype="live" liveedgeoffset="4" noautoseektolive hotkeys="noarrowleft noarrowright nop">
   <video slot="media" playsinline crossorigin="anonymous"></video>
   <img slot="poster" alt="" hidden>
-  <media-loading-indicator slot="centered-chrome" noautohide></media-loading-indicator>
+  <div slot="centered-chrome" class="waiting" noautohide role="status"><svg viewBox="0 0 100 100" aria-hidden="true"><path d="M22 50a28 28 0 0 1 56 0" fill="none" stroke="currentColor" stroke-width="5"/></svg><span>Loading</span></div>
   <button slot="top-chrome" class="unmute" type="button" hidden>Turn the sound on</button>
   <div slot="centered-chrome" class="sound" noautohide hidden><span>Audio only</span></div>
   <div slot="centered-chrome" class="message" hidden noautohide><p></p></div>

@@ -17,16 +17,22 @@ const SETTLE_MS = 15_000;
 const sum = (numbers) => numbers.reduce((total, one) => total + one, 0);
 const quantile = (numbers, part) => [...numbers].sort((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(numbers.length * part))] ?? null;
 
-/** Processor seconds of every process of every Chromium here; none of them ends meanwhile. */
+/** Processor seconds of every process of every Chromium here, by what the processes are; none ends meanwhile. */
 function browsersCpu() {
-  let total = 0;
+  const used = {};
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     try {
-      if (readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("chrom")) total += cpuSeconds(pid);
+      if (!readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("chrom")) continue;
+      const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+      const what = /--utility-sub-type=([\w.]+)/.exec(command)?.[1] ?? /--type=([\w-]+)/.exec(command)?.[1] ?? "browser";
+      used[what] = (used[what] ?? 0) + cpuSeconds(pid);
     } catch {} // it ended
   }
-  return total;
+  return used;
 }
+
+/** What grew of each. */
+const difference = (before = {}, after = {}) => Object.fromEntries(Object.keys(after).map((name) => [name, after[name] - (before[name] ?? 0)]));
 
 /**
  * @param {{side: string, name: string}} row
@@ -77,7 +83,8 @@ export async function measureRow(row, { viewers: count, seconds, kbit }, say) {
 
 /** What comes of the counters. Bytes are media payload where nothing else is said. */
 export function result({ before, after, probes, packets, took, count }) {
-  const each = after.each.map((now, at) => Object.fromEntries(Object.keys(now).map((name) => [name, now[name] - before.each[at][name]])));
+  const each = after.each.map((now, at) => difference(before.each[at], now));
+  const cpu = difference(before.cpu, after.cpu);
   const total = (name) => sum(each.map((one) => one[name] ?? 0));
   const [fromPeers, fromOrigin] = [total("fromPeers"), total("fromOrigin")];
   const taken = fromPeers + fromOrigin;
@@ -110,12 +117,10 @@ export function result({ before, after, probes, packets, took, count }) {
     shareLow: Math.min(...shares),
     shareHigh: Math.max(...shares),
     duplicates: total("duplicates") / taken,
-    cpu: (after.cpu - before.cpu) / took,
+    cpu: sum(Object.values(cpu)) / took,
     control: control / taken,
     controlKbit: (control * 8) / 1000 / took / count,
     copyKbit: (copy * 8) / 1000 / took,
-    detail: { each, packets, media, rest, channels, uploaded: total("uploaded"), kinds: kindsOf(before.sent.kinds, after.sent.kinds), messages: sum(probes.map(({ messages }) => messages)) },
+    detail: { each, packets, media, rest, channels, uploaded: total("uploaded"), kinds: difference(before.sent.kinds, after.sent.kinds), cpu, messages: sum(probes.map(({ messages }) => messages)) },
   };
 }
-
-const kindsOf = (before = {}, after = {}) => Object.fromEntries(Object.keys(after).map((kind) => [kind, after[kind] - before[kind]]));
