@@ -24,6 +24,7 @@ mod estimate;
 mod give;
 mod http;
 mod links;
+mod narrow;
 mod news;
 mod peers;
 #[cfg(test)]
@@ -82,6 +83,7 @@ pub struct Scheduler {
     news_due: Option<Micros>,
     seeding: seed::Seeding,
     estimate: estimate::Estimate,
+    narrow: narrow::Narrow,
     counters: Counters,
 }
 
@@ -112,6 +114,7 @@ impl Scheduler {
             news_due: None,
             seeding: seed::Seeding::default(),
             estimate: estimate::Estimate::default(),
+            narrow: narrow::Narrow::default(),
             counters: Counters::default(),
             settings,
         }
@@ -174,6 +177,7 @@ impl Scheduler {
             self.news_due,
             self.silence.ask_at,
             self.acquaintances.seek_at,
+            self.overdue_at(),
         ]
         .into_iter()
         .flatten()
@@ -235,9 +239,10 @@ impl Scheduler {
 
     /// What this peer is and wants, as it tells others.
     pub fn join(&self) -> Join {
+        let out = self.narrow.is_out();
         Join {
-            renditions: self.demand.selected,
-            upload: self.gifts.upload(),
+            renditions: if out { 0 } else { self.demand.selected },
+            upload: if out { 0 } else { self.gifts.upload() },
             gateway: self.peers.gateways().next().is_some(),
         }
     }
@@ -284,6 +289,7 @@ impl Scheduler {
         if due(self.seeding.wake_at()) {
             self.pass_over();
         }
+        self.judge_link();
         self.choose_all();
         self.give();
         if due(self.news_due) {

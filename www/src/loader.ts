@@ -90,6 +90,17 @@ export function replacing(source: Source, { url, part }: FragmentLoaderContext):
   });
 }
 
+/** Loads the init segments of all renditions: about a kilobyte each, which on a link that became narrow takes long. */
+export async function loadInits(source: Source, signal: AbortSignal): Promise<void> {
+  for (const { id } of source.peer.renditions()) {
+    const playlist = source.peer.playlist({ kind: "playlist", rendition: id }) ?? "";
+    const uri = [...playlist.matchAll(/^#EXT-X-MAP:URI="([^"]+)"/gm)].at(-1)?.[1];
+    if (uri === undefined) continue;
+    for (const init of locate(source, new URL(uri, source.base).href))
+      await source.parts.part(init, Number.POSITIVE_INFINITY, signal);
+  }
+}
+
 /** What a URL needs, in order: one block, or all parts of a whole segment. */
 export function locate({ base, peer }: Pick<Source, "base" | "peer">, url: string): Wanted[] {
   const target = parseTarget(base, url);

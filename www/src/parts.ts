@@ -158,6 +158,8 @@ export class HttpParts implements PartSource {
   #verify: (cid: string, bytes: Uint8Array) => boolean;
   #counters: Counters;
   #patienceMs: number;
+  /** Init segments by CID, the newest: a way to another rendition is not to wait for its. */
+  #inits = new Map<string, Uint8Array<ArrayBuffer>>();
 
   constructor(
     verify: (cid: string, bytes: Uint8Array) => boolean,
@@ -170,6 +172,8 @@ export class HttpParts implements PartSource {
   }
 
   async part(wanted: Wanted, _deadlineMs: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    const known = this.#inits.get(wanted.cid);
+    if (known) return known.slice();
     let wrong = false;
     for (let attempt = 0; ; attempt += 1) {
       const bytes = await get(wanted, wrong ? "reload" : "default", signal, this.#patienceMs);
@@ -180,6 +184,7 @@ export class HttpParts implements PartSource {
       }
       if (bytes.length === wanted.size && this.#verify(wanted.cid, bytes)) {
         this.#counters.init(bytes.length);
+        if (!wanted.place) this.#keep(wanted.cid, bytes);
         return bytes;
       }
       this.#counters.rejected();
@@ -187,7 +192,16 @@ export class HttpParts implements PartSource {
       wrong = true;
     }
   }
+
+  #keep(cid: string, init: Uint8Array<ArrayBuffer>): void {
+    const [oldest] = this.#inits.keys();
+    if (this.#inits.size === MAX_INITS && oldest !== undefined) this.#inits.delete(oldest);
+    this.#inits.set(cid, init.slice());
+  }
 }
+
+/** Init segments that are kept: of all renditions, and of those before a change of the encoder's settings. */
+const MAX_INITS = 16;
 
 /**
  * The body, or null when the gateway is not there, or sends nothing for `patienceMs`. Reads at most one byte more than

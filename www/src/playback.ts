@@ -2,7 +2,7 @@
 
 import Hls, { type ErrorData, type HlsConfig, type Level, type RetryConfig } from "hls.js/light";
 import { LatencyController } from "./latency.ts";
-import { partLoader, playlistLoader, type Source } from "./loader.ts";
+import { loadInits, partLoader, playlistLoader, type Source } from "./loader.ts";
 import { rateController } from "./rate-controller.ts";
 import { settle } from "./settle.ts";
 import { parseTarget } from "./url.ts";
@@ -49,6 +49,8 @@ export class Playback {
   #handlers: PlaybackHandlers;
   #latency: LatencyController;
   #target: number;
+  #source: Source;
+  #closed = new AbortController();
   #mediaErrors: number[] = [];
   #shownAtMs: number | null = null;
 
@@ -73,13 +75,9 @@ export class Playback {
     this.#handlers = handlers;
     this.#latency = new LatencyController(target);
     this.#target = target;
-    this.#hls = new Hls(
-      settings(
-        { ...source, playhead: () => video.currentTime, bufferedEnd: () => this.#bufferedEnd() },
-        source.estimate,
-        target,
-      ),
-    );
+    const whole = { ...source, playhead: () => video.currentTime, bufferedEnd: () => this.#bufferedEnd() };
+    this.#source = whole;
+    this.#hls = new Hls(settings(whole, source.estimate, target));
     this.#hls.on(Hls.Events.ERROR, (_, data) => this.#error(data));
     this.#hls.on(Hls.Events.MEDIA_ATTACHED, () => handlers.attached());
     this.#hls.on(Hls.Events.MANIFEST_PARSED, () => {
@@ -110,6 +108,7 @@ export class Playback {
 
   /** Ends this run; the video element keeps its last frame until the next source. */
   close(): void {
+    this.#closed.abort();
     this.#video.removeEventListener("timeupdate", this.#steer);
     this.#video.removeEventListener("playing", this.#shown);
     this.#video.playbackRate = 1;
@@ -196,7 +195,10 @@ export class Playback {
   }
 
   #shown = (): void => {
-    this.#shownAtMs ??= performance.now();
+    if (this.#shownAtMs !== null) return;
+    this.#shownAtMs = performance.now();
+    // Whoever goes to another rendition loads what is still missing.
+    loadInits(this.#source, this.#closed.signal).catch(() => {});
   };
 
   /** Called by the element's own `timeupdate`, about four times a second while it plays. */

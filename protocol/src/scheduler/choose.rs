@@ -19,7 +19,7 @@ const RESTS: Micros = 400_000;
 /// A fetch that takes longer than this no longer keeps neighbours from being asked.
 const HANGS: Micros = 1_500_000;
 /// How soon to look again at what is on its way.
-const LOOK: Micros = 50_000;
+pub(super) const LOOK: Micros = 50_000;
 /// Time-out of a want: twice what is expected and this, between these bounds.
 const SLACK: Micros = 150_000;
 const PATIENCE: (Micros, Micros) = (250_000, 2_000_000);
@@ -54,6 +54,9 @@ impl Scheduler {
         if !wanted.demanded && self.demand.playhead(now).is_some_and(|at| at > end) {
             self.unwant(place);
             return None;
+        }
+        if self.narrow.is_out() {
+            return self.choose_alone(place);
         }
         let deadline = self.demand.deadline(wanted, now);
         let fetch_at = deadline
@@ -229,13 +232,13 @@ impl Scheduler {
     }
 
     /// Fetches under way.
-    fn fetches(&self) -> usize {
+    pub(super) fn fetches(&self) -> usize {
         let wanted = self.demand.wanted.values();
         wanted.filter(|wanted| wanted.fetch.is_some()).count()
     }
 
     /// When a part that is on its way from some peer will be here, as it flows now.
-    fn arrives(&self, place: Place) -> Option<Micros> {
+    pub(super) fn arrives(&self, place: Place) -> Option<Micros> {
         let size = self.demand.wanted.get(&place)?.entry.size as usize;
         let eta = |peer: &Peer| {
             let coming = peer.coming.filter(|coming| coming.place == place)?;

@@ -12,6 +12,8 @@
 //! - A link that widens: neighbours in a low rendition cannot show it. As long as the estimate is below what the next
 //!   rendition needs, a part is fetched over HTTP every few seconds. A stream with one rendition is never probed.
 
+use std::collections::VecDeque;
+
 use libp2p_identity::PeerId;
 
 use super::{Micros, Scheduler};
@@ -96,6 +98,9 @@ impl Meter {
     }
 }
 
+/// Parts that landed of which is remembered when.
+const LANDINGS: usize = 16;
+
 /// Parts that were late, one after another.
 #[derive(Clone, Copy, Debug)]
 struct Run {
@@ -107,6 +112,7 @@ struct Run {
 #[derive(Debug, Default)]
 pub(super) struct Estimate {
     late: Option<Run>,
+    landings: VecDeque<(Micros, usize)>,
     all: Meter,
     http: Meter,
     /// Bytes that each will bring, and since when it is under way.
@@ -142,6 +148,10 @@ impl Estimate {
 
     /// A part is here that was to come since then.
     pub(super) fn landed(&mut self, since: Micros, bytes: usize, now: Micros) {
+        if self.landings.len() == LANDINGS {
+            self.landings.pop_front();
+        }
+        self.landings.push_back((now, bytes));
         if now <= since + LATE {
             self.late = None;
             return;
@@ -157,6 +167,16 @@ impl Estimate {
             for meter in [&mut self.all, &mut self.http] {
                 meter.rate = meter.rate.map(|rate| rate.min(most));
             }
+        }
+    }
+
+    /// Everything is late since then: the link gives no more than what came meanwhile.
+    pub(super) fn narrowed(&mut self, since: Micros, now: Micros) {
+        let came = self.landings.iter().filter(|(at, _)| *at > since);
+        let came: usize = came.map(|(_, bytes)| bytes).sum();
+        let most = came as f64 / now.saturating_sub(since).max(1) as f64;
+        for meter in [&mut self.all, &mut self.http] {
+            meter.rate = meter.rate.map(|rate| rate.min(most));
         }
     }
 

@@ -91,7 +91,7 @@ fn bucket(upload: u32, now: Micros) -> Bucket {
 impl Scheduler {
     /// Whether anything is given to others.
     pub(super) fn shares(&self) -> bool {
-        self.gifts.upload() > 0
+        self.gifts.upload() > 0 && !self.narrow.is_out()
     }
 
     /// A peer wants parts.

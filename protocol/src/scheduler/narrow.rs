@@ -1,0 +1,154 @@
+//! A link that became too narrow. Pushes from several sides share it with what is asked for, so that everything comes
+//! late, and most of it in a rendition that is about to be left. The viewer then steps out of the swarm for a while:
+//! nobody pushes to it or asks it for anything, and it takes one part after the other over HTTP, the earliest first.
+//! It steps in again when what it plays now comes in time.
+//!
+//! Only of a stream with several renditions: where there is no smaller one, order alone does not help.
+
+use super::{Micros, Role, Scheduler, choose};
+use crate::message::Place;
+
+/// A part that was to be pushed and is not here after this is overdue.
+const OVERDUE: Micros = 300_000;
+/// So many at a time tell of the link, if the gateway's own path is among those that are late.
+const TOO_MANY: usize = 2;
+/// What was overdue when the viewer stepped out may still be on its way: it is not fetched before.
+const ON_ITS_WAY: Micros = 700_000;
+/// It stays out at least so long; twice as long each time that it was too soon, up to the longest.
+const OUT: (Micros, Micros) = (3_000_000, 48_000_000);
+/// Stepping out so soon after stepping in, it was too soon.
+const TOO_SOON: Micros = 20_000_000;
+/// Nothing was overdue for so long: it is in time.
+const CALM: Micros = 2_000_000;
+/// The estimate is at least so many times what is played.
+const ROOM: f64 = 1.2;
+
+#[derive(Debug, Default)]
+pub(super) struct Narrow {
+    /// Since when this viewer is out of the swarm.
+    since: Option<Micros>,
+    /// How long it stays out, and when it stepped in last.
+    stays: Micros,
+    stepped_in: Option<Micros>,
+    /// When something was overdue last.
+    overdue_at: Micros,
+}
+
+impl Narrow {
+    pub(super) fn is_out(&self) -> bool {
+        self.since.is_some()
+    }
+}
+
+impl Scheduler {
+    /// Steps out of the swarm, or in again, as what is wanted comes late or in time.
+    pub(super) fn judge_link(&mut self) {
+        if !matches!(self.role, Role::Viewer) || !self.has_choice() {
+            return;
+        }
+        let now = self.now;
+        let (late, by_gateway) = self.overdue();
+        if late > 0 {
+            self.narrow.overdue_at = now;
+        }
+        match self.narrow.since {
+            None if late >= TOO_MANY && by_gateway && self.http.open(now) => self.step_out(),
+            Some(since) if self.may_step_in(since) => self.step_in(),
+            _ => {}
+        }
+    }
+
+    /// When the next of what is wanted is overdue.
+    pub(super) fn overdue_at(&self) -> Option<Micros> {
+        if self.narrow.is_out() {
+            return None;
+        }
+        let wanted = self.demand.wanted.values();
+        let wanted = wanted.filter(|wanted| wanted.pushed_until > wanted.since);
+        let at = wanted.map(|wanted| wanted.since + OVERDUE);
+        at.filter(|at| *at > self.now).min()
+    }
+
+    /// What to do to get a part while out of the swarm; when to look again.
+    pub(super) fn choose_alone(&mut self, place: Place) -> Option<Micros> {
+        let now = self.now;
+        let wanted = self.demand.wanted.get(&place)?;
+        let on_its_way = !wanted.pushers.is_empty() && now < wanted.since + ON_ITS_WAY;
+        let may_fetch = self.http.open(now) && now >= wanted.refetch && self.fetches() == 0;
+        if wanted.fetch.is_none() && may_fetch && !on_its_way && self.arrives(place).is_none() {
+            self.fetch(place);
+        }
+        Some(now + choose::LOOK)
+    }
+
+    /// Whether there are several renditions to choose from.
+    fn has_choice(&self) -> bool {
+        let Some(manifest) = self.window.manifest() else {
+            return false;
+        };
+        let all = manifest.renditions().iter();
+        all.filter(|entry| !entry.withdrawn).count() > 1
+    }
+
+    /// How many parts that were to be pushed are overdue; whether the gateway was to push one, or does not give one over
+    /// HTTP either.
+    fn overdue(&self) -> (usize, bool) {
+        let now = self.now;
+        let is_gateway = |id| self.peers.get(id).is_some_and(|peer| !peer.is_viewer());
+        let late = self.demand.wanted.values();
+        let late = late
+            .filter(|wanted| wanted.pushed_until > wanted.since && now >= wanted.since + OVERDUE);
+        late.fold((0, false), |(count, by_gateway), wanted| {
+            let fetched = wanted.fetch.is_some_and(|at| now >= at + OVERDUE);
+            let pushed = wanted.pushers.iter().any(is_gateway);
+            (count + 1, by_gateway || fetched || pushed)
+        })
+    }
+
+    fn step_out(&mut self) {
+        let now = self.now;
+        let narrow = &mut self.narrow;
+        let too_soon = narrow.stepped_in.is_some_and(|at| now < at + TOO_SOON);
+        narrow.stays = match too_soon {
+            true => (narrow.stays * 2).min(OUT.1),
+            false => OUT.0,
+        };
+        narrow.since = Some(now);
+        self.refuse_all();
+        self.introduce_myself();
+        let wanted = self.demand.wanted.values();
+        let since = wanted.map(|wanted| wanted.since).min();
+        let asked = self.demand.wanted.iter();
+        let asked: Vec<Place> = asked
+            .filter(|(_, wanted)| wanted.asked.is_some())
+            .map(|(place, _)| *place)
+            .collect();
+        for place in asked {
+            self.give_up(place, true);
+        }
+        self.estimate.narrowed(since.unwrap_or(now), now);
+        self.demand.touch_all();
+    }
+
+    fn may_step_in(&self, since: Micros) -> bool {
+        let now = self.now;
+        let plays = self.window.manifest().map_or(0, |manifest| {
+            let all = manifest.renditions().iter().enumerate();
+            let mine = all.filter(|(index, _)| self.demand.selects(*index as u8));
+            mine.map(|(_, entry)| entry.rendition.bandwidth)
+                .max()
+                .unwrap_or(0)
+        });
+        let bits = self.estimate.bits(now).unwrap_or(0) as f64;
+        now >= since + self.narrow.stays
+            && now >= self.narrow.overdue_at + CALM
+            && bits >= ROOM * f64::from(plays)
+    }
+
+    fn step_in(&mut self) {
+        self.narrow.since = None;
+        self.narrow.stepped_in = Some(self.now);
+        self.introduce_myself();
+        self.demand.touch_all();
+    }
+}
