@@ -49,6 +49,8 @@ pub struct Config {
     pub publish: crate::publish::Settings,
     /// Where published parts stay, how long, and how many.
     pub store: crate::store::Settings,
+    /// How much of its past each stream keeps, as hours and days that can be watched.
+    pub archive: crate::archive::Settings,
     /// How many viewers are served, and how long a slow one is waited for.
     pub http: crate::http::Settings,
     /// How many peers are served, and how they find this gateway.
@@ -83,6 +85,8 @@ pub struct Listen {
 pub struct StreamSettings {
     /// Shown instead of the title that the publisher gives. Empty: the publisher's.
     pub title: String,
+    /// How long its past is kept: as archive.keep, which counts where this is empty.
+    pub archive: crate::archive::Keep,
 }
 
 impl Default for Config {
@@ -97,6 +101,7 @@ impl Default for Config {
             package: crate::package::Settings::default(),
             publish: crate::publish::Settings::default(),
             store: crate::store::Settings::default(),
+            archive: crate::archive::Settings::default(),
             http: crate::http::Settings::default(),
             p2p: crate::swarm::Settings::default(),
             streams: BTreeMap::new(),

@@ -1,12 +1,13 @@
 //! The gateway, in the order in which bytes pass through it:
 //! [`ingest`] (a source to coded samples) → [`package`] (samples to parts) → [`publish`] (CID, signature, the live
-//! window) → [`store`] (pinned on disk before it is announced) → [`swarm`] (peers) and [`http`] (page, playlists, parts, API).
+//! window) → [`store`] (pinned on disk before it is announced) → [`archive`] (hours and days) → [`swarm`] (peers) and [`http`] (page, playlists, parts, API).
 //!
 //! [`Gateway::start`] assembles the rooms in that order from back to front, so that nothing arrives before there is
 //! someone to take it; [`Gateway::shutdown`] takes them apart from front to back.
 
 #![warn(missing_docs)]
 
+pub mod archive;
 pub mod clock;
 pub mod config;
 pub mod fuzz;
@@ -111,14 +112,17 @@ impl Gateway {
         let listener = listener(address).map_err(listen)?;
         let http = listener.local_addr().map_err(listen)?;
 
-        let streams = Arc::new(Streams::new(
+        let streams = Streams::new(
             config.publish.clone(),
             config.package.target_duration(),
             keys.clone(),
             store.clone(),
             clock.clone(),
             metrics.clone(),
-        ));
+        );
+        let own = config.streams.iter();
+        let own = own.map(|(alias, settings)| (alias.clone(), settings.archive));
+        let streams = Arc::new(streams.with_archives(config.archive.clone(), own.collect()));
         let blocks = Blocks::new(store.clone(), config.http.memory_bytes);
         let network = Network::start(
             &config,

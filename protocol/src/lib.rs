@@ -29,6 +29,7 @@
 //! - [`part`], [`dag`]: what is stored, and what it is called
 //! - [`manifest`]: what is new, and all that is live, signed
 //! - [`playlist`], [`time`]: the window as HLS
+//! - [`archive`]: hours, days and the signed list of them
 //! - [`message`]: what peers tell each other
 //! - [`channel`]: libp2p's streams over WebRTC data channels: frames and flags
 //! - [`scheduler`]: the peer engine: which part from whom, and to whom
@@ -38,6 +39,7 @@
 
 #![warn(missing_docs)]
 
+pub mod archive;
 #[cfg(feature = "behaviour")]
 pub mod behaviour;
 mod cbor;

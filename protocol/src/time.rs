@@ -52,3 +52,46 @@ pub fn civil_date(mut day: u64) -> (u64, u64, u64) {
     }
     (year, month, day + 1)
 }
+
+/// The day, counted from 1970-01-01, of a year (1970 to 9999), month and day in the Gregorian calendar; `None` for what is
+/// none. The 31st of a shorter month is the day that it would be.
+pub fn day_of(year: u64, month: u64, day: u64) -> Option<u64> {
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // Counted from 1 March of year 0, so that a leap day is the last of its year.
+    let month_of_march_year = (month + 9) % 12;
+    let year = year - u64::from(month <= 2);
+    let day_of_year = (153 * month_of_march_year + 2) / 5 + day - 1;
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + day_of_year;
+    days.checked_sub(719_468)
+}
+
+/// Reads back what [`DateTime`] writes: microseconds since the Unix epoch, whole milliseconds.
+pub(crate) fn parse_date_time(text: &str) -> Option<u64> {
+    let bytes = text.as_bytes();
+    let marks = [
+        (4, b'-'),
+        (7, b'-'),
+        (10, b'T'),
+        (13, b':'),
+        (16, b':'),
+        (19, b'.'),
+        (23, b'Z'),
+    ];
+    if bytes.len() != 24 || !text.is_ascii() || marks.iter().any(|&(at, mark)| bytes[at] != mark) {
+        return None;
+    }
+    let number = |range: std::ops::Range<usize>| {
+        let digits = &text[range];
+        let all = digits.bytes().all(|byte| byte.is_ascii_digit());
+        all.then(|| digits.parse::<u64>().ok()).flatten()
+    };
+    let day = day_of(number(0..4)?, number(5..7)?, number(8..10)?)?;
+    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let seconds = ((day * 24 + hour) * 60 + minute) * 60 + second;
+    Some((seconds * 1000 + number(20..23)?) * 1000)
+}

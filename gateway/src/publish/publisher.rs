@@ -11,6 +11,7 @@ use meshlive_protocol::{
 
 use super::{Stream, announcer::Announcer, resume::Resumed};
 use crate::{
+    archive::Archive,
     clock::Clock,
     metrics::Metrics,
     package::{self, Numbers, Packaged},
@@ -21,6 +22,7 @@ use crate::{
 pub struct Publisher {
     pub(super) announcer: Announcer,
     store: Store,
+    archive: Option<Arc<Archive>>,
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
     /// Where this run began.
@@ -50,6 +52,7 @@ impl Publisher {
     pub(super) fn begin(
         stream: Arc<Stream>,
         store: Store,
+        archive: Option<Arc<Archive>>,
         journal: Journal,
         resumed: Resumed,
         clock: Arc<Clock>,
@@ -65,6 +68,7 @@ impl Publisher {
         let mut this = Self {
             announcer: Announcer::new(stream, manifest, journal, clock.clone()),
             store,
+            archive,
             clock,
             metrics,
             first: numbers,
@@ -81,6 +85,10 @@ impl Publisher {
         this.close_what_was_open();
         if this.announce().is_ok() {
             this.announcer.tell(None);
+        }
+        // What was announced and perhaps not written down for the archive.
+        if let Some(archive) = &this.archive {
+            archive.keep_all(&this.announcer.manifest);
         }
         this
     }
@@ -115,6 +123,7 @@ impl Publisher {
     /// the packager must begin anew at [`Self::numbers`].
     pub fn publish(&mut self, packaged: Vec<Packaged>) -> Result<(), Rejected> {
         let mut boundary = false;
+        let (mut closed, mut opened) = (Vec::new(), None);
         for one in packaged {
             match one {
                 Packaged::Renditions { number, renditions } => self.renditions(number, renditions),
@@ -123,7 +132,10 @@ impl Publisher {
                     start,
                     discontinuity,
                     init,
-                } => self.open(segment, start, discontinuity, init),
+                } => {
+                    self.open(segment, start, discontinuity, init);
+                    opened = Some(start);
+                }
                 Packaged::Parts {
                     segment,
                     part,
@@ -134,7 +146,10 @@ impl Publisher {
                     }
                     self.parts(segment, part, parts);
                 }
-                Packaged::Closed { segment } => self.close(segment),
+                Packaged::Closed { segment } => {
+                    self.close(segment);
+                    closed.push(segment);
+                }
                 Packaged::Notice(message) => self.stream().notice(&message),
                 Packaged::Title(title) => self.stream().set_title(&title),
                 Packaged::End => {
@@ -146,7 +161,16 @@ impl Publisher {
                 }
             }
         }
-        self.announce()
+        self.announce()?;
+        if let Some(archive) = &self.archive {
+            for segment in closed {
+                archive.keep(&self.announcer.manifest, segment);
+            }
+            if let Some(start) = opened {
+                archive.turn(start);
+            }
+        }
+        Ok(())
     }
 
     /// The stream stands still.

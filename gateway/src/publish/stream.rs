@@ -12,7 +12,7 @@ use meshlive_protocol::{key::SigningKey, manifest::Manifest, name::StreamName};
 use tokio::sync::watch;
 
 use super::{Snapshot, Traffic};
-use crate::{recent::Recent, store::Store};
+use crate::{archive::Archive, recent::Recent, store::Store};
 
 /// Bytes of blocks that a stream keeps, which everyone asks for within the same second: about ten seconds of four
 /// renditions.
@@ -34,6 +34,7 @@ pub struct Stream {
     recent: RwLock<Recent<Cid>>,
     traffic: Traffic,
     store: Store,
+    archive: Option<Arc<Archive>>,
     pub(super) key: Arc<SigningKey>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     changes: watch::Sender<u64>,
@@ -51,6 +52,7 @@ impl Stream {
         fixed_title: Option<String>,
         key: Arc<SigningKey>,
         store: Store,
+        archive: Option<Arc<Archive>>,
         manifest: Manifest,
         changes: watch::Sender<u64>,
     ) -> Self {
@@ -64,6 +66,7 @@ impl Stream {
             recent: RwLock::new(Recent::new(RECENT_BYTES)),
             traffic: Traffic::default(),
             store,
+            archive,
             key,
             snapshot: watch::Sender::new(Arc::new(first)),
             changes,
@@ -107,6 +110,11 @@ impl Stream {
     pub fn notices(&self) -> Vec<String> {
         let texts = self.texts.read().unwrap_or_else(PoisonError::into_inner);
         texts.notices.iter().cloned().collect()
+    }
+
+    /// Its past; `None` where none is kept.
+    pub fn archive(&self) -> Option<&Arc<Archive>> {
+        self.archive.as_ref()
     }
 
     /// What of it goes where.

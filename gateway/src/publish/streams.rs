@@ -5,10 +5,18 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use cid::Cid;
+use meshlive_protocol::name::StreamName;
 use tokio::sync::watch;
 
 use super::{Error, Publisher, Settings, Stream, resume};
-use crate::{clock::Clock, keys::Keys, metrics::Metrics, store::Store};
+use crate::{
+    archive::{self, Archives},
+    clock::Clock,
+    keys::Keys,
+    metrics::Metrics,
+    store::Store,
+};
 
 /// The registry of streams.
 pub struct Streams {
@@ -19,6 +27,7 @@ pub struct Streams {
     store: Store,
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
+    archives: Archives,
     by_alias: RwLock<BTreeMap<String, Arc<Stream>>>,
     changes: watch::Sender<u64>,
 }
@@ -34,6 +43,7 @@ impl Streams {
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
+            archives: Archives::new(store.clone(), clock.clone()),
             settings,
             target_duration,
             keys,
@@ -43,6 +53,21 @@ impl Streams {
             by_alias: RwLock::default(),
             changes: watch::Sender::new(0),
         }
+    }
+
+    /// How much of its past each stream keeps; before the first is opened.
+    pub fn with_archives(
+        mut self,
+        settings: archive::Settings,
+        by_alias: BTreeMap<String, archive::Keep>,
+    ) -> Self {
+        self.archives.configure(settings, by_alias);
+        self
+    }
+
+    /// The newest directory of a stream's past, which `/ipns/<name>` is; `None` before the first hour has closed.
+    pub fn root_of(&self, name: &StreamName) -> Option<Cid> {
+        self.archives.find(name)?.root()
     }
 
     /// Opens the stream of this alias, with new keys where it has none, and takes up what an earlier run announced.
@@ -69,17 +94,24 @@ impl Streams {
         let records = journal.take_records();
         let boot = resume::boot_record();
         let resumed = resume::resume(&name, &records, settings, self.clock.now(), &boot);
+        // Without its archive a stream is live all the same.
+        let archive = self.archives.open(alias, &key).unwrap_or_else(|error| {
+            tracing::error!(stream = alias, %error, "no archive is kept: see that the data folder can be written");
+            None
+        });
         let stream = Arc::new(Stream::new(
             alias,
             title,
             key,
             self.store.clone(),
+            archive.clone(),
             resumed.manifest.clone(),
             self.changes.clone(),
         ));
         let publisher = Publisher::begin(
             stream.clone(),
             self.store.clone(),
+            archive,
             journal,
             resumed,
             self.clock.clone(),

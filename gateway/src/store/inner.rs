@@ -40,11 +40,13 @@ impl Inner {
                 Ok(Appended::Sealed) => {}
                 Ok(Appended::Present) => return Outcome::Present,
                 Ok(Appended::Stored) => {
+                    self.full.store(false, Relaxed);
                     self.trouble(None);
                     return Outcome::Stored;
                 }
                 Err(error) if is_full(&error) && self.drop_oldest(None).is_some() => {}
                 Err(error) => {
+                    self.full.store(is_full(&error), Relaxed);
                     self.trouble(Some(format!("pack {key}: {error}")));
                     return Outcome::NotStored;
                 }

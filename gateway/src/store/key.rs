@@ -2,7 +2,7 @@
 
 use std::{fmt, io, sync::Arc};
 
-use meshlive_protocol::time::civil_date;
+use meshlive_protocol::time::{civil_date, day_of};
 
 /// Microseconds of an hour.
 pub(crate) const HOUR: u64 = 3_600_000_000;
@@ -125,15 +125,10 @@ fn parse_hour(text: &str) -> Option<u64> {
     }
     let number = |range: std::ops::Range<usize>| text[range].parse::<u64>().ok();
     let (year, month, day, hour) = (number(0..4)?, number(4..6)?, number(6..8)?, number(9..11)?);
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || hour > 23 {
+    if hour > 23 {
         return None;
     }
-    // Counted from 1 March of year 0, so that a leap day is the last of its year.
-    let month_of_march_year = (month + 9) % 12;
-    let year = year - u64::from(month <= 2);
-    let day_of_year = (153 * month_of_march_year + 2) / 5 + day.checked_sub(1)?;
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + day_of_year;
-    Some(days.checked_sub(719_468)? * 24 + hour)
+    Some(day_of(year, month, day)? * 24 + hour)
 }
 
 #[cfg(test)]

@@ -131,6 +131,8 @@ struct Inner {
     notices: broadcast::Sender<Notice>,
     stored: broadcast::Sender<Cid>,
     not_stored: AtomicU64,
+    /// The disk was full at the last append.
+    full: AtomicBool,
     /// The reason last told for not storing.
     trouble: Mutex<Option<String>>,
     lock: Option<File>,
@@ -172,6 +174,7 @@ impl Store {
             notices: broadcast::channel(64).0,
             stored: broadcast::channel(STORED_BEHIND).0,
             not_stored: AtomicU64::new(0),
+            full: AtomicBool::new(false),
             trouble: Mutex::default(),
             settings,
             lock,
@@ -329,6 +332,60 @@ impl Store {
         std::fs::create_dir_all(&folder)?;
         let file = self.inner.write_state().journal_file(&stream)?;
         Journal::open(&folder.join("journal"), file)
+    }
+
+    /// A journal of another owner beside the stream's, in a file of this name and extension.
+    ///
+    /// # Errors
+    /// As [`Store::journal`].
+    pub(crate) fn side_journal(&self, stream: &StreamName, name: &str) -> io::Result<Journal> {
+        let stream = stream.to_string();
+        key::check_stream(&stream)?;
+        let folder = self.inner.folder.join(&stream);
+        std::fs::create_dir_all(&folder)?;
+        let file = self
+            .inner
+            .write_state()
+            .journal_file(&format!("{stream}/{name}"))?;
+        Journal::open(&folder.join(name), file)
+    }
+
+    /// The names of the stream's files with this extension.
+    pub(crate) fn side_files(&self, stream: &StreamName, extension: &str) -> Vec<String> {
+        let folder = self.inner.folder.join(stream.to_string());
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        files
+            .filter_map(|file| file.file_name().into_string().ok())
+            .filter(|name| {
+                name.rsplit_once('.')
+                    .is_some_and(|(_, end)| end == extension)
+            })
+            .collect()
+    }
+
+    /// Removes what [`Store::side_journal`] made; its owner must have let it go.
+    pub(crate) fn remove_side_journal(&self, stream: &StreamName, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.inner.folder.join(stream.to_string()).join(name))
+    }
+
+    /// Whether it holds more than it may, or its disk is full, also when all that nobody holds is given up.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let too_much = self.inner.read_state().bytes() > self.inner.settings.max_bytes;
+        too_much || self.inner.full.load(Relaxed)
+    }
+
+    /// Gives up what is too much, and where the disk is full the oldest that nobody holds.
+    pub(crate) fn give_up_oldest(&self) {
+        if self.inner.full.load(Relaxed) && self.inner.drop_oldest(None).is_some() {
+            // The next append finds out whether that was enough.
+            self.inner.full.store(false, Relaxed);
+        }
+        self.tidy();
+    }
+
+    /// What the owner holds of the stream: rendition and hour (counted from 1970).
+    pub(crate) fn pinned(&self, owner: &str, stream: &StreamName) -> Vec<(String, u64)> {
+        lock(&self.inner.pins).of(owner, &stream.to_string())
     }
 
     /// What happens from now on that an operator should know; also logged.

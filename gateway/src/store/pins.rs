@@ -79,6 +79,16 @@ impl Pins {
         })
     }
 
+    /// What the owner holds of a stream: rendition and hour.
+    pub(crate) fn of(&self, owner: &str, stream: &str) -> Vec<(String, u64)> {
+        let held = self
+            .owners
+            .iter()
+            .filter(|(key, owners)| &*key.stream == stream && owners.contains(owner));
+        held.map(|(key, _)| (key.rendition.to_string(), key.hour))
+            .collect()
+    }
+
     /// Holds the hour for the owner, or lets it go; on the disk when it returns.
     ///
     /// # Errors

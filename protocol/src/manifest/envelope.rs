@@ -20,7 +20,7 @@ const PAYLOAD: u64 = 3;
 const SIGNATURE: u64 = 5;
 
 /// Signs `payload` as `payload_type`.
-pub(super) fn seal(key: &SigningKey, payload_type: &[u8], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn seal(key: &SigningKey, payload_type: &[u8], payload: &[u8]) -> Vec<u8> {
     let signature = key.sign(&signed_bytes(payload_type, payload));
     let mut out = Vec::with_capacity(payload.len() + 128);
     protobuf::bytes(&mut out, PUBLIC_KEY, &key.name().key_protobuf());
@@ -33,7 +33,7 @@ pub(super) fn seal(key: &SigningKey, payload_type: &[u8], payload: &[u8]) -> Vec
 /// What is inside an envelope of `stream`, its signature verified: (payload type, payload). Accepts the one
 /// canonical encoding: the four fields in order, each once, nothing else. `limit` gives the longest payload
 /// that its type allows, or why the type is refused, and is asked before the signature is computed.
-pub(super) fn open<'a>(
+pub(crate) fn open<'a>(
     stream: &StreamName,
     bytes: &'a [u8],
     limit: impl Fn(&[u8]) -> Result<usize, Rejected>,

@@ -6,7 +6,7 @@
 
 mod announcement;
 mod apply;
-mod envelope;
+pub(crate) mod envelope;
 mod follow;
 mod rejected;
 mod rendition;

@@ -55,7 +55,7 @@ pub enum Rejected {
 
 impl Rejected {
     /// A broken rule about `what` number `value`.
-    pub(super) fn rule(what: &'static str, value: impl Into<u64>, why: &'static str) -> Self {
+    pub(crate) fn rule(what: &'static str, value: impl Into<u64>, why: &'static str) -> Self {
         Self::Rule {
             what,
             value: value.into(),

@@ -51,7 +51,7 @@ impl Rendition {
         self.tracks == Tracks::Audio
     }
 
-    pub(super) fn encode(&self, out: &mut Writer) {
+    pub(crate) fn encode(&self, out: &mut Writer) {
         out.text(&self.id)
             .number(self.tracks as u8)
             .text(&self.codecs)
@@ -62,7 +62,7 @@ impl Rendition {
             .number(self.part_target);
     }
 
-    pub(super) fn decode(from: &mut Reader) -> Result<Self, Rejected> {
+    pub(crate) fn decode(from: &mut Reader) -> Result<Self, Rejected> {
         Ok(Self {
             id: from.text("rendition id bytes", MAX_ID_BYTES)?.to_owned(),
             tracks: match from.number("tracks", 2u8)? {

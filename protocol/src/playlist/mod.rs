@@ -7,7 +7,7 @@ mod view;
 
 use std::fmt::{self, Write};
 
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Rendition};
 use view::View;
 
 /// What a player must understand: EXT-X-SKIP (RFC 8216bis §8).
@@ -37,27 +37,36 @@ pub enum Skip {
 /// The multivariant playlist: first what every browser plays, best first, then the rest. It has no variants before the
 /// first rendition is announced.
 pub fn multivariant(manifest: &Manifest, selection: Selection) -> String {
-    let mut live: Vec<_> = manifest
+    let live = manifest
         .renditions()
         .iter()
         .filter(|entry| !entry.withdrawn)
+        .map(|entry| &entry.rendition)
         .collect();
-    let video = live.iter().any(|entry| !entry.rendition.audio_only());
-    live.retain(|entry| match selection {
-        Selection::Main => !(video && entry.rendition.audio_only()),
-        Selection::AudioOnly => entry.rendition.audio_only(),
+    variants(VERSION, live, selection, |id| format!("{id}.m3u8"))
+}
+
+/// A multivariant playlist of these renditions; `uri` gives the place of each one's media playlist.
+pub(crate) fn variants(
+    version: u8,
+    mut renditions: Vec<&Rendition>,
+    selection: Selection,
+    uri: impl Fn(&str) -> String,
+) -> String {
+    let video = renditions.iter().any(|rendition| !rendition.audio_only());
+    renditions.retain(|rendition| match selection {
+        Selection::Main => !(video && rendition.audio_only()),
+        Selection::AudioOnly => rendition.audio_only(),
     });
     // Players begin with the first; equals stay in the order of their announcement.
-    live.sort_by_key(|entry| {
-        let rendition = &entry.rendition;
+    renditions.sort_by_key(|rendition| {
         (
             !plays_everywhere(&rendition.codecs),
             std::cmp::Reverse(rendition.bandwidth),
         )
     });
-    let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS\n");
-    for entry in live {
-        let rendition = &entry.rendition;
+    let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-INDEPENDENT-SEGMENTS\n");
+    for rendition in renditions {
         line(
             &mut out,
             format_args!("#EXT-X-STREAM-INF:BANDWIDTH={},", rendition.bandwidth),
@@ -76,7 +85,7 @@ pub fn multivariant(manifest: &Manifest, selection: Selection) -> String {
                 format_args!(",FRAME-RATE={whole}.{thousandths:03}"),
             );
         }
-        line(&mut out, format_args!("\n{}.m3u8\n", rendition.id));
+        line(&mut out, format_args!("\n{}\n", uri(&rendition.id)));
     }
     out
 }
@@ -113,7 +122,7 @@ pub fn media(manifest: &Manifest, rendition_id: &str, skip: Skip) -> Option<Stri
     Some(out)
 }
 
-fn line(out: &mut String, text: fmt::Arguments) {
+pub(crate) fn line(out: &mut String, text: fmt::Arguments) {
     out.write_fmt(text)
         .expect("a String takes all that is written to it");
 }

@@ -1,0 +1,134 @@
+//! The archives of all streams, and the thread that closes their hours.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::{self, SyncSender, TrySendError},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use meshlive_protocol::{key::SigningKey, name::StreamName};
+
+use super::{Archive, Keep, Settings};
+use crate::{clock::Clock, store::Store};
+
+/// How often it looks at the clock without being asked.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Asks for a round of the thread.
+#[derive(Clone)]
+pub(super) struct Wake(SyncSender<()>);
+
+impl Wake {
+    pub(super) fn wake(&self) {
+        match self.0.try_send(()) {
+            // It is asked already, or it has ended with the gateway.
+            Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
+        }
+    }
+}
+
+/// Every stream's archive; dropping it ends the thread.
+pub struct Archives {
+    settings: Settings,
+    by_alias: BTreeMap<String, Keep>,
+    store: Store,
+    shared: Arc<RwLock<BTreeMap<String, Arc<Archive>>>>,
+    wake: Wake,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Archives {
+    /// None yet.
+    pub(crate) fn new(store: Store, clock: Arc<Clock>) -> Self {
+        let shared: Arc<RwLock<BTreeMap<String, Arc<Archive>>>> = Arc::default();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (wake, asked) = mpsc::sync_channel(1);
+        let thread = thread::Builder::new().name("archive".into()).spawn({
+            let (shared, store, stop) = (shared.clone(), store.clone(), stop.clone());
+            move || {
+                while !stop.load(Relaxed) {
+                    let archives: Vec<_> = {
+                        let shared = shared.read().unwrap_or_else(PoisonError::into_inner);
+                        shared.values().cloned().collect()
+                    };
+                    for archive in &archives {
+                        archive.close_what_is_over(clock.now());
+                        archive.let_go_of_the_old();
+                    }
+                    super::retain::make_room(&store, &archives);
+                    drop(archives);
+                    let _ = asked.recv_timeout(PERIOD); // asked, or time to look
+                }
+            }
+        });
+        let thread = thread.inspect_err(
+            |error| tracing::error!(%error, "no archive is kept: the system gives no thread"),
+        );
+        Self {
+            settings: Settings::default(),
+            by_alias: BTreeMap::new(),
+            store,
+            shared,
+            wake: Wake(wake),
+            stop,
+            thread: thread.ok(),
+        }
+    }
+
+    pub(crate) fn configure(&mut self, settings: Settings, by_alias: BTreeMap<String, Keep>) {
+        (self.settings, self.by_alias) = (settings, by_alias);
+    }
+
+    /// The archive of a stream, unless its past is not to be kept.
+    pub(crate) fn open(
+        &self,
+        alias: &str,
+        key: &Arc<SigningKey>,
+    ) -> io::Result<Option<Arc<Archive>>> {
+        let keep = self
+            .by_alias
+            .get(alias)
+            .copied()
+            .unwrap_or_default()
+            .or(self.settings.keep);
+        if keep == Keep::Off {
+            return Ok(None);
+        }
+        let archive = Arc::new(Archive::open(
+            key.clone(),
+            self.store.clone(),
+            keep,
+            self.wake.clone(),
+        )?);
+        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        shared.insert(archive.stream().to_string(), archive.clone());
+        self.wake.wake();
+        Ok(Some(archive))
+    }
+
+    pub(crate) fn find(&self, stream: &StreamName) -> Option<Arc<Archive>> {
+        let shared = self.shared.read().unwrap_or_else(PoisonError::into_inner);
+        shared.get(&stream.to_string()).cloned()
+    }
+}
+
+impl Drop for Archives {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        self.wake.wake();
+        self.shared
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // a panic there was printed there
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Hours and days: what a stream was, as directories that any IPFS gateway plays (protocol's README §10).
+//!
+//! ```text
+//! data folder/store/<stream>/<hour>.hour   what is known of an hour that is not over: `protocol::archive::record`
+//!                           /catalogue.log the signed list of closed hours
+//! ```
+//!
+//! The walk of a segment: the publisher hands it over when it is closed ([`Archive::keep`]) and it is written down; a later
+//! segment belongs to another hour, or the clock says so, and the thread of `closer` makes directories and playlists of
+//! what was written down, keeps them as blocks beside the segments, pins the hour and signs an entry (`close`). An hour is
+//! read back from its own playlists (`read`): for its day, and where more comes for one that was closed. `retain` lets old
+//! hours go, `verify` reads everything back.
+
+mod close;
+mod closer;
+mod keep;
+pub mod read;
+mod retain;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use cid::Cid;
+use meshlive_protocol::{
+    archive::{Catalogue, Entry, HOUR, Hour, Link, Segment, Strand, record::Record},
+    dag,
+    key::SigningKey,
+    manifest::{self, Manifest, Rendition},
+    name::StreamName,
+};
+
+pub use closer::Archives;
+pub use keep::{Keep, Settings};
+
+use crate::store::{Journal, Store};
+
+/// Who pins in the store.
+const OWNER: &str = "archive";
+/// What belongs to all renditions of an hour lies in a pack of this name, which no rendition's id can be.
+const SHARED: &str = "hour.archive";
+/// The extension of an hour that is not over.
+const OPEN: &str = "hour";
+const CATALOGUE: &str = "catalogue.log";
+
+/// The past of one stream.
+pub struct Archive {
+    stream: StreamName,
+    key: Arc<SigningKey>,
+    store: Store,
+    keep: Keep,
+    wake: closer::Wake,
+    state: Mutex<State>,
+    list: Mutex<List>,
+}
+
+/// What the publisher writes; never held while anything waits for the disk.
+struct State {
+    /// By their number since 1970.
+    open: BTreeMap<u64, OpenHour>,
+    /// The hour of the newest segment of this run.
+    current: Option<u64>,
+}
+
+/// What the thread writes.
+struct List {
+    catalogue: Catalogue,
+    /// The signed entries.
+    entries: Vec<Bytes>,
+    journal: Journal,
+}
+
+/// An hour that is not over.
+struct OpenHour {
+    hour: Hour,
+    journal: Journal,
+    /// Renditions whose packs are pinned.
+    pinned: BTreeSet<String>,
+    /// It has been said that no more fits.
+    full: bool,
+}
+
+impl Archive {
+    /// Takes up what an earlier run wrote down.
+    fn open(
+        key: Arc<SigningKey>,
+        store: Store,
+        keep: Keep,
+        wake: closer::Wake,
+    ) -> io::Result<Self> {
+        let stream = key.name();
+        let mut journal = store.side_journal(&stream, CATALOGUE)?;
+        let (mut catalogue, mut entries) = (Catalogue::default(), Vec::new());
+        for record in journal.take_records() {
+            let entry = Entry::open(&stream, &record).and_then(|entry| catalogue.apply(&entry));
+            match entry {
+                Ok(()) => entries.push(record.into()),
+                Err(error) => {
+                    tracing::warn!(%stream, %error, "an entry of the catalogue does not fit")
+                }
+            }
+        }
+        let mut open = BTreeMap::new();
+        for name in store.side_files(&stream, OPEN) {
+            let Some(hour) = name
+                .strip_suffix(".hour")
+                .and_then(|hour| hour.parse().ok())
+            else {
+                continue;
+            };
+            open.insert(hour, OpenHour::open(&store, &stream, hour)?);
+        }
+        let state = State {
+            open,
+            current: None,
+        };
+        let list = List {
+            catalogue,
+            entries,
+            journal,
+        };
+        Ok(Self {
+            stream,
+            key,
+            store,
+            keep,
+            wake,
+            state: Mutex::new(state),
+            list: Mutex::new(list),
+        })
+    }
+
+    /// The stream's name.
+    pub fn stream(&self) -> &StreamName {
+        &self.stream
+    }
+
+    /// The newest directory over its days; `None` before the first hour has closed.
+    pub fn root(&self) -> Option<Cid> {
+        self.list().catalogue.root().map(|link| link.cid)
+    }
+
+    /// The list of closed hours.
+    pub fn catalogue(&self) -> Catalogue {
+        self.list().catalogue.clone()
+    }
+
+    /// The signed entries from this position in the list on, at most `most`.
+    pub fn entries(&self, from: usize, most: usize) -> Vec<Bytes> {
+        self.list()
+            .entries
+            .iter()
+            .skip(from)
+            .take(most)
+            .cloned()
+            .collect()
+    }
+
+    /// Hours (counted from 1970) that are held here.
+    pub fn held(&self) -> BTreeSet<u64> {
+        let pinned = self.store.pinned(OWNER, &self.stream).into_iter();
+        pinned
+            .filter(|(name, _)| name == SHARED)
+            .map(|(_, hour)| hour)
+            .collect()
+    }
+
+    /// Writes down all closed segments of the window that are not yet.
+    pub(crate) fn keep_all(&self, manifest: &Manifest) {
+        for msn in manifest.segments().map(|segment| segment.msn) {
+            self.keep(manifest, msn);
+        }
+        // Those are of the past: what comes next tells the hour.
+        self.state().current = None;
+    }
+
+    /// Writes down a segment of the window that was closed. Its hour begins with it, or goes on.
+    pub(crate) fn keep(&self, manifest: &Manifest, msn: u64) {
+        let Some(segment) = closed(manifest, msn) else {
+            return;
+        };
+        let (hour, mut state) = (segment.hour(), self.state());
+        let state = &mut *state;
+        let changed = state.current.replace(hour) != Some(hour);
+        let open = match state.open.entry(hour) {
+            std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
+            std::collections::btree_map::Entry::Vacant(place) => {
+                match OpenHour::open(&self.store, &self.stream, hour) {
+                    Ok(open) => place.insert(open),
+                    Err(error) => {
+                        return tracing::error!(%error, hour, "an hour of the archive cannot be begun");
+                    }
+                }
+            }
+        };
+        let renditions = manifest.renditions().iter().map(|entry| &entry.rendition);
+        let renditions: Vec<_> = renditions
+            .filter(|one| {
+                segment
+                    .strands
+                    .iter()
+                    .any(|strand| *strand.rendition == *one.id)
+            })
+            .collect();
+        let fresh = renditions.iter().any(|one| !open.pinned.contains(&one.id));
+        if let Err(error) = open.keep(&renditions, segment) {
+            tracing::error!(%error, hour, msn, "a segment is missing in the archive");
+        }
+        if changed || fresh {
+            self.wake.wake();
+        }
+    }
+
+    /// A segment begins at this time, and with it perhaps another hour.
+    pub(crate) fn turn(&self, start: u64) {
+        let hour = Some(start / HOUR);
+        if std::mem::replace(&mut self.state().current, hour) != hour {
+            self.wake.wake();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn list(&self) -> MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn file_name(hour: u64) -> String {
+    format!("{hour}.{OPEN}")
+}
+
+impl OpenHour {
+    fn open(store: &Store, stream: &StreamName, hour: u64) -> io::Result<Self> {
+        let mut journal = store.side_journal(stream, &file_name(hour))?;
+        let mut known = Hour::default();
+        for record in journal.take_records() {
+            match Record::decode(&record) {
+                Ok(Record::Rendition(rendition)) => known.describe(&rendition),
+                Ok(Record::Segment(segment)) => {
+                    known.add(segment);
+                }
+                Err(error) => {
+                    tracing::warn!(%stream, hour, %error, "a record of an open hour does not fit")
+                }
+            }
+        }
+        Ok(Self {
+            hour: known,
+            journal,
+            pinned: BTreeSet::new(),
+            full: false,
+        })
+    }
+
+    fn keep(&mut self, renditions: &[&Rendition], segment: Segment) -> io::Result<()> {
+        if self.hour.segment(segment.msn).is_some() {
+            return Ok(());
+        }
+        for rendition in renditions {
+            if !self.hour.renditions.contains(rendition) {
+                self.journal
+                    .append(&Record::Rendition((*rendition).clone()).encode())?;
+                self.hour.describe(rendition);
+            }
+        }
+        let record = Record::Segment(segment.clone()).encode();
+        if self.hour.add(segment) {
+            return self.journal.append(&record);
+        }
+        if !std::mem::replace(&mut self.full, true) {
+            tracing::error!(
+                most = meshlive_protocol::archive::MAX_SEGMENTS,
+                "an hour has too many segments for its directory: the rest is not archived"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// A segment of the window as the archive knows it: the renditions that closed it.
+fn closed(manifest: &Manifest, msn: u64) -> Option<Segment> {
+    let segment = manifest.segment(msn)?;
+    let mut strands = Vec::new();
+    for (index, entry) in manifest.renditions().iter().enumerate() {
+        let strand = segment.strand(index);
+        let init = manifest.find_init(&entry.rendition.id, segment.init);
+        let (Some(root), Some(init)) = (strand.root, init) else {
+            continue;
+        };
+        let parts: Vec<_> = strand
+            .parts
+            .iter()
+            .map(|part| (part.cid, u64::from(part.size)))
+            .collect();
+        let (_, node) = dag::segment_file(&parts);
+        strands.push(Strand {
+            rendition: entry.rendition.id.as_str().into(),
+            init: Link {
+                cid: init.cid,
+                bytes: u64::from(init.size),
+            },
+            file: Link {
+                cid: root,
+                bytes: strand.size() + node.len() as u64,
+            },
+            duration: strand.duration(),
+        });
+    }
+    let manifest::Segment {
+        start,
+        discontinuity,
+        init,
+        ..
+    } = *segment;
+    (!strands.is_empty()).then_some(Segment {
+        msn,
+        start,
+        discontinuity,
+        init,
+        strands,
+    })
+}
+
+/// The time at which an hour (counted from 1970) begins, as the store wants it.
+fn start(hour: u64) -> u64 {
+    hour * HOUR
+}
