@@ -7,6 +7,7 @@ pub mod http;
 pub mod ingest;
 pub mod rtmp;
 pub mod store;
+pub mod swarm;
 
 /// What a target runs.
 pub type Body = fn(&[u8]);
@@ -26,6 +27,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("http_ipfs", http::ipfs),
     ("pack", store::pack),
     ("journal", store::journal),
+    ("bitswap", swarm::bitswap),
 ];
 
 #[cfg(test)]

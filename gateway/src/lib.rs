@@ -25,6 +25,8 @@ pub mod swarm;
 
 use std::{net::SocketAddr, sync::Arc};
 
+use cid::Cid;
+use libp2p::Multiaddr;
 use tokio::{
     net::{TcpListener, TcpSocket},
     sync::watch,
@@ -39,7 +41,7 @@ use keys::Keys;
 use metrics::Metrics;
 use publish::Streams;
 use store::Store;
-use swarm::Network;
+use swarm::{FetchError, Fetched, Fetcher, Network, Place};
 
 /// Connections that the system keeps for us until they are accepted, where its own limit (`net.core.somaxconn`) allows.
 const WAITING_CONNECTIONS: u32 = 4096;
@@ -81,6 +83,7 @@ pub enum StartError {
 pub struct Gateway {
     inputs: Inputs,
     network: Network,
+    fetcher: Fetcher,
     streams: Arc<Streams>,
     http: SocketAddr,
     public_url: String,
@@ -133,6 +136,11 @@ impl Gateway {
             metrics.clone(),
         )
         .await?;
+        let fetcher = Fetcher {
+            peers: network.peers(),
+            store: store.clone(),
+            blocks: blocks.clone(),
+        };
         let (stop, stopping) = watch::channel(false);
         let doors = http::State::new(
             streams.clone(),
@@ -154,6 +162,7 @@ impl Gateway {
             Ok(inputs) => Ok(Self {
                 inputs,
                 network,
+                fetcher,
                 streams,
                 http,
                 public_url,
@@ -190,6 +199,26 @@ impl Gateway {
     /// The streams of this gateway.
     pub fn streams(&self) -> &Arc<Streams> {
         &self.streams
+    }
+
+    /// What is pinned here.
+    pub fn store(&self) -> &Store {
+        &self.fetcher.store
+    }
+
+    /// Has everything that `root` leads to from the peer at `address` (a multiaddr with its peer id) and keeps it at
+    /// `place`, each block checked against its CID. What is here already is not asked for.
+    ///
+    /// # Errors
+    /// When the peer cannot be reached or does not have all of it; what came until then is kept.
+    pub async fn fetch(
+        &self,
+        address: Multiaddr,
+        root: Cid,
+        place: &Place,
+    ) -> Result<Fetched, FetchError> {
+        let peer = self.fetcher.peers.connect(address).await?;
+        self.fetcher.dag(root, &[peer], place).await
     }
 
     /// Ends everything, from front to back; returns when all that was announced is on the disk.

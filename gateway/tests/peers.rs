@@ -2,8 +2,10 @@
 
 #[cfg(test)]
 mod peers {
+    mod bitswap;
     pub(super) mod client;
     mod limits;
     mod relay;
     mod transports;
+    mod wire;
 }

@@ -41,7 +41,7 @@ pub(super) struct Room {
     ping: ping::Behaviour,
     mdns: Toggle<mdns::tokio::Behaviour>,
     /// What is stored, to any IPFS node.
-    bitswap: bitswap::Behaviour,
+    pub(super) bitswap: bitswap::Behaviour,
     /// What is published, to viewers.
     pub(super) engine: Engine,
 }

@@ -2,7 +2,7 @@
 //!
 //! Files: `settings`, `identity` (the key that stays) → `listen`, `interfaces`, `addresses` (where we are, purely) →
 //! `websocket` (what HTTP accepts), `webrtc` (browsers that dial over UDP), `transports` (every way in) → `behaviour` (what runs on each connection, and its limits)
-//! → `feed` (what is published, for the engine), `bitswap` (what is stored, for any IPFS node) → `run` (the one task that has the swarm) → `stun` (viewers learn their own address).
+//! → `feed` (what is published, for the engine), `bitswap` (what is stored, for any IPFS node), `peers`, `fetch` (what we want of others) → `run` (the one task that has the swarm) → `stun` (viewers learn their own address).
 //!
 //! Viewers reserve a place at our relay and reach each other through it for signalling only: a circuit lives 30 s and
 //! carries 64 KiB. What they tell each other there is secured end to end.
@@ -11,9 +11,11 @@ mod addresses;
 mod behaviour;
 mod bitswap;
 mod feed;
+mod fetch;
 mod identity;
 mod interfaces;
 mod listen;
+mod peers;
 mod run;
 mod settings;
 pub mod stun;
@@ -40,7 +42,12 @@ use crate::{
 };
 use addresses::{Described, Reach};
 use bitswap::Shelf;
+pub(crate) use bitswap::check_bitswap;
 use feed::Feed;
+pub(crate) use fetch::Fetcher;
+pub use fetch::{FetchError, Fetched, Place};
+use peers::Peers;
+pub use peers::Unreached;
 use run::Run;
 pub use settings::Settings;
 pub(crate) use websocket::MAX_MESSAGE_BYTES;
@@ -55,6 +62,7 @@ const NEGOTIATING_STREAMS: usize = 32;
 /// The running swarm.
 pub(crate) struct Network {
     door: Door,
+    peers: Peers,
     listeners: Vec<(&'static str, SocketAddr)>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -99,7 +107,8 @@ impl Network {
             stun: Vec::new(),
         };
         let feed = Feed::new(streams, peer, config.p2p.upload);
-        let mut run = Run::new(swarm, reach, plan, feed, metrics);
+        let (peers, asked) = Peers::new();
+        let mut run = Run::new(swarm, reach, plan, feed, asked, metrics);
         let listeners = run.listen().await?;
         let door = Door {
             arrive,
@@ -113,6 +122,7 @@ impl Network {
         }));
         Ok(Self {
             door,
+            peers,
             listeners,
             stop,
             task,
@@ -122,6 +132,11 @@ impl Network {
     /// For HTTP: where WebSockets go in, and what peers are told.
     pub(crate) fn door(&self) -> Door {
         self.door.clone()
+    }
+
+    /// For whoever wants something of other peers.
+    pub(crate) fn peers(&self) -> Peers {
+        self.peers.clone()
     }
 
     /// Names and addresses of the listeners, for the ready line.

@@ -19,7 +19,7 @@ use meshlive_protocol::{
 };
 use tokio::{
     net::UdpSocket,
-    sync::watch,
+    sync::{mpsc, watch},
     task::JoinHandle,
     time::{MissedTickBehavior, interval, timeout},
 };
@@ -31,6 +31,7 @@ use super::{
     feed::Feed,
     interfaces,
     listen::{self, Way},
+    peers::{Ask, Dials},
     stun,
 };
 use crate::{
@@ -51,6 +52,8 @@ pub(super) struct Run {
     webrtc_port: Option<u16>,
     stun: HashMap<IpAddr, Responder>,
     feed: Feed,
+    asked: mpsc::Receiver<Ask>,
+    dials: Dials,
     metrics: Arc<Metrics>,
 }
 
@@ -69,6 +72,7 @@ impl Run {
         reach: Reach,
         plan: Vec<(Way, SocketAddr)>,
         feed: Feed,
+        asked: mpsc::Receiver<Ask>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
@@ -79,6 +83,8 @@ impl Run {
             webrtc_port: None,
             stun: HashMap::new(),
             feed,
+            asked,
+            dials: Dials::default(),
             metrics,
         }
     }
@@ -159,13 +165,22 @@ impl Run {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.happened(event),
                 news = self.feed.next() => self.feed.tell(news, &mut self.swarm.behaviour_mut().engine),
+                Some(ask) = self.asked.recv() => self.asked(ask),
                 _ = look.tick() => self.look_around().await,
                 () = &mut stop => return,
             }
         }
     }
 
+    fn asked(&mut self, ask: Ask) {
+        match ask {
+            Ask::Connect(address, answer) => self.dials.dial(&mut self.swarm, address, answer),
+            Ask::Block(wanted) => self.swarm.behaviour_mut().bitswap.want(wanted),
+        }
+    }
+
     fn happened(&mut self, event: SwarmEvent<RoomEvent>) {
+        self.dials.happened(&event);
         match event {
             SwarmEvent::NewListenAddr { .. } | SwarmEvent::ExpiredListenAddr { .. } => self.tell(),
             SwarmEvent::ConnectionEstablished { endpoint, .. } => {

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use cid::Cid;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
@@ -18,14 +19,19 @@ use libp2p::{
     },
 };
 use tokio::{
-    sync::broadcast::{self, error::RecvError},
+    sync::{
+        broadcast::{self, error::RecvError},
+        oneshot,
+    },
     time::{Interval, MissedTickBehavior, interval},
 };
 
+use super::super::peers::Wanted;
 use super::{
     handler::{Budget, Command, Handler, Report},
     ledger::{Found, Input, Ledger, Output},
     message::Message,
+    wants::{self, Wants},
 };
 use crate::{http::blocks::Blocks, metrics::Kind, store::Store};
 
@@ -50,6 +56,9 @@ pub(in crate::swarm) struct Behaviour {
     shelf: Shelf,
     stored: BoxFuture<'static, (Result<Cid, RecvError>, broadcast::Receiver<Cid>)>,
     ledger: Ledger,
+    wants: Wants,
+    /// Who waits for each block that is wanted.
+    waiters: HashMap<Cid, Vec<oneshot::Sender<Option<Bytes>>>>,
     looks: FuturesUnordered<BoxFuture<'static, Input>>,
     /// The connections of each peer, oldest first; the first is written on.
     connections: HashMap<PeerId, Vec<ConnectionId>>,
@@ -70,6 +79,8 @@ impl Behaviour {
             stored: next(shelf.store.stored()),
             shelf,
             ledger: Ledger::default(),
+            wants: Wants::default(),
+            waiters: HashMap::new(),
             looks: FuturesUnordered::new(),
             connections: HashMap::new(),
             unsent: HashMap::new(),
@@ -92,7 +103,15 @@ impl Behaviour {
                     self.count(&message);
                     if let Some(connection) = self.connection(&peer) {
                         *self.unsent.entry(connection).or_default() += bytes.len();
-                        self.command(peer, connection, Command::Send(bytes));
+                        let message = bytes;
+                        self.command(
+                            peer,
+                            connection,
+                            Command::Send {
+                                message,
+                                told: true,
+                            },
+                        );
                     }
                 }
                 Output::Drop(peer) => {
@@ -100,6 +119,69 @@ impl Behaviour {
                     self.close(peer, CloseConnection::All);
                 }
             }
+        }
+    }
+
+    /// A block is wanted of others.
+    pub(in crate::swarm) fn want(&mut self, wanted: Wanted) {
+        let Wanted { cid, from, answer } = wanted;
+        self.waiters.entry(cid).or_default().push(answer);
+        let connected = |peer: &PeerId| self.connections.contains_key(peer);
+        let from: Vec<_> = from.into_iter().filter(connected).collect();
+        let asked = from.clone();
+        self.wanting(wants::Input::Want { cid, from });
+        for peer in asked {
+            self.hold(peer);
+        }
+    }
+
+    fn wanting(&mut self, input: wants::Input) {
+        for output in self.wants.handle(input, Instant::now()) {
+            match output {
+                wants::Output::Send { peer, message } => {
+                    if let Some(connection) = self.connection(&peer) {
+                        let message = message.encode();
+                        self.command(
+                            peer,
+                            connection,
+                            Command::Send {
+                                message,
+                                told: false,
+                            },
+                        );
+                    }
+                }
+                wants::Output::Got { cid, block } => self.answer(cid, Some(block)),
+                wants::Output::Absent(cid) => {
+                    self.answer(cid, None);
+                    self.wanting(wants::Input::Forget(cid));
+                }
+                wants::Output::Drop(peer) => {
+                    tracing::debug!(%peer, "a peer sends blocks that nobody asked for");
+                    self.close(peer, CloseConnection::All);
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, cid: Cid, block: Option<Bytes>) {
+        for waiter in self.waiters.remove(&cid).unwrap_or_default() {
+            let _ = waiter.send(block.clone()); // it does not want it any more
+        }
+    }
+
+    /// What nobody waits for any more is not wanted any more.
+    fn forget_abandoned(&mut self) {
+        let mut abandoned = Vec::new();
+        self.waiters.retain(|cid, waiters| {
+            waiters.retain(|waiter| !waiter.is_closed());
+            if waiters.is_empty() {
+                abandoned.push(*cid);
+            }
+            !waiters.is_empty()
+        });
+        for cid in abandoned {
+            self.wanting(wants::Input::Forget(cid));
         }
     }
 
@@ -167,7 +249,7 @@ impl Behaviour {
 
     /// A connection stays while its peer waits for something.
     fn hold(&mut self, peer: PeerId) {
-        let hold = self.ledger.serves(&peer);
+        let hold = self.ledger.serves(&peer) || self.wants.asks(&peer);
         let changed = if hold {
             self.held.insert(peer)
         } else {
@@ -190,6 +272,7 @@ impl Behaviour {
             self.connections.remove(&peer);
             self.held.remove(&peer);
             self.handle(Input::Gone(peer));
+            self.wanting(wants::Input::Gone(peer));
         } else if lost > 0 {
             self.handle(Input::Sent { peer, bytes: lost });
         }
@@ -247,11 +330,23 @@ impl NetworkBehaviour for Behaviour {
     ) {
         match report {
             Report::Message(message) => {
-                if !message.wants.is_empty() || message.full {
-                    let Message { wants, full, .. } = message;
+                let Message {
+                    wants: entries,
+                    full,
+                    blocks,
+                    presences,
+                } = message;
+                if !blocks.is_empty() || !presences.is_empty() {
+                    self.wanting(wants::Input::Answer {
+                        peer,
+                        blocks,
+                        presences,
+                    });
+                }
+                if !entries.is_empty() || full {
                     self.handle(Input::Wants {
                         peer,
-                        entries: wants,
+                        entries,
                         full,
                     });
                 }
@@ -297,6 +392,11 @@ impl NetworkBehaviour for Behaviour {
                 self.stored = next(receiver);
             } else if self.tick.poll_tick(cx).is_ready() {
                 self.handle(Input::Tick);
+                self.wanting(wants::Input::Tick);
+                self.forget_abandoned();
+                for peer in self.held.iter().copied().collect::<Vec<_>>() {
+                    self.hold(peer);
+                }
             } else {
                 return Poll::Pending;
             }

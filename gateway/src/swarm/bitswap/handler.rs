@@ -60,8 +60,8 @@ impl Budget {
 /// What the behaviour tells.
 #[derive(Debug)]
 pub(in crate::swarm) enum Command {
-    /// A whole message with its length before it.
-    Send(Bytes),
+    /// A whole message with its length before it. `told`: when it has left.
+    Send { message: Bytes, told: bool },
     /// Whether the connection is to stay although nothing is said on it: the peer waits for something.
     Hold(bool),
 }
@@ -83,9 +83,10 @@ type Read = Result<Option<(Message, Stream)>, &'static str>;
 pub(in crate::swarm) struct Handler {
     budget: Budget,
     hold: bool,
+    /// One for each stream; what was read is told before more is.
     reads: FuturesUnordered<BoxFuture<'static, Read>>,
-    /// A message that was read; nothing else is read before it is told.
-    queue: VecDeque<Bytes>,
+    /// What is to be written, each with whether that is told.
+    queue: VecDeque<(Bytes, bool)>,
     writer: Writer,
     failed: Option<&'static str>,
 }
@@ -130,9 +131,11 @@ impl Handler {
                     let (bytes, used) = (*bytes, *used);
                     match std::task::ready!(write.poll_unpin(cx)) {
                         Ok(stream) => {
-                            self.queue.pop_front();
+                            let sent = self.queue.pop_front();
                             self.writer = Writer::Quiet(stream, Box::pin(sleep(QUIET)));
-                            return Poll::Ready(Wrote::Message(bytes));
+                            if sent.is_some_and(|(_, told)| told) {
+                                return Poll::Ready(Wrote::Message(bytes));
+                            }
                         }
                         // The peer closed it meanwhile: said again on a new one.
                         Err(_) if used => self.writer = Writer::Closed,
@@ -155,7 +158,7 @@ impl Handler {
                         unreachable!("it was quiet a line above");
                     };
                     match self.queue.front() {
-                        Some(message) => self.writer = writing(stream, message.clone(), true),
+                        Some((message, _)) => self.writer = writing(stream, message.clone(), true),
                         None => {
                             let close = async move { drop(stream.close().await) };
                             self.writer = Writer::Closing(close.boxed());
@@ -255,10 +258,10 @@ impl ConnectionHandler for Handler {
 
     fn on_behaviour_event(&mut self, command: Command) {
         match command {
-            Command::Send(_) if self.queue.len() >= MAX_QUEUE => {
+            Command::Send { .. } if self.queue.len() >= MAX_QUEUE => {
                 self.failed = Some("it takes nothing of what it is sent");
             }
-            Command::Send(message) => self.queue.push_back(message),
+            Command::Send { message, told } => self.queue.push_back((message, told)),
             Command::Hold(hold) => self.hold = hold,
         }
     }
@@ -279,7 +282,7 @@ impl ConnectionHandler for Handler {
                 ..
             }) => {
                 self.writer = match self.queue.front() {
-                    Some(message) => writing(stream, message.clone(), false),
+                    Some((message, _)) => writing(stream, message.clone(), false),
                     None => Writer::Quiet(stream, Box::pin(sleep(QUIET))),
                 };
             }

@@ -133,7 +133,6 @@ impl Message {
 }
 
 impl Entry {
-    #[cfg(test)]
     /// A want for a block, and to hear when it is not there.
     pub(crate) fn want(cid: Cid) -> Self {
         Self {
@@ -145,7 +144,6 @@ impl Entry {
         }
     }
 
-    #[cfg(test)]
     /// The end of a want.
     pub(crate) fn cancel(cid: Cid) -> Self {
         Self {

@@ -1,0 +1,173 @@
+//! A whole DAG from other peers over bitswap, checked block by block and kept in our own store.
+
+use std::{collections::HashSet, io, sync::Arc};
+
+use bytes::Bytes;
+use cid::Cid;
+use futures::{StreamExt, stream::FuturesUnordered};
+use libp2p::PeerId;
+use meshlive_protocol::{
+    dag::{DAG_PB, RAW, SHA2_256},
+    name::StreamName,
+};
+
+use super::peers::{Peers, Unreached};
+use crate::{
+    http::{
+        blocks::Blocks,
+        unixfs::{Node, Unreadable},
+    },
+    store::Store,
+};
+
+/// Blocks that are asked for at once.
+const AT_ONCE: usize = 32;
+/// A DAG has at most so many blocks: ten days of four renditions.
+const MAX_BLOCKS: usize = 20_000_000;
+/// Names that wait to be asked for. What is wide is asked for depth first, so that this is not reached by any directory
+/// that this project writes.
+const MAX_WAITING: usize = 200_000;
+
+/// Where the blocks are kept: in the pack of this stream, rendition and hour.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The stream.
+    pub stream: StreamName,
+    /// A rendition's id.
+    pub rendition: String,
+    /// A time in the hour, µs since the Unix epoch.
+    pub start: u64,
+}
+
+/// What was fetched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// Blocks of the DAG, each counted once.
+    pub blocks: usize,
+    /// Those of them that were not here before, and their bytes.
+    pub new: usize,
+    /// Bytes of `new`.
+    pub bytes: u64,
+}
+
+/// Why a DAG is not here whole. What was fetched until then stays.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// A peer or a block.
+    #[error(transparent)]
+    Unreached(#[from] Unreached),
+    /// A node in it is none.
+    #[error("block {0} is no UnixFS node that this gateway reads: {1}")]
+    Unreadable(Cid, &'static str),
+    /// Other names than ours.
+    #[error(
+        "{0} is not CIDv1 or CIDv0 with sha2-256 and raw or dag-pb: this gateway stores nothing else"
+    )]
+    Foreign(Cid),
+    /// It never ends.
+    #[error(
+        "the DAG has more than {MAX_BLOCKS} blocks, or a node with more than {MAX_WAITING} children"
+    )]
+    TooLarge,
+    /// The disk.
+    #[error("block {0} cannot be kept: {1}")]
+    Store(Cid, io::Error),
+}
+
+/// What fetching needs.
+#[derive(Clone)]
+pub(crate) struct Fetcher {
+    pub(crate) peers: Peers,
+    pub(crate) store: Store,
+    pub(crate) blocks: Arc<Blocks>,
+}
+
+impl Fetcher {
+    /// Has everything that `root` leads to in the store, from these peers as far as it is not here already.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub(crate) async fn dag(
+        &self,
+        root: Cid,
+        from: &[PeerId],
+        place: &Place,
+    ) -> Result<Fetched, FetchError> {
+        let mut fetched = Fetched::default();
+        let mut waiting = vec![root];
+        // Nodes that were asked for. Leaves are many, and one that comes again is here by then.
+        let mut seen = HashSet::new();
+        let mut coming = FuturesUnordered::new();
+        loop {
+            while coming.len() < AT_ONCE
+                && let Some(cid) = waiting.pop()
+            {
+                coming.push(self.one(stored_name(cid)?, from, place));
+            }
+            let Some(one) = coming.next().await else {
+                self.store.sync_soon();
+                return Ok(fetched);
+            };
+            let (cid, block, new) = one?;
+            fetched.blocks += 1;
+            if new {
+                fetched.new += 1;
+                fetched.bytes += block.len() as u64;
+            }
+            if cid.codec() == DAG_PB {
+                let node = Node::parse(&block);
+                let children = node.map_err(|why| unreadable(cid, &why))?.children();
+                // The last is asked for first, so that what is next in a file comes next.
+                let is_new = |child: &Cid| child.codec() != DAG_PB || seen.insert(*child);
+                waiting.extend(children.into_iter().rev().filter(is_new));
+            }
+            if fetched.blocks > MAX_BLOCKS || waiting.len() > MAX_WAITING {
+                return Err(FetchError::TooLarge);
+            }
+        }
+    }
+
+    /// One block, and whether it was not here before.
+    async fn one(
+        &self,
+        cid: Cid,
+        from: &[PeerId],
+        place: &Place,
+    ) -> Result<(Cid, Bytes, bool), FetchError> {
+        // One that is damaged here is fetched again.
+        let here = self.blocks.clone().get(None, cid).await.unwrap_or(None);
+        if let Some(block) = here {
+            return Ok((cid, block, false));
+        }
+        let block = self.peers.block(cid, from).await?;
+        let (store, place, kept) = (self.store.clone(), place.clone(), block.clone());
+        let keep = move || {
+            let Place {
+                stream,
+                rendition,
+                start,
+            } = &place;
+            store.append(stream, rendition, *start, &cid, &kept)
+        };
+        let kept = tokio::task::spawn_blocking(keep).await;
+        let kept = kept.map_err(io::Error::other).flatten();
+        kept.map_err(|error| FetchError::Store(cid, error))?;
+        Ok((cid, block, true))
+    }
+}
+
+/// The form of name by which the store has blocks.
+fn stored_name(cid: Cid) -> Result<Cid, FetchError> {
+    if cid.hash().code() != SHA2_256 || !matches!(cid.codec(), RAW | DAG_PB) {
+        return Err(FetchError::Foreign(cid));
+    }
+    Ok(Cid::new_v1(cid.codec(), *cid.hash()))
+}
+
+fn unreadable(cid: Cid, why: &Unreadable) -> FetchError {
+    let why = match why {
+        Unreadable::Malformed => "it is malformed",
+        Unreadable::Unsupported => "it is of a form that is not served here",
+    };
+    FetchError::Unreadable(cid, why)
+}
