@@ -152,3 +152,6 @@ impl Scheduler {
         self.demand.touch_all();
     }
 }
+
+#[cfg(test)]
+mod tests;
