@@ -1,6 +1,7 @@
 // Our side: a gateway in a network namespace of its own, FFmpeg publishing to it over RTMP from there.
 
 import { Gateway, binary, sleep, until } from "../../e2e/gateway.mjs";
+import { sent } from "../../e2e/peers/viewers.mjs";
 import { Encoder } from "./encoder.mjs";
 
 const ALIAS = "film";
@@ -36,12 +37,8 @@ export class Ours {
 
   /** Bytes sent so far: `{media, rest, kinds}`, over HTTP and to peers together. */
   async sent() {
-    const text = await this.gateway.text("/metrics");
-    const kinds = {};
-    for (const [, way, kind, value] of text.matchAll(/^meshlive_(http|p2p)_sent_bytes_total\{kind="(\w+)"\} (\d+)/gm)) kinds[`${way} ${kind}`] = Number(value);
-    const media = kinds["http part"] + kinds["p2p part"];
-    const all = Object.values(kinds).reduce((total, one) => total + one, 0);
-    return { media, rest: all - media, kinds };
+    const { all, rest, kinds } = await sent(this.gateway);
+    return { media: all, rest, kinds };
   }
 
   async stats(page) {

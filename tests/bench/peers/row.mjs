@@ -2,13 +2,13 @@
 
 import { readFileSync, readdirSync } from "node:fs";
 import { launch, open } from "../../e2e/browser.mjs";
-import { run, sleep } from "../../e2e/gateway.mjs";
+import { sleep } from "../../e2e/gateway.mjs";
 import { Site } from "../../e2e/peers/net.mjs";
+import { Wire } from "../../e2e/peers/wire.mjs";
 import { cpuSeconds } from "../process.mjs";
 import { Anchor } from "./anchor.mjs";
 import { Ours } from "./ours.mjs";
 import { probe } from "./probe.mjs";
-import { Wire } from "./wire.mjs";
 
 /** Between one viewer's click and the next one's. */
 const JOIN_MS = 1500;
@@ -42,8 +42,6 @@ const difference = (before = {}, after = {}) => Object.fromEntries(Object.keys(a
 export async function measureRow(row, { viewers: count, seconds, kbit }, say) {
   say("starts");
   const site = await Site.make();
-  // Packets as they go over a link, not in bundles of 64 KB.
-  await run(site.enter[0], [...site.enter.slice(1), "ip", "link", "set", "eth0", "gso_max_segs", "1"]);
   const wire = await Wire.begin(site);
   const browser = await launch({ mesh: true });
   const side = await (row.side === "ours" ? Ours : Anchor).start({ site, kbit, row });
@@ -92,9 +90,7 @@ export function result({ before, after, probes, packets, took, count }) {
   const copy = taken / count;
   const media = after.sent.media - before.sent.media;
   const rest = after.sent.rest - before.sent.rest;
-  const { out, in: into } = packets;
-  const wireBytes = sum(Object.values(out).map(({ bytes }) => bytes));
-  const wirePayload = sum(Object.values(out).map(({ payload }) => payload));
+  const { bytes: wireBytes, payload: wirePayload, in: into } = packets;
   const channels = sum(probes.map(({ dataBytes }) => dataBytes));
   // Between viewers: what was sent on data channels and is not media. With the origin: what both send and is not media.
   const control = channels - total("uploaded") + wirePayload - media + into.tcp.payload;

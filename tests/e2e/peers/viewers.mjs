@@ -72,12 +72,16 @@ export async function watchAll(browsers, gateway, options) {
   return opened;
 }
 
-/** Bytes of media that the gateway sent so far: over HTTP, and pushed to peers. */
+/**
+ * Bytes that the gateway sent so far, without the headers of HTTP and below: media (`all`: over HTTP and pushed to peers),
+ * what is none (`rest`: playlists, announcements, the page), and each kind by its way.
+ */
 export async function sent(gateway) {
   const text = await gateway.text("/metrics");
-  const value = (name) => Number(new RegExp(`^${name}\\{kind="part"\\} (\\d+)`, "m").exec(text)?.[1] ?? 0);
-  const [http, p2p] = [value("meshlive_http_sent_bytes_total"), value("meshlive_p2p_sent_bytes_total")];
-  return { http, p2p, all: http + p2p };
+  const kinds = {};
+  for (const [, way, kind, value] of text.matchAll(/^meshlive_(http|p2p)_sent_bytes_total\{kind="(\w+)"\} (\d+)/gm)) kinds[`${way} ${kind}`] = Number(value);
+  const [http, p2p] = [kinds["http part"], kinds["p2p part"]];
+  return { http, p2p, all: http + p2p, rest: sum(Object.values(kinds)) - http - p2p, kinds };
 }
 
 /** The media playlist of a rendition, the first one when none is named: `{url, first, segments: [{url, seconds}]}`. */
@@ -112,7 +116,7 @@ const SUMMED = ["bytesFromPeers", "bytesFromGateway", "bytesUploaded", "partsFro
 
 /**
  * What flows while `act` goes on. Bytes are in copies of the stream, of which one is what it published meanwhile:
- * `{gateway, http, p2p, viewers: [{fromPeers, fromGateway, uploaded, stalls, …}], seconds}`.
+ * `{gateway, http, p2p, rest, viewers: [{fromPeers, fromGateway, uploaded, stalls, …}], seconds}`.
  */
 export async function during(gateway, viewers, act, which) {
   const { next } = await playlist(gateway, which);
@@ -123,14 +127,14 @@ export async function during(gateway, viewers, act, which) {
   const after = [await sent(gateway), ...(await Promise.all(viewers.map((viewer) => viewer.stats())))];
   const copy = seconds * (await rate(gateway, next, which));
   const difference = (at) => (name) => after[at][name] - before[at][name];
-  const [all, http, p2p] = ["all", "http", "p2p"].map((name) => difference(0)(name) / copy);
+  const [all, http, p2p, rest] = ["all", "http", "p2p", "rest"].map((name) => difference(0)(name) / copy);
   const each = viewers.map((_, at) => {
     const parts = Object.fromEntries(SUMMED.map((name) => [name, difference(at + 1)(name)]));
     const { bytesFromPeers, bytesFromGateway, bytesUploaded, ...rest } = parts;
     const { latencyMs, state, peers } = after[at + 1];
     return { fromPeers: bytesFromPeers / copy, fromGateway: bytesFromGateway / copy, uploaded: bytesUploaded / copy, ...rest, latencyMs, state, peers };
   });
-  return { gateway: all, http, p2p, viewers: each, seconds, copyBytes: copy };
+  return { gateway: all, http, p2p, rest, viewers: each, seconds, copyBytes: copy };
 }
 
 export const seconds = (count) => () => sleep(count * 1000);

@@ -1,7 +1,7 @@
 // Every packet between a site and the rest, as tcpdump sees it on the site's link: bytes, and of them headers.
 
 import { spawn } from "node:child_process";
-import { until } from "../../e2e/gateway.mjs";
+import { run, until } from "../gateway.mjs";
 
 const SNAP = 96;
 const ETHERNET = 14;
@@ -27,8 +27,12 @@ export function measure(packet) {
 }
 
 export class Wire {
-  /** Begins to count on `link`, the host's end of a site's. `out`: what leaves the site, `in`: what comes to it. */
+  /** Begins to count on the host's end of a site's link. `out`: what leaves the site, `in`: what comes to it. */
   static async begin(site) {
+    // Packets as they go over a link, not in bundles of 64 KB.
+    const [enter, ...args] = [...site.enter, "ip", "link", "set", "eth0", "gso_max_segs", "1"];
+    const { code, stderr } = await run(enter, args);
+    if (code !== 0) throw new Error(`packets cannot be counted one by one: ${stderr}`);
     const wire = new Wire();
     wire.address = site.address;
     wire.zero();
@@ -49,9 +53,10 @@ export class Wire {
     this.counted = { out: each(), in: each() };
   }
 
-  /** The sums since the last `zero`. */
+  /** The sums since the last `zero`, by protocol, and of all that left: `{out, in, bytes, payload}`. */
   read() {
-    return structuredClone(this.counted);
+    const all = (name) => Object.values(this.counted.out).reduce((total, one) => total + one[name], 0);
+    return { ...structuredClone(this.counted), bytes: all("bytes"), payload: all("payload") };
   }
 
   #take(bytes) {
