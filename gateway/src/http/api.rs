@@ -169,7 +169,7 @@ pub(super) async fn metrics(FromState(state): FromState<State>) -> Response {
         .into_response()
 }
 
-fn json(state: &State, text: String) -> Response {
+pub(super) fn json(state: &State, text: String) -> Response {
     let mut answer = Response::new(body::memory(&state.metrics, Kind::Other, text.into()));
     let headers = answer.headers_mut();
     headers.insert(

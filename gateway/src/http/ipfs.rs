@@ -8,7 +8,7 @@ use axum::{
 };
 use bytes::Bytes;
 use cid::Cid;
-use meshlive_protocol::dag::RAW;
+use meshlive_protocol::{dag::RAW, name::StreamName};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::{
@@ -21,6 +21,9 @@ use super::{
     unixfs::Node,
 };
 use crate::metrics::Kind;
+
+/// How long the newest of a stream may be taken for the newest.
+const NEWEST: HeaderValue = HeaderValue::from_static("public, max-age=10");
 
 /// What stands unescaped in a path of a header or a page.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
@@ -37,11 +40,53 @@ pub(super) async fn content(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let query = query.unwrap_or_default();
-    let mut answer = match answer(&state, &path, &query, &headers).await {
-        Ok(answer) => answer,
-        Err(refusal) => refusal.into_response(),
+    let place = Place {
+        shown: format!("ipfs/{path}"),
+        path,
     };
+    sandboxed(answer(&state, &place, &query.unwrap_or_default(), &headers).await)
+}
+
+/// `GET /ipns/{stream}[/path]`: the newest directory of a stream's past.
+pub(super) async fn newest(
+    FromState(state): FromState<State>,
+    At(path): At<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let found = async {
+        let (name, rest) = path.split_once('/').unwrap_or((&path, ""));
+        let name: StreamName = name.parse().map_err(|_| {
+            Refusal::wrong("this is no stream's name: it begins with k51 and has 62 characters")
+        })?;
+        let root = state.streams.root_of(&name).ok_or(Refusal::absent(
+            "nothing is known here of this stream's past: it is not on this gateway, or its first hour is not over",
+        ))?;
+        let slash = if path.contains('/') { "/" } else { "" };
+        let place = Place {
+            path: format!("{root}{slash}{rest}"),
+            shown: format!("ipns/{path}"),
+        };
+        let mut answer = answer(&state, &place, &query.unwrap_or_default(), &headers).await?;
+        if answer.status() != StatusCode::MOVED_PERMANENTLY {
+            // Another hour may close at any time.
+            (answer.headers_mut()).insert(header::CACHE_CONTROL, NEWEST);
+        }
+        Ok(answer)
+    };
+    sandboxed(found.await)
+}
+
+/// Where something was asked for.
+struct Place {
+    /// A CID, and names below it.
+    path: String,
+    /// As the URL has it, with `ipfs/` or `ipns/`.
+    shown: String,
+}
+
+fn sandboxed(answer: Result<Response, Refusal>) -> Response {
+    let mut answer = answer.unwrap_or_else(IntoResponse::into_response);
     // This shares its origin with the page: it may neither run scripts there nor pass for what it is not.
     let headers = answer.headers_mut();
     headers.insert(
@@ -57,7 +102,7 @@ pub(super) async fn content(
 
 async fn answer(
     state: &State,
-    path: &str,
+    place: &Place,
     query: &str,
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -76,7 +121,7 @@ async fn answer(
         Refused::Malformed(why) => Refusal::wrong(why),
         Refused::NotAcceptable(why) => Refusal::new(StatusCode::NOT_ACCEPTABLE, why),
     })?;
-    let way = match walk(state, path).await {
+    let way = match walk(state, &place.path).await {
         Err(refusal)
             if refusal.status == StatusCode::NOT_FOUND
                 && text(&header::CACHE_CONTROL).contains("only-if-cached") =>
@@ -91,14 +136,14 @@ async fn answer(
     let mut answer = match format {
         Format::Raw => raw(state, headers, &way),
         Format::Car(scope) => car_of(state, headers, &way, scope),
-        Format::Content => whole(state, headers, &way, path, query).await?,
+        Format::Content => whole(state, headers, &way, &place.shown, query).await?,
     };
     let roots: Vec<_> = way.cids.iter().map(Cid::to_string).collect();
     let headers = answer.headers_mut();
     headers.insert("x-ipfs-roots", ascii(roots.join(",")));
     headers.insert(
         "x-ipfs-path",
-        ascii(format!("/ipfs/{}", utf8_percent_encode(path, PATH))),
+        ascii(format!("/{}", utf8_percent_encode(&place.shown, PATH))),
     );
     Ok(answer)
 }
@@ -168,7 +213,7 @@ async fn whole(
     let (bytes, start) = match node(&cid, &way.block)? {
         None => (Stored::Memory(way.block.clone()), way.block.clone()),
         Some(Node::Directory(_)) if !path.ends_with('/') => {
-            let place = format!("/ipfs/{}/", utf8_percent_encode(path, PATH));
+            let place = format!("/{}/", utf8_percent_encode(path, PATH));
             let place = if query.is_empty() {
                 place
             } else {

@@ -2,9 +2,10 @@
 //!
 //! Files: `serve`, `taken` (connections and their limits) → `query`, `range`, `encoding`, `error` (what is asked, purely) →
 //! `playlists`, `parts`, `wait`, `live` (LL-HLS; one rendering serves all who wait) → `sockets`, `client` (pushes) → `api`, `peers` (the swarm's WebSockets) →
-//! `ipfs`, `format`, `resolve`, `unixfs`, `listing`, `car` (path and trustless gateway) → `page`, `still`, `key_frame` → `content`, `body`, `blocks`, `files` (bytes out).
+//! `ipfs`, `format`, `resolve`, `unixfs`, `listing`, `car` (path and trustless gateway) → `archive` (what is past) → `page`, `still`, `key_frame` → `content`, `body`, `blocks`, `files` (bytes out).
 
 mod api;
+mod archive;
 pub(crate) mod blocks;
 mod body;
 mod car;
@@ -73,9 +74,19 @@ pub fn router(state: State) -> Router {
         .route("/live/{stream}/{file}", get(playlists::media))
         .route("/live/{stream}/{rendition}/{file}", get(parts::media))
         .route("/ipfs/{*path}", get(ipfs::content))
+        .route("/ipns/{*path}", get(ipfs::newest))
         .route("/api/v1/streams", get(api::streams))
         .route("/api/v1/streams/watch", get(sockets::directory))
         .route("/api/v1/streams/{stream}", get(api::stream))
+        .route("/api/v1/streams/{stream}/archive", get(archive::list))
+        .route(
+            "/api/v1/streams/{stream}/archive/catalogue",
+            get(archive::catalogue),
+        )
+        .route(
+            "/api/v1/streams/{stream}/archive/still.jpg",
+            get(archive::still),
+        )
         .route("/api/v1/peer", get(peers::peer))
         .route("/embed.js", get(page::embed))
         .route("/assets/{file}", get(page::asset))
@@ -85,6 +96,7 @@ pub fn router(state: State) -> Router {
         .route("/", get(peers::root))
         .route("/p2p", get(peers::p2p))
         .route("/s/{stream}", get(page::player))
+        .route("/s/{stream}/archive", get(page::archive))
         .route("/healthz", get(api::healthz))
         .route("/readyz", get(api::readyz))
         .route("/metrics", get(api::metrics))

@@ -46,6 +46,15 @@ pub(super) async fn player(
     page(&state, "player.html", &headers)
 }
 
+/// `GET /s/{stream}/archive`: what is past of a stream.
+pub(super) async fn archive(
+    FromState(state): FromState<State>,
+    At(_stream): At<String>,
+    headers: HeaderMap,
+) -> Response {
+    page(&state, "archive.html", &headers)
+}
+
 /// `GET /embed.js`
 pub(super) async fn embed(
     FromState(state): FromState<State>,

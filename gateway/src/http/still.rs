@@ -85,7 +85,11 @@ async fn make(state: &State, live: &Arc<Live>) -> Result<Bytes, Refusal> {
         let block = block.map_err(|error| Refusal::unreadable(&error))?;
         block.ok_or(Refusal::absent("the newest picture of this stream is gone"))
     };
-    let (init, part) = (block(init).await?, block(part).await?);
+    picture(block(init).await?, block(part).await?).await
+}
+
+/// The first key frame of a part as a small picture.
+pub(super) async fn picture(init: Bytes, part: Bytes) -> Result<Bytes, Refusal> {
     let _turn = MAKING
         .acquire()
         .await
@@ -98,9 +102,9 @@ async fn make(state: &State, live: &Arc<Live>) -> Result<Bytes, Refusal> {
             .ok()
     });
     let picture = made.await.ok().flatten();
-    picture.map(Bytes::from).ok_or(Refusal::absent(
-        "the newest picture of this stream cannot be read",
-    ))
+    picture
+        .map(Bytes::from)
+        .ok_or(Refusal::absent("this picture of the stream cannot be read"))
 }
 
 /// CIDs of an init segment and of the newest part that begins with a key frame, of the smallest rendition with H.264.

@@ -370,7 +370,7 @@ async fn a_stream_whose_pictures_cannot_be_read_says_so() {
         ),
         (
             "/live/cam/still.jpg",
-            "the newest picture of this stream cannot be read\n",
+            "this picture of the stream cannot be read\n",
         ),
         (
             "/live/none/still.jpg",

@@ -1,6 +1,7 @@
 //! The doors, asked without a server where no socket is needed. Streams are real ones: what [`Air`] publishes is stored,
 //! signed and told as if a packager had made it.
 
+mod archive;
 mod bad;
 mod files;
 mod ipfs;

@@ -1,0 +1,210 @@
+//! A stream's past: which hours there are, the signed list of them, and still pictures.
+
+use std::{io, sync::Arc};
+
+use axum::{
+    extract::{RawQuery, State as FromState},
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
+use bytes::Bytes;
+use meshlive_protocol::{
+    archive::{HOUR, Hour, Segment, day_name, hour_name},
+    dag,
+};
+use serde::Serialize;
+
+use super::{
+    State, api, body,
+    error::{ApiRefusal, At, Refusal},
+    query, still as stills,
+    unixfs::Node,
+};
+use crate::{
+    archive::{Archive, read},
+    metrics::Kind,
+    store::Store,
+};
+
+/// Signed entries in one answer; `from` asks for those behind.
+const MOST_ENTRIES: usize = 1000;
+
+/// What `/api/v1/streams/{stream}/archive` says.
+#[derive(Serialize)]
+struct Past {
+    /// `k51…`
+    stream: String,
+    alias: String,
+    title: String,
+    /// The newest directory, as `/ipns/{stream}`; null before the first hour has closed.
+    root: Option<String>,
+    /// Of the last entry of the signed list.
+    epoch: u64,
+    sequence: u64,
+    /// Oldest first.
+    days: Vec<Day>,
+}
+
+#[derive(Serialize)]
+struct Day {
+    /// `2026-11-22`, UTC.
+    day: String,
+    cid: String,
+    bytes: u64,
+    hours: Vec<HourObject>,
+}
+
+#[derive(Serialize)]
+struct HourObject {
+    /// When it begins, `2026-11-22T10:00:00Z`.
+    start: String,
+    cid: String,
+    bytes: u64,
+    /// Seconds of media.
+    duration: f64,
+    /// Whether this gateway has it.
+    held: bool,
+}
+
+/// `GET /api/v1/streams/{stream}/archive`
+pub(super) async fn list(
+    FromState(state): FromState<State>,
+    name: Result<At<String>, Refusal>,
+) -> Result<Response, ApiRefusal> {
+    let At(name) = name.map_err(ApiRefusal)?;
+    let live = state.live(&name).map_err(ApiRefusal)?;
+    let stream = &live.stream;
+    let (catalogue, held) = stream.archive().map_or_else(Default::default, |archive| {
+        (archive.catalogue(), archive.held())
+    });
+    let days = catalogue.days().iter().map(|(day, link)| {
+        let hours = catalogue.hours().range(day * 24..day * 24 + 24);
+        Day {
+            day: day_name(*day),
+            cid: link.cid.to_string(),
+            bytes: link.bytes,
+            hours: hours
+                .map(|(hour, entry)| HourObject {
+                    start: format!("{}T{}:00:00Z", day_name(*day), hour_name(*hour)),
+                    cid: entry.link.cid.to_string(),
+                    bytes: entry.link.bytes,
+                    duration: entry.duration as f64 / 1e6,
+                    held: held.contains(hour),
+                })
+                .collect(),
+        }
+    });
+    let (epoch, sequence) = catalogue.last();
+    let past = Past {
+        stream: stream.text().to_owned(),
+        alias: stream.alias().to_owned(),
+        title: stream.title(),
+        root: catalogue.root().map(|link| link.cid.to_string()),
+        epoch,
+        sequence,
+        days: days.collect(),
+    };
+    let text = serde_json::to_string(&past).expect("texts and numbers are JSON");
+    Ok(api::json(&state, text))
+}
+
+/// `GET /api/v1/streams/{stream}/archive/catalogue?from=N`: signed entries (protocol's README §10) from the one at position
+/// N (0) on, oldest first, each behind its length as a varint; at most 1000.
+pub(super) async fn catalogue(
+    FromState(state): FromState<State>,
+    name: Result<At<String>, Refusal>,
+    RawQuery(asked): RawQuery,
+) -> Result<Response, ApiRefusal> {
+    let At(name) = name.map_err(ApiRefusal)?;
+    let archive = archive_of(&state, &name).map_err(ApiRefusal)?;
+    let from = match query::value(&asked.unwrap_or_default(), "from") {
+        None => 0,
+        Some(text) => text
+            .parse()
+            .map_err(|_| ApiRefusal(Refusal::wrong("from is not a number")))?,
+    };
+    let mut bytes = Vec::new();
+    for entry in archive.entries(from, MOST_ENTRIES) {
+        dag::varint(&mut bytes, entry.len() as u64);
+        bytes.extend_from_slice(&entry);
+    }
+    let mut answer = Response::new(body::memory(&state.metrics, Kind::Other, bytes.into()));
+    let headers = answer.headers_mut();
+    let media_type = HeaderValue::from_static("application/octet-stream");
+    headers.insert(header::CONTENT_TYPE, media_type);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(answer)
+}
+
+/// `GET /api/v1/streams/{stream}/archive/still.jpg?at=SECONDS`: what was on screen at this time (since the Unix epoch), to
+/// the beginning of its segment.
+pub(super) async fn still(
+    FromState(state): FromState<State>,
+    At(name): At<String>,
+    RawQuery(asked): RawQuery,
+) -> Result<Response, Refusal> {
+    let archive = archive_of(&state, &name)?;
+    let at: u64 = query::value(&asked.unwrap_or_default(), "at")
+        .and_then(|at| at.parse::<u32>().ok())
+        .map(|at| u64::from(at) * 1_000_000)
+        .ok_or(Refusal::wrong("at is not a time in seconds since 1970"))?;
+    let catalogue = archive.catalogue();
+    let entry = catalogue.hours().get(&(at / HOUR)).copied();
+    let entry = entry.ok_or(Refusal::absent("there is no such hour in this archive"))?;
+    let store = state.store.clone();
+    let found = tokio::task::spawn_blocking(move || key_frame(&store, entry.link.cid, at));
+    let found = found
+        .await
+        .map_err(|_| Refusal::busy("the reading failed"))?;
+    let (init, part) = found
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Refusal::absent("this hour is not kept here any more"),
+            _ => Refusal::unreadable(&error),
+        })?
+        .ok_or(Refusal::absent("this hour has no picture to show"))?;
+    let picture = stills::picture(init, part).await?;
+    let mut answer = Response::new(body::memory(&state.metrics, Kind::Page, picture));
+    *answer.status_mut() = StatusCode::OK;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
+    let cache = HeaderValue::from_static("public, max-age=86400");
+    headers.insert(header::CACHE_CONTROL, cache);
+    Ok(answer)
+}
+
+fn archive_of(state: &State, name: &str) -> Result<Arc<Archive>, Refusal> {
+    let live = state.live(name)?;
+    let archive = live.stream.archive().cloned();
+    archive.ok_or(Refusal::absent("no archive is kept of this stream"))
+}
+
+/// An init segment and the part that begins the segment on screen at a time, of the smallest rendition with H.264.
+fn key_frame(store: &Store, hour: cid::Cid, at: u64) -> io::Result<Option<(Bytes, Bytes)>> {
+    let hour = read::hour(store, hour)?;
+    let Some(segment) = on_screen(&hour, at) else {
+        return Ok(None);
+    };
+    let mut usable: Vec<_> = (hour.renditions.iter())
+        .filter(|rendition| rendition.codecs.contains("avc1."))
+        .collect();
+    usable.sort_by_key(|rendition| rendition.bandwidth);
+    let strand = usable.iter().find_map(|rendition| {
+        let mut strands = segment.strands.iter();
+        strands.find(|strand| *strand.rendition == *rendition.id)
+    });
+    let Some(strand) = strand else {
+        return Ok(None);
+    };
+    let file = Node::parse(&read::block(store, strand.file.cid)?);
+    let first = file.ok().and_then(|file| file.children().first().copied());
+    let Some(first) = first else { return Ok(None) };
+    let init = read::block(store, strand.init.cid)?;
+    Ok(Some((init, read::block(store, first)?)))
+}
+
+/// The last segment that began by then, else the first.
+fn on_screen(hour: &Hour, at: u64) -> Option<&Segment> {
+    let mut segments = hour.segments();
+    let begun = hour.segments().rev().find(|segment| segment.start <= at);
+    begun.or_else(|| segments.next())
+}
