@@ -23,7 +23,7 @@ export class Kubo {
     kubo.port = await freePort();
     const python = join(process.env.MESHLIVE_TOOLS, "kubo/bin/python");
     const args = [script, join(kubo.folder, "repository"), String(kubo.port), routing];
-    kubo.child = spawn(python, args, { stdio: ["pipe", "pipe", "pipe"] });
+    kubo.child = spawn(python, args, { cwd: kubo.folder, stdio: ["pipe", "pipe", "pipe"] }); // it writes a log where it stands
     running.add(kubo.child);
     kubo.child.once("exit", () => running.delete(kubo.child));
     kubo.log = "";

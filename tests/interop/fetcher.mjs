@@ -1,0 +1,65 @@
+// A gateway without streams that fetches what it is told from other IPFS nodes (gateway/examples/fetch.rs).
+
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const running = new Set();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+/** Compiles it: seconds where the Rust tests ran before. */
+export function compile() {
+  execFileSync("cargo", ["build", "-q", "--locked", "-p", "meshlive-gateway", "--example", "fetch"], { cwd: root, stdio: "inherit" });
+}
+
+export class Fetcher {
+  static async start() {
+    const fetcher = new Fetcher();
+    fetcher.data = mkdtempSync(join(tmpdir(), "meshlive-fetch-"));
+    const program = join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "debug/examples/fetch");
+    fetcher.child = spawn(program, [fetcher.data], { stdio: ["pipe", "pipe", "inherit"] });
+    running.add(fetcher.child);
+    fetcher.child.once("exit", () => running.delete(fetcher.child));
+    fetcher.lines = createInterface({ input: fetcher.child.stdout })[Symbol.asyncIterator]();
+    fetcher.url = (await fetcher.#line("its start")).split(" ")[1].replace(/\/$/, "");
+    const { addresses } = await (await fetch(`${fetcher.url}/api/v1/peer`)).json();
+    fetcher.address = tcpOf(addresses);
+    return fetcher;
+  }
+
+  /** Fetches a DAG: `{blocks, new, bytes}` or `{error}`. */
+  async fetch(address, cid) {
+    this.child.stdin.write(`${address} ${cid}\n`);
+    return JSON.parse(await this.#line(`fetching ${cid}`));
+  }
+
+  async #line(what) {
+    let timer;
+    const late = new Promise((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`the fetching gateway: nothing came of ${what} within 30 s`)), 30_000);
+    });
+    const { value, done } = await Promise.race([this.lines.next(), late]).finally(() => clearTimeout(timer));
+    if (done) throw new Error(`the fetching gateway ended at ${what}`);
+    return value;
+  }
+
+  async dispose() {
+    if (running.has(this.child)) {
+      const ended = new Promise((resolve) => this.child.once("exit", resolve));
+      this.child.kill("SIGKILL");
+      await ended;
+    }
+    rmSync(this.data, { recursive: true, force: true });
+  }
+}
+
+/** The TCP address on loopback among a gateway's addresses. */
+export function tcpOf(addresses) {
+  return addresses.find((one) => /^\/ip4\/127\.0\.0\.1\/tcp\/\d+\/p2p\//.test(one));
+}
