@@ -223,10 +223,11 @@ impl Scheduler {
         {
             self.send(asked.peer, Message::Cancel(vec![place]));
         }
-        if let Some(wanted) = self.demand.wanted.remove(&place)
-            && source != Source::Http
-        {
-            self.stopped(place, &wanted);
+        if let Some(wanted) = self.demand.wanted.remove(&place) {
+            self.came(&wanted);
+            if source != Source::Http {
+                self.stopped(place, &wanted);
+            }
         }
         self.outputs.push_back(Output::Ready { place });
         self.pass_on(place, source);

@@ -194,12 +194,17 @@ impl Estimate {
         self.all.add(bytes);
     }
 
+    /// Bytes that are under way over HTTP.
+    pub(super) fn fetching(&self) -> usize {
+        self.fetches.values().map(|(size, _)| size).sum()
+    }
+
     /// A fetch is not needed any more. It did not bring its bytes in the time that it had.
     pub(super) fn fetch_aborted(&mut self, place: Place, now: Micros) {
         let Some((size, since)) = self.fetches.remove(&place) else {
             return;
         };
-        let pending: usize = self.fetches.values().map(|(size, _)| size).sum();
+        let pending = self.fetching();
         let took = now.saturating_sub(since);
         if took >= LONG {
             self.all.bound(pending + size, now);
@@ -245,7 +250,7 @@ impl Estimate {
 
     /// Bits per second.
     pub(super) fn bits(&self, now: Micros) -> Option<u64> {
-        let pending = self.fetches.values().map(|(size, _)| size).sum();
+        let pending = self.fetching();
         let all = self.all.now(pending, now);
         let fresh = now < self.http.at + BELIEVED;
         let http = self.http.now(pending, now).filter(|_| fresh);

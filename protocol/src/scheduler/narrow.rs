@@ -5,15 +5,21 @@
 //!
 //! Only of a stream with several renditions: where there is no smaller one, order alone does not help.
 
-use super::{Micros, Role, Scheduler, choose};
+use super::{Micros, Role, Scheduler, choose, demand::Wanted};
 use crate::message::Place;
 
-/// A part that was to be pushed and is not here after this is overdue.
-const OVERDUE: Micros = 300_000;
-/// So many at a time tell of the link, if the gateway's own path is among those that are late.
+/// A part that was to be pushed and is not here after this, or after so many times what parts take lately, is overdue.
+const OVERDUE: Micros = 250_000;
+const TIMES: f64 = 2.5;
+/// The weight of one part in what parts take lately.
+const WEIGHT: f64 = 0.1;
+/// So many within so long tell of the link, if the gateway's own path is among those that are late.
 const TOO_MANY: usize = 2;
+const WITHIN: Micros = 500_000;
 /// What was overdue when the viewer stepped out may still be on its way: it is not fetched before.
 const ON_ITS_WAY: Micros = 700_000;
+/// As long as less than this was asked for, more is: what HTTP waits for on its way would be lost.
+const UNDER_WAY: usize = 8 * 1024;
 /// It stays out at least so long; twice as long each time that it was too soon, up to the longest.
 const OUT: (Micros, Micros) = (3_000_000, 48_000_000);
 /// Stepping out so soon after stepping in, it was too soon.
@@ -32,11 +38,24 @@ pub(super) struct Narrow {
     stepped_in: Option<Micros>,
     /// When something was overdue last.
     overdue_at: Micros,
+    /// A part that was overdue and came: when, and whether by the gateway's own path.
+    came_late: Option<(Micros, bool)>,
+    /// How long parts take lately, from the moment at which they were on their way, microseconds.
+    takes: f64,
 }
 
 impl Narrow {
     pub(super) fn is_out(&self) -> bool {
         self.since.is_some()
+    }
+
+    fn patience(&self) -> Micros {
+        OVERDUE.max((TIMES * self.takes) as Micros)
+    }
+
+    /// Whether a part that was to be pushed should have been here.
+    fn is_overdue(&self, wanted: &Wanted, now: Micros) -> bool {
+        wanted.pushed_until > wanted.since && now >= wanted.since + self.patience()
     }
 }
 
@@ -65,7 +84,7 @@ impl Scheduler {
         }
         let wanted = self.demand.wanted.values();
         let wanted = wanted.filter(|wanted| wanted.pushed_until > wanted.since);
-        let at = wanted.map(|wanted| wanted.since + OVERDUE);
+        let at = wanted.map(|wanted| wanted.since + self.narrow.patience());
         at.filter(|at| *at > self.now).min()
     }
 
@@ -74,11 +93,24 @@ impl Scheduler {
         let now = self.now;
         let wanted = self.demand.wanted.get(&place)?;
         let on_its_way = !wanted.pushers.is_empty() && now < wanted.since + ON_ITS_WAY;
-        let may_fetch = self.http.open(now) && now >= wanted.refetch && self.fetches() == 0;
+        let room = self.fetches() == 0 || self.estimate.fetching() < UNDER_WAY;
+        let may_fetch = room && self.http.open(now) && now >= wanted.refetch;
         if wanted.fetch.is_none() && may_fetch && !on_its_way && self.arrives(place).is_none() {
             self.fetch(place);
         }
         Some(now + choose::LOOK)
+    }
+
+    /// A part that was wanted is here.
+    pub(super) fn came(&mut self, wanted: &Wanted) {
+        let now = self.now;
+        if self.narrow.is_overdue(wanted, now) {
+            self.narrow.came_late = Some((now, self.is_gateways(wanted)));
+        }
+        let asked = wanted.asked.map(|asked| asked.at);
+        let since = wanted.since.max(wanted.fetch.or(asked).unwrap_or(0));
+        let took = now.saturating_sub(since) as f64;
+        self.narrow.takes += (took - self.narrow.takes) * WEIGHT;
     }
 
     /// Whether there are several renditions to choose from.
@@ -90,19 +122,25 @@ impl Scheduler {
         all.filter(|entry| !entry.withdrawn).count() > 1
     }
 
-    /// How many parts that were to be pushed are overdue; whether the gateway was to push one, or does not give one over
-    /// HTTP either.
+    /// How many parts that were to be pushed are overdue or came too late just now; whether the gateway's own path is among
+    /// those that are late.
     fn overdue(&self) -> (usize, bool) {
         let now = self.now;
-        let is_gateway = |id| self.peers.get(id).is_some_and(|peer| !peer.is_viewer());
+        let came = self.narrow.came_late;
+        let came = came.filter(|(at, _)| now < at + WITHIN);
+        let first = came.map_or((0, false), |(_, by_gateway)| (1, by_gateway));
         let late = self.demand.wanted.values();
-        let late = late
-            .filter(|wanted| wanted.pushed_until > wanted.since && now >= wanted.since + OVERDUE);
-        late.fold((0, false), |(count, by_gateway), wanted| {
-            let fetched = wanted.fetch.is_some_and(|at| now >= at + OVERDUE);
-            let pushed = wanted.pushers.iter().any(is_gateway);
-            (count + 1, by_gateway || fetched || pushed)
+        let late = late.filter(|wanted| self.narrow.is_overdue(wanted, now));
+        late.fold(first, |(count, by_gateway), wanted| {
+            (count + 1, by_gateway || self.is_gateways(wanted))
         })
+    }
+
+    /// Whether the gateway was to push a part, or does not give it over HTTP either.
+    fn is_gateways(&self, wanted: &Wanted) -> bool {
+        let is_gateway = |id| self.peers.get(id).is_some_and(|peer| !peer.is_viewer());
+        let fetched = wanted.fetch.is_some_and(|at| self.now >= at + OVERDUE);
+        fetched || wanted.pushers.iter().any(is_gateway)
     }
 
     fn step_out(&mut self) {
