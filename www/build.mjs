@@ -1,6 +1,6 @@
 // Builds the page: `node build.mjs` makes dist/, `--tests` makes what `node --test` runs.
 //
-// dist/            index.html, player.html, 404.html, embed.js: names that stay
+// dist/            index.html, player.html, archive.html, 404.html, embed.js: names that stay
 // dist/assets/     everything else, named by a hash of its content, so that it may be cached for ever
 // Beside each file that compresses lie its .gz and .br.
 
@@ -90,7 +90,7 @@ async function buildPage() {
   const { metafile } = await build({
     ...common,
     ...hls,
-    entryPoints: ["src/watch.ts", "src/directory.ts", "src/element.ts"],
+    entryPoints: ["src/watch.ts", "src/directory.ts", "src/element.ts", "src/archive.ts"],
     outdir: assets,
     entryNames: "[name]-[hash]",
     chunkNames: "[name]-[hash]",
@@ -116,7 +116,7 @@ async function buildPage() {
   made["icon.svg"] = hashed("icon.svg", readFileSync(join(here, "pages/icon.svg")));
   made.preload = preloads(metafile, "src/watch.ts");
   made["head.html"] = filled("head.html", made).trimEnd();
-  for (const name of ["index.html", "player.html", "404.html"])
+  for (const name of ["index.html", "player.html", "archive.html", "404.html"])
     writeFileSync(join(dist, name), filled(name, made));
   writeFileSync(join(dist, "embed.js"), `import ".${made["element.ts"]}";\n`);
   compress(dist);

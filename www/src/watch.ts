@@ -10,6 +10,7 @@ const stream = decodeURIComponent(/^\/s\/([^/]+)/.exec(location.pathname)?.[1] ?
 
 player.addEventListener("mesh-change", (event) => show((event as CustomEvent<View>).detail));
 player.setAttribute("stream", stream);
+byId<HTMLAnchorElement>("to-archive").href = `/s/${encodeURIComponent(stream)}/archive`;
 document.title = `${stream} · Meshlive`;
 byId("title").textContent = stream;
 

@@ -86,7 +86,7 @@ impl Archives {
         (self.settings, self.by_alias) = (settings, by_alias);
     }
 
-    /// The archive of a stream, unless its past is not to be kept.
+    /// The archive of a stream, to be [begun](Self::begin), unless its past is not to be kept.
     pub(crate) fn open(
         &self,
         alias: &str,
@@ -107,10 +107,14 @@ impl Archives {
             keep,
             self.wake.clone(),
         )?);
-        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
-        shared.insert(archive.stream().to_string(), archive.clone());
-        self.wake.wake();
         Ok(Some(archive))
+    }
+
+    /// From here on its hours are closed: what an earlier run announced is in it.
+    pub(crate) fn begin(&self, archive: Arc<Archive>) {
+        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        shared.insert(archive.stream().to_string(), archive);
+        self.wake.wake();
     }
 
     pub(crate) fn find(&self, stream: &StreamName) -> Option<Arc<Archive>> {

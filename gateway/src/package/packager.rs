@@ -11,6 +11,9 @@ pub struct Packager {
     stage: Option<Stage>,
 }
 
+/// Microseconds.
+const SECOND: u64 = 1_000_000;
+
 /// What lasts longer than a format.
 #[derive(Debug)]
 pub(super) struct Books {
@@ -20,6 +23,9 @@ pub(super) struct Books {
     pub(super) sequence: u32,
     /// The timeline's second 0, µs since the Unix epoch.
     pub(super) anchor: u64,
+    /// Seconds by which the timeline of a run that goes on with an earlier one's stream is moved, once it is anchored: to its
+    /// time since 1970, so that no timestamp of the stream goes back at a restart. Players of a whole archived day need that.
+    pub(super) moved: Option<u64>,
     /// The renditions as told last, with their number.
     pub(super) told: Option<(u32, Vec<Rendition>)>,
     /// Whether a part has been made since the start.
@@ -33,6 +39,7 @@ impl Packager {
             numbers,
             sequence: 1,
             anchor: 0,
+            moved: (!numbers.discontinuity).then_some(0),
             told: None,
             published: false,
         };
@@ -53,6 +60,8 @@ impl Packager {
                 self.stage = Some(Stage::new(self.settings.clone(), format, now));
             }
             Event::Anchor { at } => {
+                let moved = *self.books.moved.get_or_insert(at / SECOND);
+                let at = at.saturating_sub(moved * SECOND);
                 if at != self.books.anchor {
                     self.interrupt(now, &mut out);
                     self.books.anchor = at;
@@ -62,8 +71,11 @@ impl Packager {
                 tracing::info!(reason, "discontinuity");
                 self.interrupt(now, &mut out);
             }
-            Event::Sample(sample) => {
+            Event::Sample(mut sample) => {
                 if let Some(stage) = &mut self.stage {
+                    let moved = stage.ticks(sample.track, self.books.moved.unwrap_or(0));
+                    sample.dts = sample.dts.saturating_add(moved);
+                    sample.pts = sample.pts.saturating_add(moved);
                     stage.sample(sample, now, &mut self.books, &mut out);
                 }
             }

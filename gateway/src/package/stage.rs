@@ -66,6 +66,13 @@ impl Stage {
         }
     }
 
+    /// So many seconds in the ticks of a track.
+    pub(super) fn ticks(&self, track: TrackId, seconds: u64) -> i64 {
+        let lane = self.lanes.iter().find(|lane| lane.track.id == track);
+        let timescale = lane.map_or(0, |lane| u64::from(lane.track.timescale));
+        i64::try_from(seconds.saturating_mul(timescale)).unwrap_or(i64::MAX)
+    }
+
     pub(super) fn sample(
         &mut self,
         sample: Sample,

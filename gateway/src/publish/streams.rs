@@ -111,12 +111,15 @@ impl Streams {
         let publisher = Publisher::begin(
             stream.clone(),
             self.store.clone(),
-            archive,
+            archive.clone(),
             journal,
             resumed,
             self.clock.clone(),
             self.metrics.clone(),
         );
+        if let Some(archive) = archive {
+            self.archives.begin(archive);
+        }
         streams.insert(alias.to_owned(), stream);
         drop(streams);
         self.changes.send_modify(|count| *count += 1);

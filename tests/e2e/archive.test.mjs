@@ -1,0 +1,157 @@
+// A day that was made quickly: real media through the real publisher, over two hour seams and two restarts. Every frame is
+// there once and in its place, in any player; a store that was damaged does not pass for whole.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { launch, open } from "./browser.mjs";
+import { Gateway, out } from "./gateway.mjs";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+/** 2026-11-22T10:00:00Z, seconds. */
+const TEN = 1_795_341_600;
+/** Start and length of each run of the gateway, seconds: over 11:00 and over 12:00, cut off, and up again twice. */
+const RUNS = [
+  [TEN + 3580, 40],
+  [TEN + 3640, 21],
+  [TEN + 7170, 50],
+];
+
+const folder = mkdtempSync(join(tmpdir(), "meshlive-archive-"));
+const [video, sound] = ["v.h264", "a.aac"].map((name) => join(folder, name));
+const data = join(folder, "data");
+let browser;
+let gateway;
+let made;
+let original;
+let past;
+
+function command(program, ...args) {
+  const options = { encoding: "utf8", maxBuffer: 64 << 20, timeout: 100_000, stdio: ["ignore", "pipe", "pipe"] };
+  return execFileSync(program, args, options);
+}
+
+/** What fills a data folder, as `cargo test` built it; built here where that has not run. */
+function generator() {
+  const built = ["release", "debug"].map((profile) => join(root, "target", profile, "examples/past"));
+  if (!built.some(existsSync)) command("cargo", "build", "-q", "--locked", "-p", "meshlive-gateway", "--example", "past");
+  return built.find(existsSync);
+}
+
+/** A hash of each picture, in order; what cannot be read is left out, as players do. */
+function pictures(source) {
+  const lines = command("ffmpeg", "-v", "quiet", "-i", source, "-map", "0:v", "-fps_mode", "passthrough", "-f", "framemd5", "-");
+  return lines
+    .split("\n")
+    .filter((line) => line && !line.startsWith("#"))
+    .map((line) => line.split(",").pop().trim());
+}
+
+async function start() {
+  gateway = await Gateway.start({ data, inputs: [], flags: ["--config", join(folder, "config.toml")] });
+}
+
+before(async () => {
+  mkdirSync(data);
+  writeFileSync(join(folder, "config.toml"), "inputs = []\n");
+  const length = Math.max(...RUNS.map(([, seconds]) => seconds));
+  const card = `testsrc2=s=320x180:r=25:d=${length}`;
+  const coded = "-c:v libx264 -preset ultrafast -bf 0 -g 50 -sc_threshold 0 -pix_fmt yuv420p -bsf:v h264_metadata=aud=insert";
+  command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", card, ...coded.split(" "), "-f", "h264", video);
+  command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", `sine=r=48000:d=${length}`, "-ac", "2", "-c:a", "aac", "-f", "adts", sound);
+  const runs = RUNS.map(([at, seconds]) => `${at}:${seconds}`);
+  made = JSON.parse(command(generator(), data, "cam", video, sound, ...runs));
+  original = pictures(video);
+  await start();
+  past = await gateway.json("/api/v1/streams/cam/archive");
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await gateway?.dispose();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** What the day must show: of each run as many pictures as were announced, from the first on. */
+const expected = () => made.frames.flatMap((count) => original.slice(0, count));
+
+test("every frame of the day is there once and in order, over hour seams and restarts", () => {
+  const [day] = past.days;
+  assert.equal(past.days.length, 1);
+  assert.deepEqual(
+    day.hours.map(({ start }) => start),
+    ["2026-11-22T10:00:00Z", "2026-11-22T11:00:00Z", "2026-11-22T12:00:00Z"],
+  );
+  assert.ok(made.frames.every((count, run) => count > RUNS[run][1] * 25 - 60), `${made.frames}`);
+  assert.deepEqual(pictures(`${gateway.url}/ipfs/${day.cid}/day-source.m3u8`), expected());
+  const hours = day.hours.flatMap(({ cid }) => pictures(`${gateway.url}/ipfs/${cid}/source/index.m3u8`));
+  assert.deepEqual(hours, expected());
+  assert.deepEqual(pictures(`${gateway.url}/ipns/${past.stream}/2026-11-22/day-source.m3u8`), expected());
+});
+
+test("the page plays the day, over the seam of an hour, and seeks anywhere in it", { timeout: 100_000 }, async () => {
+  const page = await open(browser, `${gateway.url}/s/cam/archive`, { context: { timezoneId: "Europe/Berlin", locale: "en-GB" } });
+  await page.waitForSelector('#hours li:nth-child(3) .strip img');
+  const hours = await page.$$eval("#hours strong", (all) => all.map((one) => one.textContent));
+  assert.deepEqual(hours, ["11:00", "12:00", "13:00"]);
+  await page.waitForFunction(() => [...document.querySelectorAll(".strip img")].every((one) => one.naturalWidth > 0));
+  await page.click("#whole button");
+  const video = page.locator("video");
+  await page.waitForFunction(() => document.querySelector("video").currentTime > 1);
+  assert.match(await page.textContent("#clock"), /22 Nov 2026, 11:59:4/);
+  const whole = await video.evaluate((one) => one.duration);
+  assert.ok(Math.abs(whole - made.frames.reduce((sum, count) => sum + count, 0) / 25) < 1, `${whole}`);
+  const seek = (at) =>
+    video.evaluate(async (one, at) => {
+      const since = performance.now();
+      one.currentTime = at;
+      await new Promise((resolve) => one.requestVideoFrameCallback(function shown(_, { mediaTime }) {
+        if (Math.abs(mediaTime - at) < 1) resolve();
+        else one.requestVideoFrameCallback(shown);
+      }));
+      return performance.now() - since;
+    }, at);
+  const took = [];
+  for (const share of [0.9, 0.1, 0.55, 0.3, 0.75, 0.02, 0.62, 0.4, 0.85]) took.push(await seek(share * whole));
+  const median = took.sort((a, b) => a - b)[took.length >> 1];
+  console.log(`# seek, picture on screen: median ${Math.round(median)} ms, longest ${Math.round(took.at(-1))} ms`);
+  assert.ok(median < 1500, `${took.map(Math.round)} ms`);
+  // 19 seconds into the day is a second before 11:00 UTC.
+  await seek(19);
+  await page.waitForFunction(() => /12:00:0[12]/.test(document.querySelector("#clock").textContent), null, { timeout: 10_000 });
+  mkdirSync(out, { recursive: true });
+  await page.screenshot({ path: join(out, "archive.png"), fullPage: true });
+  await page.finish();
+});
+
+test("a link in the player leads here, and an hour can be had as a CAR", async () => {
+  const page = await open(browser, `${gateway.url}/s/cam`);
+  await page.click("#to-archive");
+  await page.waitForURL("**/s/cam/archive");
+  const href = await page.getAttribute("#hours li a", "href");
+  await page.finish();
+  const car = await fetch(gateway.url + href);
+  assert.equal(car.status, 200);
+  const [hour] = past.days[0].hours;
+  const bytes = (await car.arrayBuffer()).byteLength;
+  assert.ok(bytes > hour.bytes && bytes < hour.bytes * 1.1, `${bytes} of ${hour.bytes}`);
+});
+
+test("a damaged store does not pass for whole", async () => {
+  await gateway.stop();
+  const pack = join(data, "store", past.stream, "20261122T11-source-0.car");
+  const at = Math.floor(statSync(pack).size / 2);
+  const file = openSync(pack, "r+");
+  const byte = Buffer.alloc(1);
+  readSync(file, byte, 0, 1, at);
+  byte[0] ^= 1;
+  writeSync(file, byte, 0, 1, at);
+  closeSync(file);
+  await start();
+  const found = pictures(`${gateway.url}/ipfs/${past.days[0].cid}/day-source.m3u8`);
+  assert.ok(found.length < expected().length, `${found.length} of ${expected().length}`);
+});

@@ -1,0 +1,247 @@
+// The page of a stream's past, /s/{stream}/archive: a calendar, the hours of a day, and a player over a whole day.
+
+import Hls from "hls.js/light";
+import { byId, setText } from "./dom.ts";
+import {
+  byLocalDay,
+  dayName,
+  type Hour,
+  length,
+  localDay,
+  monthGrid,
+  type Past,
+  positionOf,
+  size,
+  stills,
+  timeAt,
+} from "./past.ts";
+
+const stream = decodeURIComponent(/^\/s\/([^/]+)/.exec(location.pathname)?.[1] ?? "");
+const api = `/api/v1/streams/${encodeURIComponent(stream)}/archive`;
+const video = Object.assign(document.createElement("video"), { controls: true, playsInline: true });
+byId("stage").prepend(video);
+
+/** Another player begins where this one ends: a day of the viewer's may lie in two of the archive's. */
+let playing: { hls: Hls; day: string } | null = null;
+let days = new Map<string, Hour[]>();
+let shown = { year: 0, month: 0 };
+let chosen = "";
+
+const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const words = (day: string) =>
+  new Date(`${day}T12:00:00Z`).toLocaleDateString(undefined, { dateStyle: "full", timeZone: "UTC" });
+
+byId<HTMLAnchorElement>("to-live").href = `/s/${encodeURIComponent(stream)}`;
+byId("earlier").addEventListener("click", () => turn(-1));
+byId("later").addEventListener("click", () => turn(1));
+video.addEventListener("timeupdate", () => {
+  const at = timeAt(segments(), video.currentTime);
+  if (at !== undefined) setText(byId("clock"), exact.format(at));
+});
+video.addEventListener("ended", () => {
+  const all = [...days.values()].flat();
+  const next = all.find(({ day }) => playing !== null && day.name > playing.day);
+  if (next) play(next, next.start);
+});
+
+void load();
+
+async function load(): Promise<void> {
+  const answer = await fetch(api).catch(() => null);
+  if (!answer?.ok) {
+    const absent = answer?.status === 404;
+    setText(
+      byId("status"),
+      absent ? "There is no such stream on this gateway." : "The gateway does not answer.",
+    );
+    return;
+  }
+  const past = (await answer.json()) as Past;
+  const title = past.title || past.alias;
+  document.title = `Archive of ${title} · Meshlive`;
+  setText(byId("title"), title);
+  days = byLocalDay(past);
+  const newest = [...days.keys()].at(-1);
+  if (newest === undefined) {
+    setText(byId("status"), "Nothing is archived yet: an hour appears here when it is over.");
+    return;
+  }
+  const hours = [...days.values()].flat();
+  const bytes = hours.reduce((sum, hour) => sum + hour.bytes, 0);
+  const seconds = hours.reduce((sum, hour) => sum + hour.duration, 0);
+  const count = days.size === 1 ? "1 day" : `${days.size} days`;
+  setText(byId("status"), `${length(seconds)} on ${count}, ${size(bytes)}.`);
+  setText(byId("zone"), `Times are those of ${Intl.DateTimeFormat().resolvedOptions().timeZone}.`);
+  byId("weekdays").replaceChildren(
+    ...Array.from({ length: 7 }, (_, at) => {
+      const head = document.createElement("th");
+      head.scope = "col";
+      // 2024-01-01 was a Monday.
+      const monday = new Date(Date.UTC(2024, 0, 1 + at));
+      head.textContent = monday.toLocaleDateString(undefined, { weekday: "short", timeZone: "UTC" });
+      return head;
+    }),
+  );
+  byId("shelf").hidden = false;
+  const asked = Number(new URLSearchParams(location.hash.slice(1)).get("t")) * 1000;
+  const at = hours.find(({ start, held }) => held && asked >= start && asked < start + 3_600_000);
+  choose(at ? localDay(at.start) : newest);
+  if (at) play(at, asked);
+}
+
+function turn(months: number): void {
+  const { year, month } = shown;
+  const first = new Date(Date.UTC(year, month + months, 1));
+  drawMonth(first.getUTCFullYear(), first.getUTCMonth());
+}
+
+function choose(day: string): void {
+  chosen = day;
+  drawMonth(Number(day.slice(0, 4)), Number(day.slice(5, 7)) - 1);
+  drawDay(day);
+}
+
+function drawMonth(year: number, month: number): void {
+  shown = { year, month };
+  const first = new Date(Date.UTC(year, month, 1));
+  setText(
+    byId("month"),
+    first.toLocaleDateString(undefined, { month: "long", year: "numeric", timeZone: "UTC" }),
+  );
+  const names = [...days.keys()];
+  byId<HTMLButtonElement>("earlier").disabled = (names[0] ?? "") >= dayName(year, month, 1);
+  byId<HTMLButtonElement>("later").disabled = (names.at(-1) ?? "") <= dayName(year, month, 31);
+  byId("days").replaceChildren(
+    ...monthGrid(year, month).map((week) => {
+      const row = document.createElement("tr");
+      row.append(
+        ...week.map((day) => {
+          const cell = document.createElement("td");
+          if (day !== null) cell.append(dayButton(day));
+          return cell;
+        }),
+      );
+      return row;
+    }),
+  );
+}
+
+function dayButton(day: string): HTMLElement {
+  const number = String(Number(day.slice(8)));
+  const hours = days.get(day);
+  if (!hours) return Object.assign(document.createElement("span"), { textContent: number });
+  const button = Object.assign(document.createElement("button"), { type: "button", textContent: number });
+  button.className = day === chosen ? "chosen" : "quiet";
+  button.dataset.day = day;
+  button.setAttribute(
+    "aria-label",
+    `${words(day)}, ${hours.length} ${hours.length === 1 ? "hour" : "hours"}`,
+  );
+  if (day === chosen) button.setAttribute("aria-current", "date");
+  button.addEventListener("click", () => {
+    choose(day);
+    document.querySelector<HTMLElement>(`[data-day="${day}"]`)?.focus();
+  });
+  return button;
+}
+
+function drawDay(day: string): void {
+  const hours = days.get(day) ?? [];
+  setText(byId("day"), words(day));
+  const first = hours.find(({ held }) => held);
+  const whole: Node[] = [];
+  if (first) {
+    const button = Object.assign(document.createElement("button"), {
+      type: "button",
+      textContent: "Play the day",
+    });
+    button.addEventListener("click", () => play(first, first.start));
+    whole.push(button);
+  }
+  byId("whole").replaceChildren(...whole);
+  byId("hours").replaceChildren(...hours.map(hourRow));
+}
+
+function hourRow(hour: Hour): HTMLLIElement {
+  const row = document.createElement("li");
+  row.dataset.hour = hour.cid;
+  const head = document.createElement("p");
+  head.className = "facts";
+  const when = document.createElement("strong");
+  when.textContent = time.format(hour.start);
+  const what = document.createElement("span");
+  what.textContent = `${length(hour.duration)}, ${size(hour.bytes)}`;
+  head.append(when, what);
+  row.append(head);
+  if (!hour.held) {
+    head.append("Not kept on this gateway any more.");
+    return row;
+  }
+  const car = document.createElement("a");
+  const name = `${stream}-${hour.start / 1000}.car`;
+  car.href = `/ipfs/${hour.cid}?format=car&filename=${encodeURIComponent(name)}`;
+  car.download = name;
+  car.textContent = "Download (CAR)";
+  const link = document.createElement("a");
+  link.href = `/ipfs/${hour.cid}/index.m3u8`;
+  link.textContent = "Playlist";
+  head.append(car, link);
+  const strip = document.createElement("div");
+  strip.className = "strip";
+  for (const at of stills(hour)) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.setAttribute("aria-label", `Play from ${time.format(at * 1000)}`);
+    const picture = document.createElement("img");
+    picture.loading = "lazy";
+    picture.alt = "";
+    picture.addEventListener("error", () => picture.classList.add("missing"));
+    picture.src = `${api}/still.jpg?at=${at}`;
+    button.append(picture);
+    button.addEventListener("click", () => play(hour, at * 1000));
+    strip.append(button);
+  }
+  row.append(strip);
+  return row;
+}
+
+function segments() {
+  const { hls } = playing ?? {};
+  return hls?.levels[hls.currentLevel]?.details?.fragments ?? hls?.latestLevelDetails?.fragments ?? [];
+}
+
+/** Plays the archive's day of this hour from a time on (ms since 1970); its seek bar is the whole day. */
+function play(hour: Hour, at: number): void {
+  byId("stage").hidden = false;
+  byId("trouble").hidden = true;
+  history.replaceState(null, "", `#t=${Math.floor(at / 1000)}`);
+  byId("stage").scrollIntoView({ block: "nearest" });
+  if (playing?.day === hour.day.name) {
+    const position = positionOf(segments(), at);
+    if (position !== undefined) video.currentTime = position;
+    void start();
+    return;
+  }
+  playing?.hls.destroy();
+  const hls = new Hls({ autoStartLoad: false, maxBufferLength: 30, backBufferLength: 60 });
+  playing = { hls, day: hour.day.name };
+  hls.on(Hls.Events.ERROR, (_, { fatal, details }) => {
+    if (!fatal || playing?.hls !== hls) return;
+    byId("trouble").hidden = false;
+    setText(byId("trouble"), `This cannot be played (${details}). The hours below can be downloaded.`);
+  });
+  hls.once(Hls.Events.MANIFEST_PARSED, () => hls.startLoad(0));
+  hls.once(Hls.Events.LEVEL_LOADED, (_, { details }) => {
+    const position = positionOf(details.fragments, at);
+    if (position) video.currentTime = position;
+  });
+  hls.loadSource(`/ipfs/${hour.day.cid}/index.m3u8`);
+  hls.attachMedia(video);
+  void start();
+}
+
+/** A browser may want a click first: the controls are there for it. */
+async function start(): Promise<void> {
+  await video.play().catch(() => undefined);
+}
