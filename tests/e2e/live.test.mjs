@@ -89,3 +89,27 @@ test("the embed script plays on a page of another origin", async () => {
   await page.finish();
   embedder.close();
 });
+
+/** How often a second the page's styles are worked out anew. */
+async function drawn(page) {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Performance.enable");
+  const count = async () => (await session.send("Performance.getMetrics")).metrics.find(({ name }) => name === "RecalcStyleCount").value;
+  const before = await count();
+  await sleep(4000);
+  return ((await count()) - before) / 4;
+}
+
+test("a page that plays is not drawn anew all the time; one with something that turns is", async () => {
+  const page = await open(scene.browser, `${scene.gateway.url}/s/testcard`);
+  await playing(page);
+  await sleep(4000);
+  const calm = await drawn(page);
+  assert.ok(calm < 8, `${calm} times a second`);
+  await page.evaluate(() => {
+    document.body.insertAdjacentHTML("beforeend", '<svg><circle r="9"><animateTransform attributeName="transform" type="rotate" dur="1s" from="0" to="360" repeatCount="indefinite"/></circle></svg>');
+  });
+  const turning = await drawn(page);
+  assert.ok(turning > 15, `${turning} times a second`);
+  await page.finish();
+});

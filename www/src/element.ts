@@ -14,6 +14,9 @@ const AUTO = "auto";
 /** The first frame goes before the controls; where it is not there by then, they come all the same. */
 const CONTROLS_AFTER_MS = 1_200;
 
+/** What media-chrome writes on its controller with each step of the video, for elements that are not here. */
+const UNREAD = ["mediacurrenttime", "mediabuffered", "mediaseekable"];
+
 const template = document.createElement("template");
 template.innerHTML = `
 <style>${css}</style>
@@ -215,6 +218,11 @@ export class MeshPlayer extends HTMLElement {
   }
 
   #wireControls(): void {
+    // Each of these would have the page drawn anew, seven times a second.
+    const controller = this.#find<HTMLElement>("media-controller");
+    controller.setAttribute = (name, value) => {
+      if (!UNREAD.includes(name)) Element.prototype.setAttribute.call(controller, name, value);
+    };
     const unmute = this.#find<HTMLButtonElement>(".unmute");
     unmute.addEventListener("click", () => {
       this.#video.muted = false;
