@@ -18,6 +18,9 @@ use crate::message::{Message, Place};
 const RESTS: Micros = 400_000;
 /// A fetch that takes longer than this no longer keeps neighbours from being asked.
 const HANGS: Micros = 1_500_000;
+/// A push that is late is followed by the next one, often from elsewhere. Only if that comes in time it is worth while to
+/// fetch the late one; if not, the link is too narrow for both.
+const BEFORE_PROBE: Micros = 200_000;
 /// How soon to look again at what is on its way.
 pub(super) const LOOK: Micros = 50_000;
 /// Time-out of a want: twice what is expected and this, between these bounds.
@@ -69,8 +72,9 @@ impl Scheduler {
         let in_time = self.arrives(place).is_some_and(|at| {
             at <= fetched.min(now + LOOK * 4) || (at + LOOK <= deadline && fetched < deadline)
         });
-        let late =
-            now >= wanted.pushed_until && !wanted.pushers.is_empty() && wanted.asked.is_none();
+        let late = now >= wanted.pushed_until + BEFORE_PROBE
+            && !wanted.pushers.is_empty()
+            && wanted.asked.is_none();
         let may_fetch = self.http.open(now) && now >= wanted.refetch;
         // A narrow link makes everything late, HTTP as well: twice the same on it would make it later.
         let promised = wanted

@@ -266,7 +266,11 @@ impl Estimate {
 
     /// Whether bytes have been flowing for long without an end.
     fn is_slow(&self, now: Micros) -> bool {
-        self.fetches.is_empty() && self.all.busy.is_some_and(|(since, _)| now > since + LONG)
+        self.fetches.is_empty()
+            && self
+                .all
+                .busy
+                .is_some_and(|(since, _)| now > since + 2 * LONG)
     }
 }
 

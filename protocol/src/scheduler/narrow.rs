@@ -26,8 +26,9 @@ const OUT: (Micros, Micros) = (3_000_000, 48_000_000);
 const TOO_SOON: Micros = 20_000_000;
 /// Nothing was overdue for so long: it is in time.
 const CALM: Micros = 2_000_000;
-/// The estimate is at least so many times what is played.
+/// The estimate is at least so many times what is played; so many times, and it was no matter of the link.
 const ROOM: f64 = 1.2;
+const AMPLE: f64 = 3.0;
 
 #[derive(Debug, Default)]
 pub(super) struct Narrow {
@@ -51,11 +52,6 @@ impl Narrow {
 
     fn patience(&self) -> Micros {
         OVERDUE.max((TIMES * self.takes) as Micros)
-    }
-
-    /// Whether a part that was to be pushed should have been here.
-    fn is_overdue(&self, wanted: &Wanted, now: Micros) -> bool {
-        wanted.pushed_until > wanted.since && now >= wanted.since + self.patience()
     }
 }
 
@@ -82,9 +78,7 @@ impl Scheduler {
         if self.narrow.is_out() {
             return None;
         }
-        let wanted = self.demand.wanted.values();
-        let wanted = wanted.filter(|wanted| wanted.pushed_until > wanted.since);
-        let at = wanted.map(|wanted| wanted.since + self.narrow.patience());
+        let at = self.due().map(|(at, _)| at);
         at.filter(|at| *at > self.now).min()
     }
 
@@ -104,7 +98,7 @@ impl Scheduler {
     /// A part that was wanted is here.
     pub(super) fn came(&mut self, wanted: &Wanted) {
         let now = self.now;
-        if self.narrow.is_overdue(wanted, now) {
+        if self.is_overdue(wanted) {
             self.narrow.came_late = Some((now, self.is_gateways(wanted)));
         }
         let asked = wanted.asked.map(|asked| asked.at);
@@ -129,11 +123,36 @@ impl Scheduler {
         let came = self.narrow.came_late;
         let came = came.filter(|(at, _)| now < at + WITHIN);
         let first = came.map_or((0, false), |(_, by_gateway)| (1, by_gateway));
-        let late = self.demand.wanted.values();
-        let late = late.filter(|wanted| self.narrow.is_overdue(wanted, now));
-        late.fold(first, |(count, by_gateway), wanted| {
+        let late = self.due().filter(|(at, _)| *at <= now);
+        late.fold(first, |(count, by_gateway), (_, wanted)| {
             (count + 1, by_gateway || self.is_gateways(wanted))
         })
+    }
+
+    /// Parts that are to be pushed, and when each is overdue: all before it come over the same link.
+    fn due(&self) -> impl Iterator<Item = (Micros, &Wanted)> {
+        let rate = self.bytes_per_second();
+        let patience = self.narrow.patience();
+        let wanted = self.demand.wanted.values();
+        let wanted = wanted.filter(|wanted| wanted.pushed_until > wanted.since);
+        wanted.scan(0.0, move |before, wanted| {
+            *before += f64::from(wanted.entry.size);
+            let takes = (*before / rate * 1e6) as Micros;
+            Some((wanted.since + patience + takes, wanted))
+        })
+    }
+
+    /// Whether a part that came should have been here before.
+    fn is_overdue(&self, wanted: &Wanted) -> bool {
+        let takes = f64::from(wanted.entry.size) / self.bytes_per_second() * 1e6;
+        let at = wanted.since + self.narrow.patience() + takes as Micros;
+        wanted.pushed_until > wanted.since && self.now >= at
+    }
+
+    /// What the link gives, as far as it is known.
+    fn bytes_per_second(&self) -> f64 {
+        let bits = self.estimate.bits(self.now);
+        bits.map_or(f64::INFINITY, |bits| (bits as f64 / 8.0).max(1.0))
     }
 
     /// Whether the gateway was to push a part, or does not give it over HTTP either.
@@ -178,9 +197,13 @@ impl Scheduler {
                 .unwrap_or(0)
         });
         let bits = self.estimate.bits(now).unwrap_or(0) as f64;
-        now >= since + self.narrow.stays
-            && now >= self.narrow.overdue_at + CALM
-            && bits >= ROOM * f64::from(plays)
+        let times = bits / f64::from(plays.max(1));
+        let stays = if times < AMPLE {
+            self.narrow.stays
+        } else {
+            OUT.0
+        };
+        times >= ROOM && now >= since + stays && now >= self.narrow.overdue_at + CALM
     }
 
     fn step_in(&mut self) {

@@ -28,8 +28,10 @@ const RATE: f64 = 250_000.0;
 const FIRST_BYTES: f64 = 64.0 * 1024.0;
 /// Bytes on the way to or from one peer, whatever it is worth.
 const MOST_BYTES: f64 = 1024.0 * 1024.0;
-/// Who has not acknowledged a part for this long, and three round trips, is given no more.
-const OVERDUE: Micros = 300_000;
+/// Who has not acknowledged a part for four times as long as it usually takes is given no more, within these bounds; three
+/// round trips are added to the longest.
+const OVERDUE: (Micros, Micros) = (100_000, 300_000);
+const USUALLY: f64 = 4.0;
 /// What was given and not acknowledged for so long never will be.
 const LOST: Micros = 4_000_000;
 /// Announcements that a peer may repeat, and how long it may send old ones after it was asked for a manifest.
@@ -79,6 +81,8 @@ pub(super) struct Peer {
     round_trip: Option<Micros>,
     rate_in: Option<f64>,
     rate_out: Option<f64>,
+    /// How long it takes lately until it acknowledges a part, microseconds.
+    acknowledges: Option<f64>,
     /// Share of what it was asked for lately that did not come in time.
     pub(super) failures: f64,
     pub(super) strikes: u32,
@@ -123,6 +127,7 @@ impl Peer {
             round_trip: None,
             rate_in: None,
             rate_out: None,
+            acknowledges: None,
             failures: 0.0,
             strikes: 0,
             announced: (0, 0),
@@ -258,7 +263,7 @@ impl Peer {
     /// Nothing more as long as it owes an answer for longer than usual: a link that narrows is not to be filled with
     /// what comes too late.
     pub(super) fn has_room(&self, size: usize, now: Micros) -> bool {
-        let patience = 3 * self.round_trip() + OVERDUE;
+        let patience = self.patience();
         if self.given.values().any(|given| now > given.at + patience) {
             return false;
         }
@@ -268,6 +273,13 @@ impl Peer {
         });
         self.given.is_empty()
             || (self.given.len() < MAX_GIVEN && (on_the_way + size) as f64 <= most)
+    }
+
+    /// How long an acknowledgement is waited for before nothing more is given.
+    fn patience(&self) -> Micros {
+        let longest = OVERDUE.1 + 3 * self.round_trip();
+        let usual = self.acknowledges.map(|usual| (USUALLY * usual) as Micros);
+        usual.map_or(longest, |usual| usual.clamp(OVERDUE.0, longest))
     }
 
     /// When it is likely to say that it has a part of `size` bytes that is given now: microseconds from now.
@@ -316,6 +328,9 @@ impl Peer {
         let since = given.at.max(self.acknowledged);
         self.acknowledged = now;
         if given.left {
+            let took = now.saturating_sub(given.at) as f64;
+            let usual = self.acknowledges.unwrap_or(took);
+            self.acknowledges = Some(usual + (took - usual) * 0.2);
             measure(&mut self.rate_out, given.size, now.saturating_sub(since));
         }
         !given.left

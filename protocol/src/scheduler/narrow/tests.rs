@@ -70,7 +70,8 @@ fn who_steps_in_too_soon_stays_out_longer() {
     for _ in 0..3 {
         narrow(&mut world, one, 300.0);
         until(&mut world, 20, |world| is_out(world, one)).expect("it steps out");
-        narrow(&mut world, one, 40_000.0);
+        // Wide enough to step in, but not so wide that the link could not have been the reason.
+        narrow(&mut world, one, 1_500.0);
         let within = until(&mut world, 60, |world| !is_out(world, one));
         stays.push(within.expect("it steps in").round() as u64);
     }
