@@ -16,8 +16,8 @@ pub mod ingest;
 mod inputs;
 pub mod keys;
 pub mod metrics;
+pub mod names;
 pub mod package;
-mod protobuf;
 pub mod publish;
 mod recent;
 pub mod store;
@@ -27,6 +27,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use cid::Cid;
 use libp2p::Multiaddr;
+use meshlive_protocol::name::StreamName;
 use tokio::{
     net::{TcpListener, TcpSocket},
     sync::watch,
@@ -39,6 +40,7 @@ use http::blocks::Blocks;
 use inputs::Inputs;
 use keys::Keys;
 use metrics::Metrics;
+use names::Names;
 use publish::Streams;
 use store::Store;
 use swarm::{FetchError, Fetched, Fetcher, Network, Place};
@@ -125,7 +127,10 @@ impl Gateway {
         );
         let own = config.streams.iter();
         let own = own.map(|(alias, settings)| (alias.clone(), settings.archive));
-        let streams = Arc::new(streams.with_archives(config.archive.clone(), own.collect()));
+        let streams = streams
+            .with_archives(config.archive.clone(), own.collect())
+            .with_names(Names::new(Some(&config.data)));
+        let streams = Arc::new(streams);
         let blocks = Blocks::new(store.clone(), config.http.memory_bytes);
         let network = Network::start(
             &config,
@@ -219,6 +224,14 @@ impl Gateway {
     ) -> Result<Fetched, FetchError> {
         let peer = self.fetcher.peers.connect(address).await?;
         self.fetcher.dag(root, &[peer], place).await
+    }
+
+    /// Asks peers for a newer IPNS record of a stream; what they tell and what proves valid is then in [`Streams::names`].
+    ///
+    /// # Errors
+    /// When the gateway is ending.
+    pub async fn look_for(&self, name: &StreamName) -> Result<(), swarm::Unreached> {
+        self.fetcher.peers.look_for(name.clone()).await
     }
 
     /// Ends everything, from front to back; returns when all that was announced is on the disk.

@@ -4,6 +4,7 @@
 mod peers {
     mod bitswap;
     pub(super) mod client;
+    mod dht;
     mod limits;
     mod relay;
     mod transports;

@@ -1,5 +1,5 @@
 //! The part of dag-cbor that announcements, manifests and messages use: unsigned numbers, byte strings, texts,
-//! arrays, booleans, null and links (README §4, §8). Reading accepts the canonical form only, and tells every length before anything of
+//! arrays, maps, booleans, null and links (README §4, §8). Reading accepts the canonical form only, and tells every length before anything of
 //! that length is allocated; the general serde codec can do neither.
 
 use cid::Cid;
@@ -17,6 +17,7 @@ const UNSIGNED: u8 = 0;
 const BYTES: u8 = 2;
 const TEXT: u8 = 3;
 const ARRAY: u8 = 4;
+const MAP: u8 = 5;
 const FALSE: u8 = 0xf4;
 const TRUE: u8 = 0xf5;
 const NULL: u8 = 0xf6;
@@ -49,6 +50,11 @@ impl Writer {
     /// Begins an array; its `length` items follow.
     pub(crate) fn array(&mut self, length: usize) -> &mut Self {
         self.head(ARRAY, length as u64)
+    }
+
+    /// Begins a map; its `length` pairs follow, shorter keys first.
+    pub(crate) fn map(&mut self, length: usize) -> &mut Self {
+        self.head(MAP, length as u64)
     }
 
     pub(crate) fn boolean(&mut self, value: bool) -> &mut Self {
@@ -148,6 +154,15 @@ impl<'a> Reader<'a> {
             Ok(())
         } else {
             Err(Rejected::Malformed("an array of the wrong length"))
+        }
+    }
+
+    /// A map of exactly `length` pairs; they follow.
+    pub(crate) fn map(&mut self, length: usize) -> Result<(), Rejected> {
+        if self.head(MAP)? == length as u64 {
+            Ok(())
+        } else {
+            Err(Rejected::Malformed("a map of the wrong length"))
         }
     }
 

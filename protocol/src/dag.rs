@@ -4,7 +4,8 @@ use cid::Cid;
 use multihash::Multihash;
 use sha2::{Digest, Sha256};
 
-pub use protobuf::varint;
+use crate::protobuf;
+pub use crate::protobuf::varint;
 
 /// Multicodec `raw`: the block's bytes are the content.
 pub const RAW: u64 = 0x55;
@@ -73,29 +74,4 @@ fn node<'a>(links: impl Iterator<Item = (&'a str, &'a Cid, u64)>, unixfs: &[u8])
     }
     protobuf::bytes(&mut node, 1, unixfs);
     (Cid::new_v1(DAG_PB, digest(&node)), node)
-}
-
-/// Writing the two wire types of Protocol Buffers that dag-pb, UnixFS and envelopes use.
-pub mod protobuf {
-    /// `field` as a varint.
-    pub fn number(out: &mut Vec<u8>, field: u64, value: u64) {
-        varint(out, field << 3);
-        varint(out, value);
-    }
-
-    /// `field` as bytes with their length before them.
-    pub fn bytes(out: &mut Vec<u8>, field: u64, value: &[u8]) {
-        varint(out, field << 3 | 2);
-        varint(out, value.len() as u64);
-        out.extend_from_slice(value);
-    }
-
-    /// Seven bits a byte, lowest first: numbers of Protocol Buffers and lengths of CARs.
-    pub fn varint(out: &mut Vec<u8>, mut value: u64) {
-        while value >= 0x80 {
-            out.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        out.push(value as u8);
-    }
 }

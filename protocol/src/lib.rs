@@ -27,6 +27,7 @@
 //!
 //! - [`name`], [`key`]: who a stream is
 //! - [`part`], [`dag`]: what is stored, and what it is called
+//! - [`ipns`]: where the newest of a stream's past is, signed, for any IPFS node
 //! - [`manifest`]: what is new, and all that is live, signed
 //! - [`playlist`], [`time`]: the window as HLS
 //! - [`archive`]: hours, days and the signed list of them
@@ -46,12 +47,14 @@ mod cbor;
 pub mod channel;
 pub mod dag;
 pub mod fuzz;
+pub mod ipns;
 pub mod key;
 pub mod manifest;
 pub mod message;
 pub mod name;
 pub mod part;
 pub mod playlist;
+pub mod protobuf;
 pub mod scheduler;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;

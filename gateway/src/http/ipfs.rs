@@ -59,6 +59,10 @@ pub(super) async fn newest(
         let name: StreamName = name.parse().map_err(|_| {
             Refusal::wrong("this is no stream's name: it begins with k51 and has 62 characters")
         })?;
+        let query = query.unwrap_or_default();
+        if wants_record(&query, &headers) {
+            return record(&state, &headers, &name, rest);
+        }
         let root = state.streams.root_of(&name).ok_or(Refusal::absent(
             "nothing is known here of this stream's past: it is not on this gateway, or its first hour is not over",
         ))?;
@@ -67,7 +71,7 @@ pub(super) async fn newest(
             path: format!("{root}{slash}{rest}"),
             shown: format!("ipns/{path}"),
         };
-        let mut answer = answer(&state, &place, &query.unwrap_or_default(), &headers).await?;
+        let mut answer = answer(&state, &place, &query, &headers).await?;
         if answer.status() != StatusCode::MOVED_PERMANENTLY {
             // Another hour may close at any time.
             (answer.headers_mut()).insert(header::CACHE_CONTROL, NEWEST);
@@ -75,6 +79,50 @@ pub(super) async fn newest(
         Ok(answer)
     };
     sandboxed(found.await)
+}
+
+/// The media type of IPNS records.
+const IPNS_RECORD: &str = "application/vnd.ipfs.ipns-record";
+
+fn wants_record(query: &str, headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT);
+    let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or("");
+    match query::value(query, "format") {
+        Some(format) => format == "ipns-record",
+        None => accept.split(',').any(|item| {
+            let media_type = item.split(';').next().unwrap_or("");
+            media_type.trim().eq_ignore_ascii_case(IPNS_RECORD)
+        }),
+    }
+}
+
+/// The record itself (specs.ipfs.tech/http-gateways/trustless-gateway, "IPNS record"): whoever has the name can check it.
+fn record(
+    state: &State,
+    headers: &HeaderMap,
+    name: &StreamName,
+    rest: &str,
+) -> Result<Response, Refusal> {
+    if !rest.is_empty() {
+        return Err(Refusal::wrong(
+            "a name has a record, a path below it has none",
+        ));
+    }
+    let bytes = state.streams.record_of(name).ok_or(Refusal::absent(
+        "no record of this name is known here: it is not on this gateway, or its first hour is not over",
+    ))?;
+    let content = Content {
+        kind: Kind::Other,
+        etag: format!("\"{}\"", meshlive_protocol::dag::cid_of(&bytes)),
+        media_type: HeaderValue::from_static(IPNS_RECORD),
+        cache: NEWEST,
+        bytes: Stored::Memory(bytes),
+    };
+    let mut answer = content.answer(state, headers);
+    let disposition = ascii(format!("attachment; filename=\"{name}.ipns-record\""));
+    (answer.headers_mut()).insert(header::CONTENT_DISPOSITION, disposition);
+    vary(&mut answer);
+    Ok(answer)
 }
 
 /// Where something was asked for.

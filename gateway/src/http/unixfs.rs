@@ -5,7 +5,7 @@ use std::ops::Range;
 use cid::Cid;
 use meshlive_protocol::dag::{DIRECTORY, FILE};
 
-use crate::protobuf::{self, Fields, Value, varint};
+use meshlive_protocol::protobuf::{self, Fields, Value, take_varint};
 
 /// A node and what it links to.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Node {
                 // `blocksizes` as a packed list.
                 (4, Value::Bytes(mut packed)) => {
                     while !packed.is_empty() {
-                        sizes.push(varint(&mut packed)?);
+                        sizes.push(take_varint(&mut packed)?);
                     }
                 }
                 // Size, hash type, fanout, mode, modification time: not needed to read.

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use bytes::Bytes;
 use cid::Cid;
 use meshlive_protocol::name::StreamName;
 use tokio::sync::watch;
@@ -15,6 +16,7 @@ use crate::{
     clock::Clock,
     keys::Keys,
     metrics::Metrics,
+    names::{self, Names},
     store::Store,
 };
 
@@ -28,6 +30,7 @@ pub struct Streams {
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
     archives: Archives,
+    names: Arc<Names>,
     by_alias: RwLock<BTreeMap<String, Arc<Stream>>>,
     changes: watch::Sender<u64>,
 }
@@ -50,6 +53,7 @@ impl Streams {
             store,
             clock,
             metrics,
+            names: Arc::new(Names::new(None)),
             by_alias: RwLock::default(),
             changes: watch::Sender::new(0),
         }
@@ -63,6 +67,28 @@ impl Streams {
     ) -> Self {
         self.archives.configure(settings, by_alias);
         self
+    }
+
+    /// Where the IPNS records are.
+    pub fn with_names(mut self, names: Names) -> Self {
+        self.names = Arc::new(names);
+        self
+    }
+
+    /// The IPNS records of these streams and of others.
+    pub fn names(&self) -> &Arc<Names> {
+        &self.names
+    }
+
+    /// The IPNS record of a stream: signed here where it is ours and has a past, made anew where its newest directory has
+    /// changed; else what peers have told.
+    pub fn record_of(&self, name: &StreamName) -> Option<Bytes> {
+        let now = names::now();
+        let ours = self.list().into_iter().find(|stream| stream.name() == name);
+        match ours.zip(self.root_of(name)) {
+            Some((stream, root)) => Some(self.names.publish(&stream.key, &root, now)),
+            None => self.names.get(name, now).map(|(record, _)| record),
+        }
     }
 
     /// The newest directory of a stream's past, which `/ipns/<name>` is; `None` before the first hour has closed.

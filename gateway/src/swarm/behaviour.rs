@@ -1,6 +1,6 @@
 //! What runs on every connection, and its limits.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use libp2p::{
     connection_limits::{self, ConnectionLimits},
@@ -12,7 +12,8 @@ use libp2p::{
 
 use meshlive_protocol::behaviour::Behaviour as Engine;
 
-use super::{Settings, bitswap, feed};
+use super::{Settings, bitswap, dht, feed};
+use crate::names::Names;
 
 /// Told to peers by identify: which protocol family this is.
 const PROTOCOL: &str = "/meshlive/1";
@@ -40,6 +41,8 @@ pub(super) struct Room {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     mdns: Toggle<mdns::tokio::Behaviour>,
+    /// Where the newest of a stream is, to any IPFS node.
+    pub(super) dht: Toggle<dht::Behaviour>,
     /// What is stored, to any IPFS node.
     pub(super) bitswap: bitswap::Behaviour,
     /// What is published, to viewers.
@@ -53,6 +56,7 @@ impl Room {
         settings: &Settings,
         mdns: bool,
         shelf: bitswap::Shelf,
+        names: Arc<Names>,
     ) -> Self {
         let peer = key.public().to_peer_id();
         let limits = ConnectionLimits::default()
@@ -84,6 +88,7 @@ impl Room {
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
             mdns: mdns.into(),
+            dht: dht::Behaviour::new(peer, names, settings.dht).into(),
             bitswap: bitswap::Behaviour::new(shelf),
             engine: Engine::new(feed::now),
         }

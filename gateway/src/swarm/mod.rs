@@ -2,7 +2,7 @@
 //!
 //! Files: `settings`, `identity` (the key that stays) → `listen`, `interfaces`, `addresses` (where we are, purely) →
 //! `websocket` (what HTTP accepts), `webrtc` (browsers that dial over UDP), `transports` (every way in) → `behaviour` (what runs on each connection, and its limits)
-//! → `feed` (what is published, for the engine), `bitswap` (what is stored, for any IPFS node), `peers`, `fetch` (what we want of others) → `run` (the one task that has the swarm) → `stun` (viewers learn their own address).
+//! → `feed` (what is published, for the engine), `bitswap` (what is stored, for any IPFS node), `dht` (where the newest is), `peers`, `fetch` (what we want of others) → `run` (the one task that has the swarm) → `stun` (viewers learn their own address).
 //!
 //! Viewers reserve a place at our relay and reach each other through it for signalling only: a circuit lives 30 s and
 //! carries 64 KiB. What they tell each other there is secured end to end.
@@ -10,6 +10,7 @@
 mod addresses;
 mod behaviour;
 mod bitswap;
+mod dht;
 mod feed;
 mod fetch;
 mod identity;
@@ -43,6 +44,7 @@ use crate::{
 use addresses::{Described, Reach};
 use bitswap::Shelf;
 pub(crate) use bitswap::check_bitswap;
+pub use dht::Dht;
 use feed::Feed;
 pub(crate) use fetch::Fetcher;
 pub use fetch::{FetchError, Fetched, Place};
@@ -93,11 +95,18 @@ impl Network {
         let arrivals = websocket::Transport::new(arrivals, http);
         let transport = transports::build(&key, certificate, arrivals)
             .map_err(|error| StartError::Peer(error.to_string()))?;
-        let room = behaviour::Room::new(&key, &config.p2p, mdns, Shelf { store, blocks });
+        let shelf = Shelf { store, blocks };
+        let names = streams.names().clone();
+        let room = behaviour::Room::new(&key, &config.p2p, mdns, shelf, names);
         let settings = swarm::Config::with_tokio_executor()
             .with_idle_connection_timeout(IDLE)
             .with_max_negotiating_inbound_streams(NEGOTIATING_STREAMS);
-        let swarm = Swarm::new(transport, room, peer, settings);
+        let mut swarm = Swarm::new(transport, room, peer, settings);
+        for address in config.p2p.first_peers() {
+            if let Err(error) = swarm.dial(address.clone()) {
+                tracing::warn!(%address, %error, "p2p.bootstrap: this peer cannot be dialled");
+            }
+        }
         let reach = Reach {
             peer,
             http,
@@ -106,9 +115,9 @@ impl Network {
             listening: Vec::new(),
             stun: Vec::new(),
         };
-        let feed = Feed::new(streams, peer, config.p2p.upload);
+        let feed = Feed::new(streams.clone(), peer, config.p2p.upload);
         let (peers, asked) = Peers::new();
-        let mut run = Run::new(swarm, reach, plan, feed, asked, metrics);
+        let mut run = Run::new(swarm, reach, plan, feed, streams, asked, metrics);
         let listeners = run.listen().await?;
         let door = Door {
             arrive,

@@ -9,6 +9,7 @@ use libp2p::{
     multiaddr::Protocol,
     swarm::{ConnectionId, DialError, SwarmEvent, dial_opts::DialOpts},
 };
+use meshlive_protocol::name::StreamName;
 use tokio::sync::{mpsc, oneshot};
 
 use super::behaviour::{Room, RoomEvent};
@@ -33,6 +34,8 @@ pub enum Unreached {
 pub(super) enum Ask {
     Connect(Multiaddr, oneshot::Sender<Result<PeerId, Unreached>>),
     Block(Wanted),
+    /// A stream's IPNS record is looked for; what is found is in `Names`.
+    Name(StreamName),
 }
 
 /// A block, those who may have it, and who is told when it is here or when none of them has it.
@@ -73,6 +76,14 @@ impl Peers {
         self.ask(Ask::Block(Wanted { cid, from, answer })).await?;
         let block = answered.await.map_err(|_| Unreached::Ending)?;
         block.ok_or(Unreached::Block(cid))
+    }
+
+    /// Has a stream's IPNS record looked for among peers; [`crate::names::Names`] has what they tell.
+    ///
+    /// # Errors
+    /// When the gateway is ending.
+    pub(crate) async fn look_for(&self, name: StreamName) -> Result<(), Unreached> {
+        self.ask(Ask::Name(name)).await
     }
 
     async fn ask(&self, ask: Ask) -> Result<(), Unreached> {

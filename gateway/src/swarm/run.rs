@@ -10,7 +10,7 @@ use std::{
 
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, Swarm, core::transport::ListenerId, mdns, multiaddr::Protocol, ping,
+    Multiaddr, Swarm, core::transport::ListenerId, identify, mdns, multiaddr::Protocol, ping,
     swarm::SwarmEvent,
 };
 use meshlive_protocol::{
@@ -37,8 +37,12 @@ use super::{
 use crate::{
     StartError,
     metrics::{Kind, Metrics},
+    names::now,
+    publish::Streams,
 };
 
+/// How often it is seen whether a stream's newest directory has changed.
+const NAMES_EVERY: Duration = Duration::from_secs(1);
 /// How often the machine's interfaces are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Listeners tell their address right after they were asked to listen.
@@ -52,6 +56,7 @@ pub(super) struct Run {
     webrtc_port: Option<u16>,
     stun: HashMap<IpAddr, Responder>,
     feed: Feed,
+    streams: Arc<Streams>,
     asked: mpsc::Receiver<Ask>,
     dials: Dials,
     metrics: Arc<Metrics>,
@@ -72,6 +77,7 @@ impl Run {
         reach: Reach,
         plan: Vec<(Way, SocketAddr)>,
         feed: Feed,
+        streams: Arc<Streams>,
         asked: mpsc::Receiver<Ask>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -83,6 +89,7 @@ impl Run {
             webrtc_port: None,
             stun: HashMap::new(),
             feed,
+            streams,
             asked,
             dials: Dials::default(),
             metrics,
@@ -161,20 +168,43 @@ impl Run {
         let mut stop = std::pin::pin!(stop);
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut names = interval(NAMES_EVERY);
+        names.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.happened(event),
                 news = self.feed.next() => self.feed.tell(news, &mut self.swarm.behaviour_mut().engine),
                 Some(ask) = self.asked.recv() => self.asked(ask),
+                _ = names.tick() => self.names(),
                 _ = look.tick() => self.look_around().await,
                 () = &mut stop => return,
             }
         }
     }
 
+    /// Makes IPNS records of what is new, and tells them.
+    fn names(&mut self) {
+        let Some(dht) = self.swarm.behaviour_mut().dht.as_mut() else {
+            return;
+        };
+        for stream in self.streams.list() {
+            let before = self.streams.names().get(stream.name(), now());
+            let record = self.streams.record_of(stream.name());
+            if record.is_some() && record != before.map(|(record, _)| record) {
+                dht.tell_soon();
+            }
+        }
+        dht.tick();
+    }
+
     fn asked(&mut self, ask: Ask) {
         match ask {
             Ask::Connect(address, answer) => self.dials.dial(&mut self.swarm, address, answer),
+            Ask::Name(name) => {
+                if let Some(dht) = self.swarm.behaviour_mut().dht.as_mut() {
+                    dht.look_for(&name);
+                }
+            }
             Ask::Block(wanted) => self.swarm.behaviour_mut().bitswap.want(wanted),
         }
     }
@@ -248,6 +278,16 @@ impl Run {
                 self.metrics.p2p_sent(kind, bytes);
             }
             RoomEvent::Bitswap(Sent { kind, bytes }) => self.metrics.p2p_sent(kind, bytes),
+            RoomEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                if let Some(dht) = self.swarm.behaviour_mut().dht.as_mut() {
+                    dht.identified(peer_id, &info);
+                }
+            }
+            RoomEvent::Dht(event) => {
+                if let Some(dht) = self.swarm.behaviour_mut().dht.as_mut() {
+                    dht.happened(&event);
+                }
+            }
             RoomEvent::Mdns(mdns::Event::Discovered(found)) => {
                 tracing::debug!(?found, "peers on this link");
             }

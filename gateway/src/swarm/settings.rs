@@ -1,8 +1,10 @@
 //! The settings of this room.
 
+use libp2p::{Multiaddr, multiaddr::Protocol};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Dht;
 use crate::config::Nonsense;
 
 /// Limits of the peer-to-peer side.
@@ -21,6 +23,11 @@ pub struct Settings {
     pub upload: u32,
     /// Whether this gateway is found by others on the same link (multicast DNS). Never where it listens on loopback only.
     pub mdns: bool,
+    /// Where the names of streams (IPNS records) are told and looked for: "off"; "mesh", among peers with addresses of private
+    /// networks; or "public", in the DHT of all IPFS nodes, where strangers learn of this gateway.
+    pub dht: Dht,
+    /// For "public": multiaddrs of the peers to begin with, such as /ip4/192.0.2.1/tcp/4001/p2p/12D3…
+    pub bootstrap: Vec<String>,
 }
 
 impl Default for Settings {
@@ -31,6 +38,8 @@ impl Default for Settings {
             connections_per_peer: 4,
             upload: 12_500_000,
             mdns: true,
+            dht: Dht::Mesh,
+            bootstrap: Vec::new(),
         }
     }
 }
@@ -47,8 +56,35 @@ impl Settings {
                 return Err(Nonsense::new(name, value, format!("give 1 to {most}")));
             }
         }
+        for address in &self.bootstrap {
+            if parse(address).is_none() {
+                let remedy = "give a multiaddr with IP and peer id such as /ip4/192.0.2.1/tcp/4001/p2p/12D3…";
+                return Err(Nonsense::new("p2p.bootstrap", address, remedy));
+            }
+        }
+        if (self.dht == Dht::Public) == self.bootstrap.is_empty() {
+            let remedy =
+                "give p2p.dht = \"public\" and addresses in p2p.bootstrap together, or neither";
+            return Err(Nonsense::new(
+                "p2p.dht",
+                format!("{:?}", self.dht).to_lowercase(),
+                remedy,
+            ));
+        }
         Ok(())
     }
+
+    /// Peers of the public DHT that are dialled at the start; none unless it is switched on.
+    pub(super) fn first_peers(&self) -> impl Iterator<Item = Multiaddr> + '_ {
+        self.bootstrap.iter().filter_map(|address| parse(address))
+    }
+}
+
+fn parse(address: &str) -> Option<Multiaddr> {
+    let address: Multiaddr = address.parse().ok()?;
+    let mut parts = address.iter();
+    let ip = matches!(parts.next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_)));
+    (ip && matches!(parts.last(), Some(Protocol::P2p(_)))).then_some(address)
 }
 
 #[cfg(test)]
@@ -58,7 +94,8 @@ mod tests {
     #[test]
     fn the_defaults_make_sense_and_nonsense_is_named() {
         let fine = Settings::default();
-        assert_eq!(fine.check(), Ok(()));
+        assert_eq!((fine.check(), fine.dht), (Ok(()), Dht::Mesh));
+        assert_eq!(fine.first_peers().count(), 0, "nobody is called");
         for (settings, name) in [
             (
                 Settings {
@@ -77,9 +114,24 @@ mod tests {
             (
                 Settings {
                     connections_per_peer: 65,
-                    ..fine
+                    ..fine.clone()
                 },
                 "p2p.connections_per_peer",
+            ),
+            (
+                Settings {
+                    dht: Dht::Public,
+                    ..fine.clone()
+                },
+                "p2p.dht",
+            ),
+            (
+                Settings {
+                    dht: Dht::Public,
+                    bootstrap: vec!["/dns4/bootstrap.libp2p.io/tcp/4001".into()],
+                    ..fine
+                },
+                "p2p.bootstrap",
             ),
         ] {
             assert_eq!(settings.check().unwrap_err().setting, name);

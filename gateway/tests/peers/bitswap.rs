@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use libp2p::Multiaddr;
 use meshlive_gateway::swarm::Place;
-use meshlive_protocol::{Cid, dag, key::SigningKey};
+use meshlive_protocol::{Cid, dag, key::SigningKey, protobuf};
 use tokio::time::sleep;
 
 use super::{
@@ -15,14 +15,6 @@ use super::{
 
 /// The largest message there is.
 const MAX_MESSAGE: usize = 4 << 20;
-
-async fn tcp(host: &Host) -> Multiaddr {
-    let told = host.told().await;
-    let addresses = told["addresses"].as_array().unwrap();
-    let mut addresses = addresses.iter().map(|one| one.as_str().unwrap());
-    let tcp = addresses.find(|one| one.contains("/tcp/") && !one.contains("/ws"));
-    tcp.unwrap().parse().unwrap()
-}
 
 fn cid(n: u32) -> Cid {
     dag::cid_of(&n.to_le_bytes())
@@ -68,7 +60,7 @@ async fn others_are_served(host: &Host, address: &Multiaddr) -> Duration {
 #[tokio::test]
 async fn what_is_wanted_before_it_is_there_comes_when_it_is_stored() {
     let host = Host::start().await;
-    let address = tcp(&host).await;
+    let address = host.tcp().await;
     let mut peer = Peer::connect(&address, true).await;
     let mut slowest = Duration::ZERO;
     for n in 0..50_u32 {
@@ -89,7 +81,7 @@ async fn what_is_wanted_before_it_is_there_comes_when_it_is_stored() {
 #[tokio::test]
 async fn whether_a_block_is_here_is_told_and_a_cancelled_one_is_not_sent() {
     let host = Host::start().await;
-    let mut peer = Peer::connect(&tcp(&host).await, true).await;
+    let mut peer = Peer::connect(&host.tcp().await, true).await;
     let here = keep(&host, b"here");
     assert!(peer.say(&wants(&[here, cid(1)], HAVE)).await);
     let heard = peer.hears().await;
@@ -108,7 +100,7 @@ async fn whether_a_block_is_here_is_told_and_a_cancelled_one_is_not_sent() {
 #[tokio::test]
 async fn a_hundred_thousand_wants_and_cancels_take_no_memory_and_nothing_from_others() {
     let host = Host::start().await;
-    let address = tcp(&host).await;
+    let address = host.tcp().await;
     others_are_served(&host, &address).await;
     let before = memory();
     // Three that read what they are told, and one that does not.
@@ -131,7 +123,7 @@ async fn a_hundred_thousand_wants_and_cancels_take_no_memory_and_nothing_from_ot
 #[tokio::test]
 async fn who_reads_nothing_of_what_it_wants_takes_little_and_is_let_go() {
     let host = Host::start().await;
-    let address = tcp(&host).await;
+    let address = host.tcp().await;
     let cids: Vec<_> = (0..200_u32)
         .map(|n| keep(&host, &[n.to_le_bytes().as_slice(), &[3; 1 << 20]].concat()))
         .collect();
@@ -160,13 +152,13 @@ async fn who_reads_nothing_of_what_it_wants_takes_little_and_is_let_go() {
 #[tokio::test]
 async fn a_message_at_the_limit_is_read_and_one_byte_more_ends_the_connection() {
     let host = Host::start().await;
-    let address = tcp(&host).await;
+    let address = host.tcp().await;
     let here = keep(&host, b"here");
     let mut message = wants(&[here], BLOCK);
     // A field that nobody knows fills it up.
     let left = MAX_MESSAGE - message.len();
     let mut filling = Vec::new();
-    dag::protobuf::bytes(&mut filling, 15, &vec![0; left - 5]);
+    protobuf::bytes(&mut filling, 15, &vec![0; left - 5]);
     message.extend(filling);
     assert_eq!(message.len(), MAX_MESSAGE);
     let mut peer = Peer::connect(&address, true).await;
@@ -186,7 +178,7 @@ async fn a_message_at_the_limit_is_read_and_one_byte_more_ends_the_connection() 
 #[tokio::test]
 async fn blocks_that_nobody_asked_for_are_not_stored_and_end_the_connection() {
     let host = Host::start().await;
-    let address = tcp(&host).await;
+    let address = host.tcp().await;
     let mut peer = Peer::connect(&address, true).await;
     for n in 0..32_u8 {
         peer.say(&raw_block(&vec![n; 1 << 20])).await;
@@ -203,7 +195,7 @@ async fn blocks_that_nobody_asked_for_are_not_stored_and_end_the_connection() {
 #[tokio::test]
 async fn a_gateway_fetches_a_segment_from_another_and_nothing_that_is_not_there() {
     let (origin, mirror) = (Host::start().await, Host::start().await);
-    let address = tcp(&origin).await;
+    let address = origin.tcp().await;
     let parts: Vec<_> = (0..40_u32)
         .map(|n| [n.to_le_bytes().as_slice(), &[5; 100_000]].concat())
         .collect();

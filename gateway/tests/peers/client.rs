@@ -65,8 +65,9 @@ impl Host {
         let mut socket = TcpStream::connect(self.gateway.http()).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         socket.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).await.unwrap();
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer);
         answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 
@@ -86,6 +87,17 @@ impl Host {
         let found = all.find(|address| address.contains(part));
         found
             .unwrap_or_else(|| panic!("no {part} in {told}"))
+            .parse()
+            .unwrap()
+    }
+
+    /// The announced address of libp2p over TCP alone.
+    pub(crate) async fn tcp(&self) -> Multiaddr {
+        let told = self.told().await;
+        let addresses = told["addresses"].as_array().unwrap();
+        let mut all = addresses.iter().map(|address| address.as_str().unwrap());
+        let tcp = all.find(|one| one.contains("/tcp/") && !one.contains("/ws"));
+        tcp.unwrap_or_else(|| panic!("no TCP in {told}"))
             .parse()
             .unwrap()
     }

@@ -15,7 +15,7 @@ use libp2p::{
     identity::Keypair,
     noise, tcp, yamux,
 };
-use meshlive_protocol::{Cid, dag::protobuf as out};
+use meshlive_protocol::{Cid, protobuf as out};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,

@@ -4,7 +4,7 @@
 //! library into what a phone downloads; a test compares the two byte for byte.
 
 use super::Rejected;
-use crate::{dag::protobuf, key::SigningKey, name::StreamName};
+use crate::{key::SigningKey, name::StreamName, protobuf};
 
 /// Separates our signatures from every other use of the same key.
 pub const DOMAIN: &str = "meshlive/1";

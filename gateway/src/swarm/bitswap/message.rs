@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use cid::{Cid, Version, multihash::Multihash};
-use meshlive_protocol::dag::{DAG_PB, SHA2_256, protobuf as out};
+use meshlive_protocol::{
+    dag::{DAG_PB, SHA2_256},
+    protobuf::{self as out, Fields, Malformed, Value, take_varint},
+};
 use sha2::{Digest, Sha256};
-
-use crate::protobuf::{Fields, Malformed, Value, varint};
 
 /// "Implementations ... MUST NOT send and MUST reject messages over 4 MiB" (its length not counted).
 pub(crate) const MAX_MESSAGE_BYTES: usize = 4 << 20;
@@ -222,8 +223,8 @@ fn prefix(cid: &Cid) -> Vec<u8> {
 /// The CID that these bytes have, of the form that `prefix` says; `None` for hash functions that are not used here.
 fn cid_of(mut prefix: &[u8], data: &[u8]) -> Result<Option<Cid>, Malformed> {
     let prefix = &mut prefix;
-    let (version, codec) = (varint(prefix)?, varint(prefix)?);
-    if (varint(prefix)?, varint(prefix)?) != (SHA2_256, 32) {
+    let (version, codec) = (take_varint(prefix)?, take_varint(prefix)?);
+    if (take_varint(prefix)?, take_varint(prefix)?) != (SHA2_256, 32) {
         return Ok(None);
     }
     let hash = Multihash::wrap(SHA2_256, &Sha256::digest(data)).map_err(|_| Malformed)?;
@@ -268,7 +269,7 @@ mod tests {
     fn body(message: &Message) -> Bytes {
         let whole = message.encode();
         let mut rest = &whole[..];
-        let length = varint(&mut rest).unwrap() as usize;
+        let length = take_varint(&mut rest).unwrap() as usize;
         assert_eq!(length, rest.len());
         whole.slice_ref(rest)
     }
