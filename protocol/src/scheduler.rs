@@ -17,6 +17,7 @@
 mod arrive;
 mod bucket;
 mod cache;
+pub(crate) mod checks;
 mod choose;
 mod contract;
 mod demand;
@@ -57,6 +58,7 @@ pub struct Scheduler {
     me: PeerId,
     role: Role,
     settings: Settings,
+    checks: checks::Checks,
     random: random::Random,
     /// Of the input that is being handled.
     now: Micros,
@@ -96,7 +98,8 @@ impl Scheduler {
             random: random::Random::new(seed),
             now: 0,
             outputs: VecDeque::new(),
-            window: window::Window::new(stream),
+            checks: checks::Checks::default(),
+            window: window::Window::new(stream, checks::Checks::default()),
             seen: Vec::new(),
             seeds: SortedMap::new(),
             unseeded: push::Unseeded::default(),
@@ -118,6 +121,14 @@ impl Scheduler {
             counters: Counters::default(),
             settings,
         }
+    }
+
+    /// The same engine with its checks made elsewhere: see [`checks`].
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn checked_by(mut self, checks: checks::Checks) -> Self {
+        self.checks = checks;
+        self.window.check_by(checks);
+        self
     }
 
     /// Takes one input. An error concerns [`Input::Envelope`] only: why it was rejected; nothing has changed then.

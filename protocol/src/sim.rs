@@ -2,16 +2,23 @@
 //! events, virtual time. A seed replays a run.
 //!
 //! - `world`: nodes, links, the clock; `world::drive`: the driver's part of the contract, and what it must never see
-//! - `wire`: serial uplinks and downlinks, delay, loss as delay
+//! - `wire`: serial uplinks and downlinks, delay, loss, congestion; `network`: sites, HTTP; `queue`: what happens when
 //! - `publisher`: a stream with real keys, announcements and CIDs
 //! - `player`: what hls.js asks for, and when it stalls
+//! - `checks`: signatures and digests, made once for all
+//! - `swarm`: many viewers, drawn and measured, and an oracle beside them; `trace`: which part came when to whom
 //! - `liar`: what comes out of a node that lies
 
+mod checks;
 mod liar;
+pub mod network;
 mod player;
 mod publisher;
+mod queue;
 #[cfg(test)]
 mod scenes;
+pub mod swarm;
+mod trace;
 mod wire;
 mod world;
 

@@ -6,7 +6,6 @@ use libp2p_identity::PeerId;
 
 use super::{Micros, Output, Scheduler, peers::Coming};
 use crate::{
-    dag,
     message::{Message, Place},
     part::MAX_PART_BYTES,
     sorted::SortedMap,
@@ -115,7 +114,7 @@ impl Scheduler {
             self.counters.parts_duplicate += 1;
             return self.acknowledge(id, place);
         }
-        if bytes.len() != entry.size as usize || !dag::verify(&entry.cid, &bytes) {
+        if bytes.len() != entry.size as usize || !(self.checks.verify)(&entry.cid, &bytes) {
             self.counters.parts_rejected += 1;
             return self.ban(id, "it sent a part whose bytes are not what was announced");
         }
@@ -173,7 +172,7 @@ impl Scheduler {
         let entry = self.window.part(place).copied();
         if let (Some(bytes), Some(entry)) = (bytes, entry) {
             self.http.answered(took);
-            if bytes.len() == entry.size as usize && dag::verify(&entry.cid, &bytes) {
+            if bytes.len() == entry.size as usize && (self.checks.verify)(&entry.cid, &bytes) {
                 if self.cache.holds(place) {
                     self.counters.parts_duplicate += 1;
                 } else {

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::checks::Checks;
 use crate::{
-    manifest::{self, Announcement, Manifest, Opened, PartEntry, Rejected},
+    manifest::{Announcement, Manifest, Opened, PartEntry, Rejected},
     message::Place,
     name::StreamName,
     sorted::SortedMap,
@@ -25,6 +26,7 @@ const REMEMBERED: usize = 16;
 #[derive(Debug)]
 pub(super) struct Window {
     stream: StreamName,
+    checks: Checks,
     manifest: Option<Manifest>,
     /// Of the manifest's epoch or a later one, by (epoch, sequence).
     early: SortedMap<(u64, u64), (Announcement, Bytes)>,
@@ -45,15 +47,21 @@ pub(super) enum Accepted {
 }
 
 impl Window {
-    pub(super) fn new(stream: StreamName) -> Self {
+    pub(super) fn new(stream: StreamName, checks: Checks) -> Self {
         Self {
             stream,
+            checks,
             manifest: None,
             early: SortedMap::new(),
             whole: None,
             since: VecDeque::new(),
             since_bytes: 0,
         }
+    }
+
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) fn check_by(&mut self, checks: Checks) {
+        self.checks = checks;
     }
 
     pub(super) fn manifest(&self) -> Option<&Manifest> {
@@ -111,7 +119,7 @@ impl Window {
         if self.whole.as_ref() == Some(envelope) {
             return Ok(Accepted::Old(None));
         }
-        match manifest::open(&self.stream, envelope)? {
+        match (self.checks.open)(&self.stream, envelope)? {
             Opened::Manifest(new) => Ok(self.replace(new, envelope.clone())),
             Opened::Announcement(announcement) => self.follow(announcement, envelope.clone()),
         }

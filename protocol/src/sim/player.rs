@@ -12,7 +12,7 @@ const AHEAD: u64 = 8_000_000;
 /// It begins, and goes on after a stall, with so much.
 const ENOUGH: u64 = 1_000_000;
 /// How often the page says where playback is.
-const TOLD: Micros = 250_000;
+pub(super) const TOLD: Micros = 250_000;
 
 /// One viewer's.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub struct Player {
     pub rendition: u8,
     /// Behind the live edge when it begins, microseconds.
     latency: u64,
+    enough: u64,
     /// The part that is asked for, or is asked for next.
     next: Option<Place>,
     asked: bool,
@@ -47,6 +48,7 @@ impl Player {
         Self {
             rendition,
             latency,
+            enough: ENOUGH,
             next: None,
             asked: false,
             shown: 0,
@@ -60,6 +62,17 @@ impl Player {
             played: 0,
             parts: 0,
         }
+    }
+
+    /// Begins, and goes on after a stall, with so much, microseconds; without: one second.
+    pub fn with_enough(mut self, micros: u64) -> Self {
+        self.enough = micros;
+        self
+    }
+
+    /// Whether it plays, or has.
+    pub fn has_begun(&self) -> bool {
+        self.started
     }
 
     /// Behind the stream's clock, microseconds.
@@ -80,7 +93,7 @@ impl Player {
                 self.stalls += 1;
                 self.stalled += passed - left;
             }
-        } else if self.buffered >= self.shown + ENOUGH {
+        } else if self.buffered >= self.shown + self.enough {
             self.playing = true;
             self.started = true;
         } else if self.started {

@@ -13,7 +13,9 @@ use crate::{
 /// Length of a part.
 pub(crate) const PART: Micros = 200_000;
 /// Parts of a segment.
-const PARTS: u32 = 10;
+pub(super) const PARTS: u32 = 10;
+/// How large the part with a key frame is, of the mean.
+pub(super) const KEY_PART: f64 = 2.5;
 /// Program date time at virtual time 0.
 pub(crate) const START: u64 = 1_795_338_000_000_000;
 
@@ -23,6 +25,8 @@ pub(crate) struct Publisher {
     pub(crate) manifest: Manifest,
     /// Bits per second of each rendition.
     rates: Vec<u64>,
+    /// How large the first part of a segment is, of the mean.
+    key_part: f64,
     /// Of the part that comes next.
     msn: u64,
     part: u32,
@@ -48,11 +52,18 @@ impl Publisher {
             key: SigningKey::from_secret([7; 32]),
             manifest,
             rates: rates.to_vec(),
+            key_part: KEY_PART,
             msn: 0,
             part: 0,
             discontinuity: false,
             bytes: vec![0; rates.len()],
         }
+    }
+
+    /// Parts that begin with a key frame are so large, of the mean.
+    pub(crate) fn with_key_part(mut self, key_part: f64) -> Self {
+        self.key_part = key_part;
+        self
     }
 
     pub(crate) fn key(&self) -> &SigningKey {
@@ -106,7 +117,7 @@ impl Publisher {
                 part: self.part,
                 rendition: index as u8,
             };
-            let bytes = bytes_of(place, *rate);
+            let bytes = bytes_of(place, *rate, self.key_part);
             self.bytes[index] += bytes.len() as u64;
             news.push(News::Part {
                 rendition: place.rendition,
@@ -185,13 +196,22 @@ fn rendition(index: usize, rate: u64) -> Rendition {
     }
 }
 
-/// Two and a half times as large where a key frame is, so that segments have their rate.
-fn bytes_of(place: Place, rate: u64) -> Bytes {
+/// Its key frame makes a segment's first part larger, and the others smaller, so that segments have their rate.
+fn bytes_of(place: Place, rate: u64, key_part: f64) -> Bytes {
     let mean = rate as f64 / 8.0 * PART as f64 / 1e6;
-    let share = if place.part == 0 { 2.5 } else { 7.5 / 9.0 };
+    let share = share(place.part, key_part);
     let size = ((mean * share) as usize).max(16);
     let seed = place.msn << 16 | u64::from(place.part) << 8 | u64::from(place.rendition);
     let mut random = Random::new(seed);
     let words = (0..size.div_ceil(8)).flat_map(|_| random.next().to_le_bytes());
     words.take(size).collect()
+}
+
+/// Size of a part, of the mean.
+pub(super) fn share(part: u32, key_part: f64) -> f64 {
+    if part == 0 {
+        key_part
+    } else {
+        (f64::from(PARTS) - key_part) / f64::from(PARTS - 1)
+    }
 }

@@ -1,9 +1,10 @@
-//! What is between two nodes: a serial uplink, a serial downlink, delay, and loss as more delay.
+//! What is between two nodes: a serial uplink, a serial downlink, delay, loss, and what a congestion control makes of it.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
+use super::network::{Congestion, PACKET};
 use crate::{
     message::Place,
     scheduler::{Micros, random::Random},
@@ -11,17 +12,24 @@ use crate::{
 
 /// A part leaves in slices of so many bytes: what one SCTP message carries.
 pub(super) const SLICE: usize = 16 * 1024;
+/// A window of New Reno at its beginning and at the least, packets, and what a loss costs that nothing behind it
+/// tells of, microseconds: dcSCTP's, which Chromium has.
+const FIRST_WINDOW: f64 = 10.0;
+const LEAST_WINDOW: f64 = 4.0;
+const TIMEOUT: Micros = 400_000;
+/// So many packets behind a lost one tell of it.
+const TELLING: usize = 3;
 
 /// A node's access to the network.
 #[derive(Clone, Copy, Debug)]
 pub struct Line {
     /// Bytes per second.
     pub up: f64,
-    /// Bytes per second.
+    /// Bytes per second; infinite: it is never full.
     pub down: f64,
-    /// To any other node, microseconds.
+    /// To any other node, microseconds; where the network has sites, they count instead.
     pub delay: Micros,
-    /// Share of the slices that are lost and sent again.
+    /// Share of the slices that are lost and sent again; where the network has a congestion control, of the packets.
     pub loss: f64,
 }
 
@@ -45,61 +53,237 @@ pub(super) struct Leaving {
     pub(super) left: usize,
 }
 
+/// The way to one other node.
+#[derive(Debug)]
+pub(super) struct Flow {
+    /// Parts for it, in order.
+    pub(super) queue: VecDeque<Leaving>,
+    /// Bytes of them that have not left.
+    pub(super) waiting: usize,
+    /// When the last part's bytes and the last message arrive: nothing overtakes them.
+    last: [Micros; 2],
+    /// Its window has room from then on.
+    ready: Micros,
+    /// Packets.
+    window: f64,
+    threshold: f64,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            waiting: 0,
+            last: [0; 2],
+            ready: 0,
+            window: FIRST_WINDOW,
+            threshold: f64::INFINITY,
+        }
+    }
+}
+
 /// What a node sends and receives.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
-    /// Parts for each other node, in order.
-    pub(super) queues: BTreeMap<usize, VecDeque<Leaving>>,
-    /// Whether a slice is leaving.
+    /// By the other node's number.
+    pub(super) flows: BTreeMap<usize, Flow>,
+    /// Parts wait, in so many flows.
+    pub(super) busy_flows: usize,
+    /// Whether a slice is leaving, or one is awaited.
     pub(super) busy: bool,
     /// Who was served last.
     turn: usize,
     /// When the downlink has taken in all that was sent.
     down_free: Micros,
-    /// When the last of a stream to another node arrives: nothing overtakes it.
-    last: BTreeMap<(usize, bool), Micros>,
+    /// When the uplink has let out the slice that leaves, messages, and what was sent again.
+    owed: Micros,
+    /// When it has let out the messages: they are packets between those of a slice.
+    told: Micros,
 }
 
 impl Wire {
-    /// The next node whose queue is to be served.
-    pub(super) fn next(&mut self) -> Option<usize> {
-        let waiting =
-            |(node, queue): (&usize, &VecDeque<Leaving>)| (!queue.is_empty()).then_some(*node);
-        let next = self.queues.range(self.turn + 1..).find_map(waiting);
-        let next = next.or_else(|| self.queues.iter().find_map(waiting))?;
-        self.turn = next;
-        Some(next)
+    /// The next node whose queue is to be served, or when one may be; `None` if there is nothing to send.
+    pub(super) fn next(&mut self, now: Micros) -> Option<Result<usize, Micros>> {
+        if self.busy_flows == 0 {
+            return None;
+        }
+        let mut soonest = Micros::MAX;
+        let mut found = None;
+        let behind = self.flows.range(self.turn + 1..);
+        for (node, flow) in behind.chain(self.flows.range(..=self.turn)) {
+            if flow.queue.is_empty() {
+                continue;
+            }
+            if flow.ready <= now {
+                found = Some(*node);
+                break;
+            }
+            soonest = soonest.min(flow.ready);
+        }
+        if let Some(node) = found {
+            self.turn = node;
+            return Some(Ok(node));
+        }
+        Some(Err(soonest))
+    }
+
+    pub(super) fn put(&mut self, to: usize, place: Place, bytes: Bytes) {
+        let flow = self.flows.entry(to).or_default();
+        if flow.queue.is_empty() {
+            self.busy_flows += 1;
+        }
+        flow.waiting += bytes.len();
+        flow.queue.push_back(Leaving {
+            place,
+            bytes,
+            left: 0,
+        });
+    }
+
+    /// The next slice, of `most` bytes, of what is to go to `to`: place, bytes, how far it goes, and its length.
+    pub(super) fn take(&mut self, to: usize, most: usize) -> (Place, Bytes, usize, usize) {
+        let flow = self.flows.get_mut(&to).expect("it has a part");
+        let leaving = flow.queue.front_mut().expect("it has a part");
+        let slice = most.min(leaving.bytes.len() - leaving.left);
+        leaving.left += slice;
+        flow.waiting -= slice;
+        let taken = (leaving.place, leaving.bytes.clone(), leaving.left, slice);
+        if leaving.left == leaving.bytes.len() {
+            flow.queue.pop_front();
+            if flow.queue.is_empty() {
+                self.busy_flows -= 1;
+            }
+        }
+        taken
     }
 
     /// A part that has not begun to leave is taken back.
     pub(super) fn unsend(&mut self, to: usize, place: Place) {
-        if let Some(queue) = self.queues.get_mut(&to) {
-            queue.retain(|leaving| leaving.left > 0 || leaving.place != place);
+        if let Some(flow) = self.flows.get_mut(&to) {
+            let had = !flow.queue.is_empty();
+            let goes = |leaving: &Leaving| leaving.left == 0 && leaving.place == place;
+            let gone = flow.queue.iter().filter(|leaving| goes(leaving));
+            flow.waiting -= gone.map(|leaving| leaving.bytes.len()).sum::<usize>();
+            flow.queue.retain(|leaving| !goes(leaving));
+            if had && flow.queue.is_empty() {
+                self.busy_flows -= 1;
+            }
         }
     }
 
     pub(super) fn unlink(&mut self, to: usize) {
-        self.queues.remove(&to);
-        self.last.remove(&(to, true));
-        self.last.remove(&(to, false));
+        if self.flows.remove(&to).is_some_and(|f| !f.queue.is_empty()) {
+            self.busy_flows -= 1;
+        }
     }
 
-    /// When something that leaves now is at the other end of a stream.
-    pub(super) fn arrival(
+    /// When a message that is said now has left the uplink. Parts wait for it.
+    pub(super) fn says(&mut self, now: Micros, bytes: usize, up: f64) -> Micros {
+        self.leaves(now, bytes, up);
+        self.told = self.told.max(now) + micros(bytes, up);
+        self.told
+    }
+
+    /// When what is sent now has left the uplink, behind what it owes.
+    fn leaves(&mut self, now: Micros, bytes: usize, up: f64) -> Micros {
+        self.owed = self.owed.max(now) + micros(bytes, up);
+        self.owed
+    }
+
+    /// Nothing leaves until then.
+    pub(super) fn rest(&mut self, until: Micros) {
+        self.owed = self.owed.max(until);
+        self.told = self.told.max(until);
+    }
+
+    /// When a message that leaves now is at the other end; `way`: microseconds to there.
+    pub(super) fn message_arrives(
         &mut self,
-        line: &Line,
         to: usize,
-        control: bool,
         leaves: Micros,
+        way: Micros,
+        (loss, congestion): (f64, Congestion),
         random: &mut Random,
     ) -> Micros {
-        let mut at = leaves + line.delay;
-        while random.unit() < line.loss {
-            at += 2 * line.delay + 30_000;
+        let flow = self.flows.entry(to).or_default();
+        let mut at = leaves + way;
+        while random.unit() < loss {
+            at += match congestion {
+                Congestion::Plain => 2 * way + 30_000,
+                Congestion::OneRoundTrip => 2 * way,
+                Congestion::NewReno if !flow.queue.is_empty() => 2 * way,
+                Congestion::NewReno => TIMEOUT.max(2 * way),
+            };
         }
-        let last = self.last.entry((to, control)).or_default();
-        *last = at.max(*last + 1);
-        *last
+        flow.last[1] = at.max(flow.last[1] + 1);
+        flow.last[1]
+    }
+
+    /// A slice of `bytes` begins to leave: when the uplink is free again, and when it arrives.
+    pub(super) fn slice_arrives(
+        &mut self,
+        to: usize,
+        now: Micros,
+        bytes: usize,
+        line: &Line,
+        (way, congestion): (Micros, Congestion),
+        random: &mut Random,
+    ) -> (Micros, Micros) {
+        let left = self.leaves(now, bytes, line.up).max(now + 1);
+        let flow = self.flows.entry(to).or_default();
+        let packets = bytes.div_ceil(PACKET);
+        let mut at = left + way;
+        let mut again = 0;
+        match congestion {
+            Congestion::Plain => {
+                while random.unit() < line.loss {
+                    at += 2 * way + 30_000;
+                }
+            }
+            Congestion::OneRoundTrip => {
+                let mut lost = lost(packets, line.loss, random).0;
+                while lost > 0 {
+                    again += lost;
+                    at += 2 * way;
+                    lost = self::lost(lost, line.loss, random).0;
+                }
+            }
+            Congestion::NewReno => {
+                let (mut remaining, mut waits, mut share) = (packets, 0, 0.0);
+                while remaining > 0 {
+                    let sent = remaining.min(flow.window as usize);
+                    let (missing, tail) = lost(sent, line.loss, random);
+                    remaining -= sent - missing;
+                    share = sent as f64 / flow.window;
+                    if missing > 0 {
+                        let silent = tail && remaining == missing && flow.queue.is_empty();
+                        flow.threshold = (flow.window / 2.0).max(LEAST_WINDOW);
+                        flow.window = if silent { LEAST_WINDOW } else { flow.threshold };
+                        again += missing;
+                        waits += if silent {
+                            TIMEOUT.max(2 * way)
+                        } else {
+                            2 * way
+                        };
+                    } else {
+                        flow.window += if flow.window < flow.threshold {
+                            sent as f64
+                        } else {
+                            sent as f64 / flow.window
+                        };
+                        waits += if remaining > 0 { 2 * way } else { 0 };
+                    }
+                }
+                flow.ready = now + waits + (share * 2.0 * way as f64) as Micros;
+                at = at.max(now + waits + way);
+            }
+        }
+        flow.last[0] = at.max(flow.last[0] + 1);
+        let at = flow.last[0];
+        if again > 0 {
+            self.leaves(now, again * PACKET, line.up);
+        }
+        (self.owed.max(now + 1), at)
     }
 
     /// When the downlink has taken in what arrives.
@@ -107,6 +291,20 @@ impl Wire {
         self.down_free = arrives.max(self.down_free) + micros(bytes, line.down);
         self.down_free
     }
+}
+
+/// How many of so many packets are lost, and whether one of the last is.
+pub(super) fn lost(packets: usize, loss: f64, random: &mut Random) -> (usize, bool) {
+    let (mut count, mut tail) = (0, false);
+    if loss > 0.0 {
+        for packet in 0..packets {
+            if random.unit() < loss {
+                count += 1;
+                tail |= packet + TELLING >= packets;
+            }
+        }
+    }
+    (count, tail)
 }
 
 /// How long so many bytes take.

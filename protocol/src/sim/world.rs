@@ -1,19 +1,20 @@
 //! Nodes, links and the clock: a driver for many engines at once, and what it must never see one of them do.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use libp2p_identity::PeerId;
 
 pub use super::wire::Line;
 use super::{
+    checks,
     liar::{self, Lie},
-    player::Player,
-    publisher::{PART, Publisher, START},
-    wire::{Leaving, SLICE, Wire, micros},
+    network::{Connections, Network, Trunk},
+    player::{Player, TOLD},
+    publisher::{KEY_PART, PART, Publisher, START},
+    queue::Queue,
+    trace::{Own, Trace},
+    wire::{Wire, micros},
 };
 use crate::{
     key::SigningKey,
@@ -27,7 +28,7 @@ mod drive;
 const VANISHED: Micros = 5_000_000;
 /// Time to make a connection, signalling included.
 const DIALLED: Micros = 400_000;
-/// How often players look at what there is.
+/// How often players look at what there is, before they have begun.
 const TICK: Micros = 20_000;
 /// How often liars lie.
 const LIES: Micros = 100_000;
@@ -39,10 +40,18 @@ pub struct Scene {
     pub seed: u64,
     /// Bits per second of each rendition.
     pub rates: Vec<u64>,
+    /// How large the part with a key frame is, of the mean.
+    pub key_part: f64,
     /// Whether the page's own socket brings announcements, too.
     pub feed: bool,
     /// The gateway's line; its HTTP has the same bandwidth once more.
     pub gateway: Line,
+    /// What is between all nodes.
+    pub network: Network,
+    /// Links to other viewers that each viewer seeks.
+    pub neighbours: usize,
+    /// Bytes of parts that each viewer keeps.
+    pub cache: usize,
 }
 
 impl Default for Scene {
@@ -51,6 +60,7 @@ impl Default for Scene {
         Self {
             seed: 1,
             rates: vec![400_000],
+            key_part: KEY_PART,
             feed: true,
             gateway: Line {
                 up: 20e6,
@@ -58,6 +68,9 @@ impl Default for Scene {
                 delay: 5_000,
                 loss: 0.0,
             },
+            network: Network::default(),
+            neighbours: 8,
+            cache: 16 << 20,
         }
     }
 }
@@ -75,8 +88,9 @@ enum Event {
     /// So many bytes are at a node's downlink; when they are through, the other happens.
     Down(usize, usize, Box<Event>),
     Uplink(usize),
-    Slice(usize, usize, Place, Bytes, usize),
-    Fetched(usize, Place, Option<Bytes>, Micros, u64),
+    /// A viewer at the uplink's other end: to, from, place, the part, how far it is here, hops so far.
+    Slice(usize, usize, Place, Bytes, usize, u8),
+    Fetched(usize, Place, Option<Bytes>, Micros, u64, usize),
 }
 
 /// One peer.
@@ -97,6 +111,11 @@ pub struct Node {
     /// How often it wanted to be woken and was.
     pub woken: u64,
     fetching: BTreeMap<Place, u64>,
+    connections: Connections,
+    /// Its site, where the network has any.
+    pub(super) site: usize,
+    /// What it got when, where that is traced.
+    pub(super) own: Own,
     heard: Vec<Bytes>,
     /// Whom it dropped for ever, when, and why.
     pub banned: Vec<(Micros, PeerId, &'static str)>,
@@ -126,10 +145,14 @@ pub struct World {
     pub nodes: Vec<Node>,
     /// Bytes of all parts that were published.
     pub publisher_bytes: u64,
-    scene: Scene,
-    random: Random,
-    events: BinaryHeap<Reverse<(Micros, u64)>>,
-    bodies: BTreeMap<u64, Event>,
+    pub(super) scene: Scene,
+    pub(super) random: Random,
+    events: Queue<Event>,
+    numbers: HashMap<PeerId, usize>,
+    pub(super) trunk: Trunk,
+    /// When HTTP's answers have left the gateway.
+    http_free: Micros,
+    pub(super) trace: Option<Trace>,
     count: u64,
     publisher: Publisher,
     parts: BTreeMap<Place, Bytes>,
@@ -140,14 +163,17 @@ pub struct World {
 impl World {
     /// The gateway, node 0, publishes; nobody looks yet.
     pub fn new(scene: Scene) -> Self {
-        let publisher = Publisher::new(&scene.rates);
+        let publisher = Publisher::new(&scene.rates).with_key_part(scene.key_part);
         let mut world = Self {
             now: 0,
             nodes: Vec::new(),
             publisher_bytes: 0,
             random: Random::new(scene.seed),
-            events: BinaryHeap::new(),
-            bodies: BTreeMap::new(),
+            events: Queue::new(),
+            numbers: HashMap::new(),
+            trunk: Trunk::default(),
+            http_free: 0,
+            trace: None,
             count: 0,
             publisher,
             parts: BTreeMap::new(),
@@ -181,6 +207,9 @@ impl World {
             wakes: 0,
             woken: 0,
             fetching: BTreeMap::new(),
+            connections: Connections::default(),
+            site: 0,
+            own: Own::new(self.now),
             heard: Vec::new(),
             banned: Vec::new(),
             fetches: 0,
@@ -188,18 +217,19 @@ impl World {
             fetched: 0,
             marked: Default::default(),
         });
+        self.numbers.insert(id, number);
         number
     }
 
     fn engine(&mut self, id: PeerId, role: Role, upload: u32) -> Scheduler {
         let settings = Settings {
-            cache_bytes: 16 << 20,
-            neighbours: 8,
+            cache_bytes: self.scene.cache,
+            neighbours: self.scene.neighbours,
             upload,
             reserve: 300_000,
         };
         let name = self.publisher.key().name();
-        Scheduler::new(id, name, role, settings, self.random.next())
+        Scheduler::new(id, name, role, settings, self.random.next()).checked_by(checks::shared())
     }
 
     /// A viewer opens the page: its player starts at once, its peer beside it.
@@ -209,7 +239,13 @@ impl World {
 
     /// The same with a player of the scene's own.
     pub fn join_with(&mut self, upload: u32, line: Line, player: Player) -> usize {
+        self.join_at(0, upload, line, player)
+    }
+
+    /// The same at a site of the network's.
+    pub fn join_at(&mut self, site: usize, upload: u32, line: Line, player: Player) -> usize {
         let node = self.add(Role::Viewer, upload, line);
+        self.nodes[node].site = site;
         let rendition = player.rendition;
         self.nodes[node].player = Some(player);
         self.input(
@@ -219,7 +255,8 @@ impl World {
             },
         );
         let whole = self.publisher.signed();
-        self.at(self.now + 2 * line.delay + 20_000, Event::Feed(node, whole));
+        let late = 2 * self.way(node, 0) + 20_000;
+        self.at(self.now + late, Event::Feed(node, whole));
         self.at(self.now + TICK, Event::Tick(node));
         if self.up {
             self.at(self.now + DIALLED, Event::Link(node, 0));
@@ -235,10 +272,28 @@ impl World {
 
     /// A node vanishes without a word.
     pub fn crash(&mut self, node: usize) {
+        self.ends(node, VANISHED);
+    }
+
+    /// A node goes, and its connections end with it: a tab is closed.
+    pub fn leave_for_good(&mut self, node: usize) {
+        self.ends(node, 0);
+    }
+
+    fn ends(&mut self, node: usize, noticed: Micros) {
         self.nodes[node].alive = false;
         let links = std::mem::take(&mut self.nodes[node].links);
         for other in links {
-            self.at(self.now + VANISHED, Event::Unlink(other, node));
+            let late = noticed + self.way(node, other);
+            self.at(self.now + late, Event::Unlink(other, node));
+        }
+        self.nodes[node].wire = Wire::default();
+        if self.trace.is_some() {
+            // Thousands come and go: what those who went knew is not kept.
+            let id = self.nodes[node].id;
+            let upload = 0;
+            self.nodes[node].own.left = Some((self.now, self.nodes[node].engine.counters()));
+            self.nodes[node].engine = self.engine(id, Role::Viewer, upload);
         }
     }
 
@@ -272,6 +327,27 @@ impl World {
             }
         }
         self.at(self.now + PART, Event::Publish);
+    }
+
+    /// Nothing leaves the gateway for so long; then all of it does.
+    pub fn silence(&mut self, micros: Micros) {
+        let until = self.now + micros;
+        self.nodes[0].wire.rest(until);
+        self.http_free = self.http_free.max(until);
+    }
+
+    /// A viewer that the gateway pushed one of the newest parts to.
+    pub(super) fn newest_seed(&self) -> Option<usize> {
+        let newest = *self.parts.keys().next_back()?;
+        let older = (0..newest.part.min(5))
+            .rev()
+            .map(|part| Place { part, ..newest });
+        let places: Vec<Place> = older.collect();
+        let is_seed = |node: &usize| {
+            let node = &self.nodes[*node];
+            node.alive && places.iter().any(|place| node.own.hops(*place) == 1)
+        };
+        (1..self.nodes.len()).find(is_seed)
     }
 
     /// The viewer's or operator's limit, bytes per second.
@@ -343,23 +419,15 @@ impl World {
     /// Lets so much time pass.
     pub fn run(&mut self, micros: Micros) {
         let end = self.now + micros;
-        while let Some(Reverse((at, key))) = self.events.peek().copied() {
-            if at > end {
-                break;
-            }
-            self.events.pop();
+        while let Some((at, event)) = self.events.pop(end) {
             self.now = at;
-            if let Some(event) = self.bodies.remove(&key) {
-                self.happen(event);
-            }
+            self.happen(event);
         }
         self.now = end;
     }
 
     fn at(&mut self, at: Micros, event: Event) {
-        self.count += 1;
-        self.events.push(Reverse((at, self.count)));
-        self.bodies.insert(self.count, event);
+        self.events.push(at, event);
     }
 
     fn happen(&mut self, event: Event) {
@@ -373,7 +441,12 @@ impl World {
             }
             Event::Tick(node) => {
                 self.tick(node);
-                self.at(self.now + TICK, Event::Tick(node));
+                let this = &self.nodes[node];
+                let begun = this.player.as_ref().is_some_and(Player::has_begun);
+                if this.alive {
+                    let next = if begun { TOLD } else { TICK };
+                    self.at(self.now + next, Event::Tick(node));
+                }
             }
             Event::Ask(node) => self.tick(node),
             Event::Lie(node) => self.lie(node),
@@ -404,10 +477,13 @@ impl World {
                 self.at(at, *event);
             }
             Event::Uplink(node) => self.leave(node),
-            Event::Slice(to, from, place, bytes, until) => {
-                self.arrive(to, from, place, bytes, until)
+            Event::Slice(to, from, place, bytes, until, hops) => {
+                self.arrive(to, from, place, bytes, until, hops)
             }
-            Event::Fetched(node, place, bytes, since, token) => {
+            Event::Fetched(node, place, bytes, since, token, connection) => {
+                if bytes.is_some() {
+                    self.nodes[node].connections.ends(connection, self.now);
+                }
                 if self.nodes[node].fetching.get(&place) == Some(&token) {
                     self.nodes[node].fetching.remove(&place);
                     let took = self.now - since;

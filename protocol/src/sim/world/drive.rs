@@ -14,13 +14,18 @@ impl World {
             .map(|(_, b)| b.len() as u64)
             .sum::<u64>();
         for (place, bytes) in published.parts {
+            if let Some(trace) = &mut self.trace {
+                trace.published(place, self.now);
+                // Liars apart, nobody has anything that is older than a window.
+                self.parts.retain(|kept, _| kept.msn + 30 > place.msn);
+            }
             self.parts.insert(place, bytes.clone());
             self.input(0, Input::Published { place, bytes });
         }
         let envelope = published.envelope;
         if self.scene.feed {
             for node in 1..self.nodes.len() {
-                let late = self.nodes[node].line.delay + self.scene.gateway.delay;
+                let late = self.way(0, node);
                 self.at(self.now + late, Event::Feed(node, envelope.clone()));
             }
         }
@@ -47,7 +52,7 @@ impl World {
                 Kind::Viewer
             }
         };
-        let micros = 2 * (self.nodes[one].line.delay + self.nodes[other].line.delay);
+        let micros = 2 * self.way(one, other);
         self.input(
             one,
             Input::Linked {
@@ -73,7 +78,7 @@ impl World {
             self.nodes[other].wire.unlink(one);
             let peer = self.nodes[other].id;
             self.input(one, Input::Unlinked { peer });
-            let late = self.nodes[one].line.delay;
+            let late = self.way(one, other);
             self.at(self.now + late, Event::Unlink(other, one));
         }
     }
@@ -171,9 +176,8 @@ impl World {
                 }
             }
             Output::SendPart { peer, place, bytes } => {
-                assert_eq!(
-                    Some(&bytes),
-                    self.parts.get(&place),
+                assert!(
+                    same(Some(&bytes), self.parts.get(&place)),
                     "only what was verified is given"
                 );
                 if let Some(to) = self.linked_node(node, &peer) {
@@ -192,11 +196,7 @@ impl World {
                 }
             }
             Output::Dial { peer } => {
-                let to = self
-                    .nodes
-                    .iter()
-                    .position(|n| n.id == peer)
-                    .expect("a known node");
+                let to = *self.numbers.get(&peer).expect("a known node");
                 let at = self.now
                     + if self.nodes[to].alive {
                         DIALLED
@@ -224,11 +224,11 @@ impl World {
             Output::Ready { place } => {
                 let part = self.nodes[node].engine.part(place);
                 assert!(part.is_some(), "what is ready is there: {place:?}");
-                assert_eq!(
-                    part.as_ref(),
-                    self.parts.get(&place),
+                assert!(
+                    same(part.as_ref(), self.parts.get(&place)),
                     "only what was published is shown"
                 );
+                self.got(node, place);
                 self.shown(node, place, true);
             }
             Output::Gone { place } => self.shown(node, place, false),
@@ -252,40 +252,64 @@ impl World {
     }
 
     pub(super) fn linked_node(&self, node: usize, peer: &PeerId) -> Option<usize> {
-        let links = &self.nodes[node].links;
-        links
-            .iter()
-            .copied()
-            .find(|other| self.nodes[*other].id == *peer)
+        let other = *self.numbers.get(peer)?;
+        self.linked(node, other).then_some(other)
     }
 
     pub(super) fn say(&mut self, from: usize, to: usize, message: Message) {
         let bytes = message.encode();
-        assert_eq!(
-            Message::decode(&bytes).as_ref(),
-            Ok(&message),
-            "what is said can be heard"
-        );
-        let (line, other) = (self.nodes[from].line, self.nodes[to].line);
-        let leaves = self.now + micros(bytes.len(), line.up) + other.delay;
-        let arrives = self.nodes[from]
-            .wire
-            .arrival(&line, to, true, leaves, &mut self.random);
-        let event = Box::new(Event::Message(to, from, message));
-        self.at(arrives, Event::Down(to, bytes.len(), event));
+        if self.scene.network.exact {
+            assert_eq!(
+                Message::decode(&bytes).as_ref(),
+                Ok(&message),
+                "what is said can be heard"
+            );
+        }
+        if let Some(trace) = &mut self.trace {
+            trace.said += bytes.len() as u64;
+        }
+        let (way, congestion) = (self.way(from, to), self.scene.network.congestion);
+        let this = &mut self.nodes[from];
+        let leaves = this.wire.says(self.now, bytes.len(), this.line.up);
+        let loss = this.line.loss;
+        let arrives =
+            this.wire
+                .message_arrives(to, leaves, way, (loss, congestion), &mut self.random);
+        let arrives = self.crosses(from, to, arrives, 0);
+        self.through(to, arrives, bytes.len(), Event::Message(to, from, message));
+    }
+
+    /// Through a node's downlink, if it has a limit.
+    fn through(&mut self, to: usize, arrives: Micros, bytes: usize, event: Event) {
+        if self.nodes[to].line.down.is_finite() {
+            self.at(arrives, Event::Down(to, bytes, Box::new(event)));
+        } else {
+            self.at(arrives, event);
+        }
+    }
+
+    /// Over the narrow link, if it lies between.
+    fn crosses(&mut self, from: usize, to: usize, at: Micros, bytes: usize) -> Micros {
+        let Some(sites) = &self.scene.network.sites else {
+            return at;
+        };
+        let (from, to) = (self.nodes[from].site, self.nodes[to].site);
+        self.trunk.through(sites, from, to, at, bytes)
+    }
+
+    /// From one node to another, microseconds.
+    pub(super) fn way(&self, one: usize, other: usize) -> Micros {
+        let (one, other) = (&self.nodes[one], &self.nodes[other]);
+        match &self.scene.network.sites {
+            Some(sites) => sites.round_trip(one.site, other.site) / 2,
+            None => one.line.delay + other.line.delay,
+        }
     }
 
     pub(super) fn carry(&mut self, from: usize, to: usize, place: Place, bytes: Bytes) {
-        let queue = self.nodes[from].wire.queues.entry(to).or_default();
-        queue.push_back(Leaving {
-            place,
-            bytes,
-            left: 0,
-        });
-        let waiting: usize = queue
-            .iter()
-            .map(|leaving| leaving.bytes.len() - leaving.left)
-            .sum();
+        let wire = &mut self.nodes[from].wire;
+        wire.put(to, place, bytes);
+        let waiting = wire.flows.get(&to).map_or(0, |flow| flow.waiting);
         assert!(
             waiting <= 3 << 20,
             "an engine floods its driver: {waiting} bytes wait for node {to}"
@@ -298,37 +322,37 @@ impl World {
 
     /// The next slice leaves.
     pub(super) fn leave(&mut self, from: usize) {
-        let Some(to) = self.nodes[from].wire.next() else {
-            self.nodes[from].wire.busy = false;
-            return;
+        let to = match self.nodes[from].wire.next(self.now) {
+            None => {
+                self.nodes[from].wire.busy = false;
+                return;
+            }
+            Some(Err(at)) => return self.at(at.max(self.now + 1), Event::Uplink(from)),
+            Some(Ok(to)) => to,
         };
-        let line = self.nodes[from].line;
-        let queue = self.nodes[from]
-            .wire
-            .queues
-            .get_mut(&to)
-            .expect("it has a part");
-        let leaving = queue.front_mut().expect("it has a part");
-        let slice = SLICE.min(leaving.bytes.len() - leaving.left);
-        leaving.left += slice;
-        let (place, bytes, until) = (leaving.place, leaving.bytes.clone(), leaving.left);
+        let (way, network) = (self.way(from, to), &self.scene.network);
+        let (most, congestion) = (network.slice, network.congestion);
+        let this = &mut self.nodes[from];
+        let (place, bytes, until, slice) = this.wire.take(to, most);
+        let (free, arrives) = this.wire.slice_arrives(
+            to,
+            self.now,
+            slice,
+            &this.line,
+            (way, congestion),
+            &mut self.random,
+        );
+        let hops = this.own.hops(place);
+        let arrives = self.crosses(from, to, arrives, slice);
         let all = until == bytes.len();
+        let size = bytes.len();
+        let event = Event::Slice(to, from, place, bytes, until, hops);
+        self.through(to, arrives, slice, event);
+        self.at(free, Event::Uplink(from));
         if all {
-            queue.pop_front();
-        }
-        let left = self.now + micros(slice, line.up).max(1);
-        let other = self.nodes[to].line;
-        let arrives = left + other.delay;
-        let arrives = self.nodes[from]
-            .wire
-            .arrival(&line, to, false, arrives, &mut self.random);
-        let event = Box::new(Event::Slice(to, from, place, bytes.clone(), until));
-        self.at(arrives, Event::Down(to, slice, event));
-        self.at(left, Event::Uplink(from));
-        if all {
-            self.nodes[from].given += bytes.len() as u64;
+            self.nodes[from].given += size as u64;
             let peer = self.nodes[to].id;
-            let bytes = bytes.len();
+            let bytes = size;
             self.input(from, Input::Sent { peer, place, bytes });
         }
     }
@@ -340,16 +364,26 @@ impl World {
         place: Place,
         bytes: Bytes,
         until: usize,
+        hops: u8,
     ) {
         if !self.nodes[to].links.contains(&from) {
             return;
         }
         let peer = self.nodes[from].id;
         if until == bytes.len() {
+            self.nodes[to].own.comes(Some(hops));
             self.input(to, Input::Part { peer, place, bytes });
+            self.nodes[to].own.comes(None);
         } else {
             let bytes = until;
             self.input(to, Input::Progress { peer, place, bytes });
+        }
+    }
+
+    /// A part is ready at a viewer, maybe again.
+    fn got(&mut self, node: usize, place: Place) {
+        if let Some(trace) = &mut self.trace {
+            trace.got(&mut self.nodes[node].own, place, self.now);
         }
     }
 
@@ -366,26 +400,49 @@ impl World {
             "what is there is not fetched: {place:?}"
         );
         self.nodes[node].fetches += 1;
-        let line = self.nodes[node].line;
-        let part = self.parts.get(&place).filter(|_| self.up).cloned();
-        let asked = self.now + line.delay + self.scene.gateway.delay;
-        let Some(bytes) = part else {
-            let took = 2 * line.delay;
+        let way = self.way(node, 0);
+        let open = self.up && self.scene.network.http;
+        let Some(bytes) = self.parts.get(&place).filter(|_| open).cloned() else {
             return self.at(
-                self.now + took,
-                Event::Fetched(node, place, None, self.now, token),
+                self.now + 2 * way,
+                Event::Fetched(node, place, None, self.now, token, 0),
             );
         };
-        self.nodes[0].fetched += bytes.len() as u64;
-        let leaves = asked + micros(bytes.len(), self.scene.gateway.up);
-        let arrives = leaves + line.delay + self.scene.gateway.delay;
         let size = bytes.len();
-        let event = Event::Fetched(node, place, Some(bytes), self.now, token);
-        self.at(arrives, Event::Down(node, size, Box::new(event)));
+        self.nodes[0].fetched += size as u64;
+        let (up, since) = (self.scene.gateway.up, self.now);
+        let (arrives, connection) = if self.scene.network.sites.is_some() {
+            let (loss, random) = (self.scene.gateway.loss, &mut self.random);
+            let connections = &mut self.nodes[node].connections;
+            let (trips, connection) = connections.round_trips(since, size, loss, random);
+            let asked = since + (2 * trips - 1) * way;
+            self.http_free = self.http_free.max(asked) + micros(size, up);
+            let arrives = self.http_free + way;
+            (self.crosses(0, node, arrives, size), connection)
+        } else {
+            let (_, connection) =
+                (self.nodes[node].connections).round_trips(since, size, 0.0, &mut self.random);
+            (since + 2 * way + micros(size, up), connection)
+        };
+        if self.nodes[node].own.is_waiting() {
+            self.nodes[node].own.start_up += size as u64;
+        }
+        let event = Event::Fetched(node, place, Some(bytes), since, token, connection);
+        self.through(node, arrives, size, event);
     }
 
     /// Program date time of now.
     pub fn clock(&self) -> u64 {
         START + self.now
+    }
+}
+
+/// Whether bytes are the same; most are the same memory.
+fn same(one: Option<&Bytes>, other: Option<&Bytes>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            (one.as_ptr() == other.as_ptr() && one.len() == other.len()) || one == other
+        }
+        _ => one.is_none() && other.is_none(),
     }
 }
