@@ -10,7 +10,7 @@
 //! - `seed`: a gateway pushes each part to a few viewers, by turns
 //! - `choose`: a viewer waits for a push, asks a neighbour, or fetches over HTTP, as its deadline wants (`http`)
 //! - `arrive`: bytes are checked against their CID, kept (`cache`), and told to the player
-//! - `give`: they are passed on, as far as the upload budget goes (`bucket`)
+//! - `give`: they are passed on, as far as the upload budget (`bucket`) and the `uplink` go
 //! - `links`, `peers`: who is linked, who is introduced to whom, what is known of each
 //! - `estimate`: how much could come in, for the choice of rendition
 
@@ -33,6 +33,7 @@ mod properties;
 mod push;
 pub(crate) mod random;
 mod seed;
+mod uplink;
 mod window;
 
 use std::collections::VecDeque;
@@ -81,6 +82,7 @@ pub struct Scheduler {
     /// What everyone was told of this peer.
     said: Option<Join>,
     gifts: give::Gifts,
+    uplink: uplink::Uplink,
     /// When peers are told what is new here.
     news_due: Option<Micros>,
     seeding: seed::Seeding,
@@ -114,6 +116,7 @@ impl Scheduler {
             acquaintances: links::Acquaintances::default(),
             said: None,
             gifts: give::Gifts::new(settings.upload),
+            uplink: uplink::Uplink::default(),
             news_due: None,
             seeding: seed::Seeding::default(),
             estimate: estimate::Estimate::default(),
@@ -179,10 +182,9 @@ impl Scheduler {
     /// When [`Input::Wake`] is due at the latest.
     pub fn wake_at(&self) -> Option<Micros> {
         let parts = self.demand.wanted.values().map(|wanted| wanted.next).min();
-        let lost = self.peers.iter().filter_map(|(_, peer)| peer.next_lost());
         [
             parts,
-            lost.min(),
+            self.peers.lost_at(),
             self.gifts.wake_at(),
             self.seeding.wake_at(),
             self.news_due,
@@ -235,7 +237,7 @@ impl Scheduler {
 
     /// Linked peers that are viewers.
     pub fn neighbours(&self) -> u32 {
-        u32::try_from(self.peers.viewers().count()).expect("there are 4,096 peers at most")
+        u32::try_from(self.peers.viewers().count()).expect("there are 16,384 peers at most")
     }
 
     /// Whether a gateway's link brings what is new, so that nobody else need tell it.
@@ -253,7 +255,7 @@ impl Scheduler {
         let out = self.narrow.is_out();
         Join {
             renditions: if out { 0 } else { self.demand.selected },
-            upload: if out { 0 } else { self.gifts.upload() },
+            upload: if out { 0 } else { self.offers() },
             gateway: self.peers.gateways().next().is_some(),
         }
     }
@@ -294,8 +296,8 @@ impl Scheduler {
         if due(self.acquaintances.seek_at) {
             self.seek();
         }
-        for (_, peer) in self.peers.iter_mut() {
-            peer.forget_lost(now);
+        if due(self.peers.lost_at()) {
+            self.peers.forget_lost(now);
         }
         if due(self.seeding.wake_at()) {
             self.pass_over();

@@ -4,11 +4,11 @@
 //! each pair of types, and the engine has almost twenty. Finding takes O(log n), and so does adding what sorts last, as
 //! most of what is new does; walking through all, as the engine does at every input, reads memory in a row. Adding or
 //! removing anywhere else moves what sorts behind it, O(n): these are for maps that are small (about a thousand keys)
-//! or change seldom (a gateway's peers, up to 4096). `scheduler/cache` and the queue of `scheduler/give` hold more,
+//! or change seldom (a gateway's peers, up to 16,384). `scheduler/cache` and the queue of `scheduler/give` hold more,
 //! change at both ends all the time, and are `BTreeMap`s.
 
 /// Values by key, in the order of the keys.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SortedMap<K, V> {
     entries: Vec<(K, V)>,
 }

@@ -207,6 +207,18 @@ pub(crate) fn show(rows: &[Row], results: &[Result]) -> String {
                 outcome.control * 100.0,
                 outcome.stalled * 100.0,
             );
+            if std::env::var_os("SWARM_HOPS").is_some() {
+                for (hops, share, half, most) in &outcome.by_hops {
+                    eprintln!(
+                        "{} {}: {hops} hops: {:.1} %, {} / {}",
+                        row.name,
+                        run.name(),
+                        share * 100.0,
+                        milliseconds(*half),
+                        milliseconds(*most)
+                    );
+                }
+            }
             if row.trunk.is_some() {
                 let _ = writeln!(text, "each part crossed {:.3} times", outcome.crossed);
             }

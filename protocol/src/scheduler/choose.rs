@@ -25,6 +25,11 @@ const BEFORE_PROBE: Micros = 200_000;
 pub(super) const LOOK: Micros = 50_000;
 /// Time-out of a want: twice what is expected and this, between these bounds.
 const SLACK: Micros = 150_000;
+/// Who did not give a part in time is not asked for it again before.
+const AGAIN: Micros = 1_000_000;
+/// A newcomer takes so much over HTTP before it knows who else could give it, microseconds of media: what players begin
+/// with.
+const NEXT: u64 = 600_000;
 const PATIENCE: (Micros, Micros) = (250_000, 2_000_000);
 
 impl Scheduler {
@@ -62,6 +67,7 @@ impl Scheduler {
             return self.choose_alone(place);
         }
         let deadline = self.demand.deadline(wanted, now);
+        let is_next = wanted.start < self.demand.next_start(now) + NEXT;
         let fetch_at = deadline
             .saturating_sub(self.settings.reserve + self.http.expects())
             .max(wanted.refetch)
@@ -87,7 +93,7 @@ impl Scheduler {
             }
         } else if may_fetch && self.fetches() < MAX_FETCHES {
             let probe = self.wants_probe(place, late);
-            let alone = !self.may_come(place);
+            let alone = !self.may_come(place) && (is_next || !self.expects_neighbours());
             let needed = (now >= fetch_at || alone) && !sooner;
             if (needed || probe) && !in_time {
                 self.fetch(place);
@@ -118,17 +124,24 @@ impl Scheduler {
         })
     }
 
-    /// Asks the neighbour that is likely to give it first; says when it is to be given up.
+    /// Asks the neighbour that is likely to give it first; says when to look again.
     fn ask(&mut self, place: Place, deadline: Micros) -> Option<Micros> {
         let now = self.now;
         let http = self.http.open(now);
         let wanted = self.demand.wanted.get(&place)?;
         let size = wanted.entry.size as usize;
         let mut best: Option<(f64, PeerId, Micros)> = None;
+        let mut later = Micros::MAX;
         for (id, peer) in self.peers.viewers() {
             let can = peer.has.contains(&place) && peer.may_be_asked(size);
             let expected = peer.expects(size);
-            if !can || wanted.tried.contains(id) || (http && now + expected > deadline) {
+            if !can || (http && now + expected > deadline) {
+                continue;
+            }
+            let again = wanted.tried.get(id).copied().unwrap_or(0);
+            let again = again.max(peer.busy_until);
+            if again > now {
+                later = later.min(again);
                 continue;
             }
             let chance = 0.9 + 0.2 * self.random.unit();
@@ -139,10 +152,7 @@ impl Scheduler {
         }
         let wanted = self.demand.wanted.get_mut(&place)?;
         let Some((_, peer, expected)) = best else {
-            if !http {
-                wanted.tried.clear();
-            }
-            return None;
+            return (later < Micros::MAX).then_some(later);
         };
         let until = now + (2 * expected + SLACK).clamp(PATIENCE.0, PATIENCE.1);
         wanted.asked = Some(Asked {
@@ -191,7 +201,7 @@ impl Scheduler {
             self.send(asked.peer, Message::Cancel(vec![place]));
         }
         if let Some(wanted) = self.demand.wanted.get_mut(&place) {
-            wanted.tried.insert(asked.peer);
+            wanted.tried.insert(asked.peer, self.now + AGAIN);
         }
     }
 

@@ -47,8 +47,10 @@ pub(super) struct Wanted {
     pub(super) fetch: Option<Micros>,
     /// Not over HTTP again before.
     pub(super) refetch: Micros,
-    /// Those who did not give it.
-    pub(super) tried: SortedSet<PeerId>,
+    /// Those who did not give it, and when they may be asked again.
+    pub(super) tried: SortedMap<PeerId, Micros>,
+    /// How often one of them had too much to give.
+    pub(super) refused: u32,
     /// When to look at it again.
     pub(super) next: Micros,
 }
@@ -90,6 +92,14 @@ impl Demand {
         self.playhead.map(|playhead| {
             let moved = now.saturating_sub(playhead.at);
             playhead.micros + if playhead.moving { moved } else { 0 }
+        })
+    }
+
+    /// Program date time of what is to be shown next: where playback is, or where it is to begin.
+    pub(super) fn next_start(&self, now: Micros) -> u64 {
+        self.playhead(now).unwrap_or_else(|| {
+            let demanded = self.wanted.values().filter(|wanted| wanted.demanded);
+            demanded.map(|wanted| wanted.start).min().unwrap_or(0)
         })
     }
 

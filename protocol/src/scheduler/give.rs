@@ -1,11 +1,15 @@
 //! To whom: parts that were wanted or are pushed, oldest first, as far as the upload budget and each peer's link go.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use libp2p_identity::PeerId;
 
 use super::{
-    Micros, Output, Role, Scheduler, arrive::Source, bucket::Bucket, peers::MAX_WANTS, random::turn,
+    Micros, Output, Role, Scheduler,
+    arrive::Source,
+    bucket::Bucket,
+    peers::{MAX_WANTS, Peer},
+    random::turn,
 };
 use crate::{
     message::{MAX_PLACES, Message, Place},
@@ -15,11 +19,13 @@ use crate::{
 /// A push that did not leave for so long is given up: its receiver gets it elsewhere by now, or asks.
 const PUSH_FRESH: Micros = 400_000;
 /// What would leave later than this is refused: it is to be had elsewhere.
-const LONGEST_WAIT: f64 = 2.0;
+const LONGEST_WAIT: f64 = 0.2;
 /// What is older than this on the stream's timeline (a newcomer fills its buffer) waits for what is new.
 const OLD: u64 = 10_000_000;
-/// News for one peer are told together, after this.
-const BATCH: Micros = 20_000;
+/// What is so far behind the newest on the stream's timeline is late: nobody is preferred to who waits for it.
+const LATE: u64 = 1_000_000;
+/// A part is pushed to as many as get it within this, seconds; the others are told.
+const PUSHED: f64 = 0.4;
 /// Bytes that may leave at once, if a second's worth is less.
 const LEAST_BURST: f64 = 64.0 * 1024.0;
 
@@ -48,6 +54,11 @@ impl Gifts {
             bucket: bucket(upload, 0),
             upload,
         }
+    }
+
+    /// Of all that waits.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Bytes per second; 0: nothing is given.
@@ -110,7 +121,10 @@ impl Scheduler {
     /// False if it will not be given.
     fn promise(&mut self, id: PeerId, place: Place) -> bool {
         let shares = self.shares();
-        let wait = self.gifts.bytes as f64 / f64::from(self.gifts.upload().max(1));
+        if self.backlog() > LONGEST_WAIT {
+            self.prefer(&id, place);
+        }
+        let wait = self.backlog();
         let mine = self.demand.wanted.contains_key(&place)
             || (self.window.is_ahead(place)
                 && (matches!(self.role, Role::Gateway) || self.demand.selects(place.rendition)));
@@ -130,6 +144,29 @@ impl Scheduler {
         mine && peer.wants.len() < MAX_WANTS && {
             peer.wants.insert(place);
             true
+        }
+    }
+
+    /// What can wait most is refused, if that can wait longer than `place` for `to`: what is not late yet, for who can
+    /// pass least on to others.
+    fn prefer(&mut self, to: &PeerId, place: Place) {
+        let newest = self.gifts.queue.keys().next_back().map(|key| key.0);
+        let edge = newest
+            .and_then(|place| self.window.start(place))
+            .unwrap_or(0);
+        let rank = |place: Place, id: &PeerId| {
+            let peer = self.peers.get(id);
+            let upload = peer.map_or(0, Peer::upload).checked_ilog2();
+            let is_late = self.window.start(place).is_none_or(|at| at + LATE < edge);
+            (!is_late, Reverse(upload), place)
+        };
+        let queue = self.gifts.queue.iter();
+        let others = queue.filter(|(_, gift)| !gift.pushed);
+        let last = others.map(|((place, _, id), _)| (rank(*place, id), *id));
+        let last = last.max_by_key(|(rank, _)| *rank);
+        if let Some(((.., gone), id)) = last.filter(|(last, _)| *last > rank(place, to)) {
+            self.take_back(id, gone);
+            self.send(id, Message::Lack(vec![gone]));
         }
     }
 
@@ -230,7 +267,7 @@ impl Scheduler {
                 self.tell(id, place);
                 continue;
             }
-            if !self.gifts.bucket.open(now) {
+            if !self.gifts.bucket.open(now) || !self.may_send() {
                 continue; // those that are stale are still to be found
             }
             if !self
@@ -241,13 +278,12 @@ impl Scheduler {
                 continue;
             }
             self.take_back(id, place);
-            let (Some(bytes), Some(peer)) =
-                (self.cache.get(place).cloned(), self.peers.get_mut(&id))
-            else {
+            let Some(bytes) = self.cache.get(place).cloned() else {
                 self.send(id, Message::Lack(vec![place]));
                 continue;
             };
-            peer.give(place, gift.size, gift.pushed, now);
+            self.peers.give(&id, place, gift.size, gift.pushed, now);
+            self.uplink.begin(now);
             self.gifts.bucket.take(gift.size as f64);
             self.outputs.push_back(Output::SendPart {
                 peer: id,
@@ -265,7 +301,15 @@ impl Scheduler {
             start.is_none_or(|start| edge.is_some_and(|edge| start + OLD < edge))
         };
         let mut keys: Vec<_> = self.gifts.queue.keys().copied().collect();
-        keys.sort_by_key(|key| is_old(key.0));
+        // Who can give more to others comes first.
+        let upload = |id: &PeerId| self.peers.get(id).map_or(0, Peer::upload);
+        keys.sort_by_cached_key(|key| {
+            (
+                is_old(key.0),
+                key.0,
+                Reverse(upload(&key.2).checked_ilog2()),
+            )
+        });
         keys
     }
 
@@ -284,6 +328,7 @@ impl Scheduler {
         {
             peer.bytes_out += bytes as u64;
             self.counters.bytes_uploaded += bytes as u64;
+            self.learn_uplink(bytes);
         }
     }
 
@@ -298,8 +343,19 @@ impl Scheduler {
         };
         let seeds = from.is_some_and(|id| self.peers.get(&id).is_some_and(|p| !p.is_viewer()));
         let several = self.seeds.remove(&place).unwrap_or_default();
-        let ids: Vec<PeerId> = self.peers.iter().map(|(id, _)| *id).collect();
-        for id in ids {
+        let mut ids: Vec<(u32, PeerId)> = self
+            .peers
+            .iter()
+            .map(|(id, peer)| (peer.upload(), *id))
+            .collect();
+        if seeds {
+            // Those first who can pass it on soonest.
+            ids.sort_by_key(|(upload, id)| (Reverse(upload.checked_ilog2()), turn(place, id)));
+        }
+        let size = self.cache.get(place).map_or(0, bytes::Bytes::len) as f64;
+        let mut pushes =
+            ((PUSHED - self.backlog()) * self.capacity() / size.max(1.0)).max(1.0) as u32;
+        for (_, id) in ids {
             let mine = several.is_empty()
                 || (!several.contains(&id) && self.seed_of(place, &several, &id) == Some(self.me));
             let Some(peer) = self.peers.get_mut(&id) else {
@@ -320,7 +376,8 @@ impl Scheduler {
             } else if waits {
                 self.queue(id, place, false);
             } else if peer.follows(place.rendition) && !peer.has.contains(&place) {
-                if seeds && mine && !peer.spared.contains(&place) {
+                if seeds && mine && pushes > 0 && !peer.spared.contains(&place) {
+                    pushes -= 1;
                     self.queue(id, place, true);
                 } else {
                     self.tell(id, place);
@@ -339,7 +396,7 @@ impl Scheduler {
         self.send(id, message(vec![place]));
     }
 
-    /// Tells a peer soon that a part is here.
+    /// Tells a peer that a part is here, with what else is to be told it by the end of this input.
     pub(super) fn tell(&mut self, id: PeerId, place: Place) {
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.news.push(place);
@@ -347,7 +404,7 @@ impl Scheduler {
                 self.tell_all();
             }
         }
-        self.news_due.get_or_insert(self.now + BATCH);
+        self.news_due.get_or_insert(self.now);
     }
 
     /// Tells everyone what is new, but for what they have by now.

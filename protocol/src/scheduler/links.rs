@@ -22,6 +22,11 @@ const MAX_KNOWN: usize = 64;
 const SEEK: (Micros, Micros) = (2_000_000, 30_000_000);
 /// Neighbours are told this often at most.
 const TELL_EVERY: Micros = 1_000_000;
+/// Who had too much to give is not asked before.
+const BUSY: Micros = 60_000;
+/// So long a gateway takes to name others, and a newcomer to be linked to them.
+const INTRODUCES: Micros = 500_000;
+const ACQUAINTS: Micros = 3_000_000;
 /// With fewer neighbours that follow the same rendition, others are sought.
 const FEW: usize = 3;
 
@@ -34,6 +39,8 @@ pub(super) struct Acquaintances {
     /// When each may be tried again.
     unreached: SortedMap<PeerId, Micros>,
     pause: Micros,
+    /// When this viewer first wanted something.
+    began: Option<Micros>,
     pub(super) seek_at: Option<Micros>,
 }
 
@@ -258,10 +265,20 @@ impl Scheduler {
         if matches!(self.role, Role::Gateway) {
             return;
         }
+        self.acquaintances.began.get_or_insert(self.now);
         self.acquaintances.pause = 0;
         let at = self.now + SEEK.0;
         let soon = self.acquaintances.seek_at.map_or(at, |known| known.min(at));
         self.acquaintances.seek_at = Some(soon);
+    }
+
+    /// Whether this viewer has come just now, and neighbours are likely to be linked soon.
+    pub(super) fn expects_neighbours(&self) -> bool {
+        let began = self.acquaintances.began.unwrap_or(self.now);
+        let introduced = self.peers.gateways().map(|(_, gateway)| gateway.since());
+        let until = introduced.map(|at| at + INTRODUCES).min();
+        let dials = !self.acquaintances.dialling.is_empty();
+        self.now < began + ACQUAINTS && (dials || until.is_none_or(|until| self.now < until))
     }
 
     /// Dials those heard of, as far as neighbours are missing; asks for more where that is not enough.
@@ -342,22 +359,38 @@ impl Scheduler {
             self.settle(id, place);
             self.seed_has(id, place);
             self.demand.touch(place);
+            // Who was to push it would not say so: it pushes it to others.
+            if let Some(wanted) = self.demand.wanted.get_mut(&place)
+                && wanted.asked.is_none()
+                && wanted.pushers.contains(&id)
+            {
+                wanted.pushers.retain(|pusher| *pusher != id);
+                wanted.pushed_until = self.now;
+            }
         }
     }
 
     /// A peer does not give parts.
     pub(super) fn lacks(&mut self, id: PeerId, places: Vec<Place>) {
         for place in places {
-            if let Some(peer) = self.peers.get_mut(&id) {
-                peer.has.remove(&place);
-            }
             let wanted = self.demand.wanted.get(&place);
-            if wanted.is_some_and(|w| w.asked.is_some_and(|asked| asked.peer == id)) {
-                self.release(place);
-                if let Some(wanted) = self.demand.wanted.get_mut(&place) {
-                    wanted.tried.insert(id);
-                    wanted.next = 0;
+            if wanted.is_none_or(|w| w.asked.is_none_or(|asked| asked.peer != id)) {
+                continue;
+            }
+            self.release(place);
+            let now = self.now;
+            if let Some(peer) = self.peers.get_mut(&id) {
+                // It said that it has it: then it has too much to give, and will have less.
+                if peer.has.contains(&place) {
+                    peer.busy_until = now + BUSY;
                 }
+            }
+            if let Some(wanted) = self.demand.wanted.get_mut(&place) {
+                wanted
+                    .tried
+                    .insert(id, now + (BUSY << wanted.refused.min(2)));
+                wanted.refused += 1;
+                wanted.next = 0;
             }
         }
     }

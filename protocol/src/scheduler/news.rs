@@ -7,7 +7,7 @@ use super::{Micros, Output, Role, Scheduler, demand::Wanted, window::Accepted};
 use crate::{
     manifest::{Manifest, Rejected},
     message::{Message, Place},
-    sorted::SortedSet,
+    sorted::SortedMap,
 };
 
 /// What a peer's manifest costs of its [budget](super::peers), in messages.
@@ -147,7 +147,7 @@ impl Scheduler {
         for place in &fresh {
             self.remember_seeds(*place, seeds);
             let pushers = self.pushers(*place, seeds);
-            let patience = self.push_patience(*place, &pushers);
+            let patience = self.push_patience(*place, &pushers, !seeds.is_empty());
             self.want(*place, false, pushers, patience);
         }
         if seeds.is_empty() {
@@ -197,7 +197,8 @@ impl Scheduler {
             asked: None,
             fetch: None,
             refetch: 0,
-            tried: SortedSet::new(),
+            tried: SortedMap::new(),
+            refused: 0,
             next: 0,
         };
         if let Some((gone, wanted)) = self.demand.want(place, wanted) {

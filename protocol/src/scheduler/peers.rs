@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Linked peers; the driver's connection limits are lower.
-pub(super) const MAX_PEERS: usize = 4096;
+pub(super) const MAX_PEERS: usize = 16_384;
 /// Parts that a peer is known to hold, the newest.
 const MAX_HAS: usize = 1024;
 /// Parts that a peer wants and that are not here yet.
@@ -85,6 +85,8 @@ pub(super) struct Peer {
     acknowledges: Option<f64>,
     /// Share of what it was asked for lately that did not come in time.
     pub(super) failures: f64,
+    /// It had too much to give: it is not asked before.
+    pub(super) busy_until: Micros,
     pub(super) strikes: u32,
     /// The newest announcement that it sent, (epoch, sequence), and how often it went back behind it.
     announced: (u64, u64),
@@ -129,6 +131,7 @@ impl Peer {
             rate_out: None,
             acknowledges: None,
             failures: 0.0,
+            busy_until: 0,
             strikes: 0,
             announced: (0, 0),
             announced_at: None,
@@ -151,6 +154,11 @@ impl Peer {
 
     pub(super) fn is_viewer(&self) -> bool {
         self.kind == Kind::Viewer
+    }
+
+    /// When it was linked.
+    pub(super) fn since(&self) -> Micros {
+        self.since
     }
 
     /// Whether it has hardly had the time to be linked to others as well.
@@ -232,12 +240,19 @@ impl Peer {
     /// When a part of `size` bytes that is asked for now is likely to be here: microseconds from now.
     pub(super) fn expects(&self, size: usize) -> Micros {
         let bytes = (self.asked + size) as f64;
-        self.round_trip() + (bytes / self.rate_in.unwrap_or(RATE) * 1e6) as Micros
+        self.round_trip() + (bytes / self.rate_in() * 1e6) as Micros
+    }
+
+    /// Bytes a second that it gives: as it came, or as it says.
+    fn rate_in(&self) -> f64 {
+        let says = f64::from(self.upload()).max(1000.0);
+        self.rate_in
+            .unwrap_or(if self.is_viewer() { says } else { RATE })
     }
 
     /// How long it takes to send so much, microseconds.
     pub(super) fn takes(&self, bytes: usize) -> Micros {
-        (bytes as f64 / self.rate_in.unwrap_or(RATE) * 1e6) as Micros
+        (bytes as f64 / self.rate_in() * 1e6) as Micros
     }
 
     /// Whether it may be asked for `size` bytes more: about half a second's worth, or one part.
@@ -288,11 +303,22 @@ impl Peer {
         self.round_trip() + (bytes as f64 / self.rate_out.unwrap_or(RATE) * 1e6) as Micros
     }
 
+    /// Bytes that were given to it and have not left.
+    pub(super) fn unsent(&self) -> usize {
+        let unsent = self.given.values().filter(|given| !given.left);
+        unsent.map(|given| given.size).sum()
+    }
+
+    /// What it says that it can give, bytes per second.
+    pub(super) fn upload(&self) -> u32 {
+        self.join.map_or(0, |join| join.upload)
+    }
+
     pub(super) fn is_given(&self, place: Place) -> bool {
         self.given.contains_key(&place)
     }
 
-    pub(super) fn give(&mut self, place: Place, size: usize, pushed: bool, now: Micros) {
+    fn give(&mut self, place: Place, size: usize, pushed: bool, now: Micros) {
         let given = Given {
             size,
             at: now,
@@ -337,7 +363,7 @@ impl Peer {
     }
 
     /// What it never acknowledged no longer counts, and tells that it is slow.
-    pub(super) fn forget_lost(&mut self, now: Micros) {
+    fn forget_lost(&mut self, now: Micros) {
         let before = self.given.len();
         self.given.retain(|_, given| given.at + LOST > now);
         if self.given.len() < before {
@@ -345,7 +371,7 @@ impl Peer {
         }
     }
 
-    pub(super) fn next_lost(&self) -> Option<Micros> {
+    fn next_lost(&self) -> Option<Micros> {
         self.given.values().map(|given| given.at + LOST).min()
     }
 }
@@ -362,6 +388,8 @@ fn measure(rate: &mut Option<f64>, bytes: usize, micros: Micros) {
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     linked: SortedMap<PeerId, Peer>,
+    /// Nothing that was given is given up for lost before: there may be thousands of peers, and this is asked all the time.
+    lost_at: Option<Micros>,
     banned: Vec<PeerId>,
 }
 
@@ -396,6 +424,34 @@ impl Peers {
 
     pub(super) fn gateways(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
         self.iter().filter(|(_, peer)| !peer.is_viewer())
+    }
+
+    /// A part is given to a peer.
+    pub(super) fn give(
+        &mut self,
+        id: &PeerId,
+        place: Place,
+        size: usize,
+        pushed: bool,
+        now: Micros,
+    ) {
+        if let Some(peer) = self.linked.get_mut(id) {
+            peer.give(place, size, pushed, now);
+            self.lost_at.get_or_insert(now + LOST);
+        }
+    }
+
+    /// When to look for what was given and is lost.
+    pub(super) fn lost_at(&self) -> Option<Micros> {
+        self.lost_at
+    }
+
+    pub(super) fn forget_lost(&mut self, now: Micros) {
+        for peer in self.linked.values_mut() {
+            peer.forget_lost(now);
+        }
+        let next = self.linked.values().filter_map(Peer::next_lost);
+        self.lost_at = next.min();
     }
 
     pub(super) fn len(&self) -> usize {

@@ -61,7 +61,7 @@ impl Scheduler {
         }
         for place in self.unseeded.take(at) {
             let pushers = self.pushers(place, seeds);
-            let pushed_until = self.now + self.push_patience(place, &pushers);
+            let pushed_until = self.now + self.push_patience(place, &pushers, true);
             let Some(wanted) = self.demand.wanted.get_mut(&place) else {
                 continue; // It is here already, or no longer wanted.
             };
@@ -107,13 +107,13 @@ impl Scheduler {
     }
 
     /// How long a push of a part that was just announced is waited for. Where nobody told who pushes it, it may be
-    /// anyone who is linked.
-    pub(super) fn push_patience(&self, place: Place, pushers: &[PeerId]) -> Micros {
+    /// anyone who is linked; where `named` seeds are strangers, nobody pushes it.
+    pub(super) fn push_patience(&self, place: Place, pushers: &[PeerId], named: bool) -> Micros {
         let size = self.window.part(place).map_or(0, |part| part.size as usize);
         let known = pushers.iter().filter_map(|id| self.peers.get(id));
         let expected = match known.map(|peer| peer.expects(size)).min() {
             Some(micros) => micros,
-            None if self.may_come(place) => 0,
+            None if !named && self.may_come(place) => 0,
             None => return 0,
         };
         (2 * expected.max(self.usual.0 as Micros)).clamp(PATIENCE.0, PATIENCE.1)

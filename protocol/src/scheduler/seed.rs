@@ -14,10 +14,16 @@ use crate::{
     sorted::SortedMap,
 };
 
-/// Viewers of a rendition for each seed of its parts.
-const VIEWERS_PER_SEED: usize = 12;
+/// Viewers of a rendition for each seed of its parts: each more is a copy of the stream.
+const VIEWERS_PER_SEED: usize = 500;
 /// Seeds of one part.
-const MAX_SEEDS: usize = 6;
+const MAX_SEEDS: usize = 32;
+/// Share of the viewers, those who can give most, that are seeds by turns, where there are many.
+const SEEDING: usize = 8;
+/// So few viewers are all seeds.
+const FEW: usize = 16;
+/// Seeds that viewers are told of.
+const TOLD: usize = 4;
 /// A seed that has not said so for this long, and a round trip, does not have the part.
 const PATIENCE: Micros = 300_000;
 /// A part that no other viewer has for this long, and what its way takes, was not passed on.
@@ -99,7 +105,13 @@ impl Scheduler {
         all.truncate(crate::message::MAX_NEIGHBOURS);
         let ids: Vec<PeerId> = self.peers.viewers().map(|(id, _)| *id).collect();
         for id in ids {
-            let (envelope, seeds) = (envelope.clone(), all.clone());
+            // Each is told whether it is one; the others know by those few whether a neighbour may push to them.
+            let mut seeds = all.clone();
+            if let Some(at) = seeds.iter().position(|seed| *seed == id) {
+                seeds.swap(0, at);
+            }
+            seeds.truncate(TOLD);
+            let envelope = envelope.clone();
             self.send(id, Message::Announcement { envelope, seeds });
         }
         for (place, seeds) in pushes {
@@ -153,12 +165,13 @@ impl Scheduler {
         };
         let most = self.peers.iter().map(|(_, peer)| peer.seeded).max()?;
         let least = most.saturating_sub(BEHIND * size as u64);
+        let strong = self.strong(place.rendition);
         let (_, _, _, _, next) = self
             .peers
             .iter()
             .filter(|(id, peer)| able(id, peer))
             .map(|(id, peer)| {
-                let full = !peer.has_room(size, now);
+                let full = !peer.has_room(size, now) || peer.upload() < strong;
                 let seeded = peer.seeded.max(least);
                 (full, peer.is_new(now), seeded, turn(place, id), *id)
             })
@@ -166,6 +179,18 @@ impl Scheduler {
         let peer = self.peers.get_mut(&next)?;
         peer.seeded = peer.seeded.max(least) + size as u64;
         Some(next)
+    }
+
+    /// Bytes a second that a seed can give at least, where there are so many viewers that not all need be seeds.
+    fn strong(&self, rendition: u8) -> u32 {
+        let followers = self.peers.viewers();
+        let followers = followers.filter(|(_, peer)| peer.shares() && peer.follows(rendition));
+        let mut uploads: Vec<u32> = followers.map(|(_, peer)| peer.upload()).collect();
+        if uploads.len() <= FEW {
+            return 0;
+        }
+        let at = uploads.len() - (uploads.len() / SEEDING).max(FEW);
+        *uploads.select_nth_unstable(at).1
     }
 
     /// A viewer has a part: a seed that passes it on from now, or someone to whom it was passed on.

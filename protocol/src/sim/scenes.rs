@@ -313,7 +313,7 @@ fn a_seed_replays_a_run() {
             ..Line::default()
         };
         let mut world = swarm(seed, 3, UPLOAD, line);
-        world.run(5 * SECOND);
+        world.run(15 * SECOND + 77_000);
         show(&world)
     };
     assert_eq!(run(1), run(1));

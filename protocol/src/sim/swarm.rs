@@ -3,6 +3,8 @@
 mod draw;
 mod measure;
 mod oracle;
+#[cfg(test)]
+mod tests;
 
 use super::{
     Lie, Line, Player, Scene, World,

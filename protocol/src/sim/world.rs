@@ -9,7 +9,7 @@ pub use super::wire::Line;
 use super::{
     checks,
     liar::{self, Lie},
-    network::{Connections, Network, Trunk},
+    network::{Congestion, Connections, Network, Trunk},
     player::{Player, TOLD},
     publisher::{KEY_PART, PART, Publisher, START},
     queue::Queue,
@@ -88,6 +88,8 @@ enum Event {
     /// So many bytes are at a node's downlink; when they are through, the other happens.
     Down(usize, usize, Box<Event>),
     Uplink(usize),
+    /// A part has left a node for another.
+    Sent(usize, usize, Place, usize),
     /// A viewer at the uplink's other end: to, from, place, the part, how far it is here, hops so far.
     Slice(usize, usize, Place, Bytes, usize, u8),
     Fetched(usize, Place, Option<Bytes>, Micros, u64, usize),
@@ -477,6 +479,13 @@ impl World {
                 self.at(at, *event);
             }
             Event::Uplink(node) => self.leave(node),
+            Event::Sent(node, to, place, bytes) => {
+                self.nodes[node].given += bytes as u64;
+                if self.nodes[node].links.contains(&to) {
+                    let peer = self.nodes[to].id;
+                    self.input(node, Input::Sent { peer, place, bytes });
+                }
+            }
             Event::Slice(to, from, place, bytes, until, hops) => {
                 self.arrive(to, from, place, bytes, until, hops)
             }

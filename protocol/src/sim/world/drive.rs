@@ -350,10 +350,12 @@ impl World {
         self.through(to, arrives, slice, event);
         self.at(free, Event::Uplink(from));
         if all {
-            self.nodes[from].given += size as u64;
-            let peer = self.nodes[to].id;
-            let bytes = size;
-            self.input(from, Input::Sent { peer, place, bytes });
+            // With a window, the last packet leaves when it has room.
+            let left = match congestion {
+                Congestion::NewReno => free.max(arrives.saturating_sub(way)),
+                _ => free,
+            };
+            self.at(left, Event::Sent(from, to, place, size));
         }
     }
 

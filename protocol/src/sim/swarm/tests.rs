@@ -1,0 +1,41 @@
+//! One swarm of a hundred with fixed seeds: what a change of the engine may not cost. The table of all is
+//! `tests/bench/swarm`; bars here are what the engine reaches, with some room.
+
+use super::*;
+
+fn hundred() -> Scenario {
+    Scenario {
+        arrive: 8.0,
+        settle: 8.0,
+        measure: 8.0,
+        ..Scenario::default()
+    }
+}
+
+#[test]
+fn a_hundred_viewers_take_few_copies_in_time() {
+    let scenario = Scenario {
+        latency: 3.0,
+        ..hundred()
+    };
+    let outcome = run(&scenario, |_, _| {});
+    assert!(outcome.copies() <= 4.0, "{outcome:?}");
+    assert!(outcome.delay_50 <= 1_200_000, "{outcome:?}");
+    assert!(outcome.delay_99 <= 2_500_000, "{outcome:?}");
+    assert!(outcome.duplicates <= 0.05, "{outcome:?}");
+    assert!(outcome.stalled <= 0.01, "{outcome:?}");
+    assert_eq!(outcome.wronged, 0, "{outcome:?}");
+}
+
+/// The bars above can be missed: by a swarm that cannot upload, and so takes everything from the gateway.
+#[test]
+fn thirty_that_do_not_share_take_thirty_copies() {
+    let scenario = Scenario {
+        viewers: 30,
+        without: 1.0,
+        ..hundred()
+    };
+    let outcome = run(&scenario, |_, _| {});
+    assert!(outcome.copies() >= 0.9 * 30.0, "{outcome:?}");
+    assert_eq!(outcome.pushed, 0.0, "who does not share is no seed");
+}
