@@ -62,6 +62,9 @@ pub enum Error {
         "alias {0:?} exists already: choose another, or `keys rotate {0}` for a new publish secret"
     )]
     Exists(String),
+    /// `keys import` of a key that is there under another alias.
+    #[error("stream {0} is there already, as alias {1:?}: one gateway has a stream once")]
+    Same(String, String),
     /// `keys rotate` or `remove` of something that is not there.
     #[error("there is no alias {0:?}: `keys list` shows all, `keys new {0}` makes it")]
     Unknown(String),
@@ -156,7 +159,34 @@ impl Keys {
     /// [`Error::Exists`] when it is there; when the alias breaks a rule, or the disk refuses.
     pub fn new_alias(&self, alias: &str) -> Result<Entry, Error> {
         check_alias(alias)?;
-        files::create(&self.folder, alias)?;
+        files::create(&self.folder, alias, &SigningKey::generate())?;
+        self.get(alias)
+    }
+
+    /// Makes a new alias of the signing key in `file`, as [`SigningKey::to_protobuf`] wrote it, with a new publish secret.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] and [`Error::Same`] where alias or key are there already: nothing is ever overwritten; when the
+    /// file holds no key, the alias breaks a rule, or the disk refuses.
+    pub fn import(&self, alias: &str, file: &Path) -> Result<Entry, Error> {
+        check_alias(alias)?;
+        let bytes = files::read_foreign(file)?;
+        let key = SigningKey::from_protobuf(&bytes).map_err(|error| Error::Content {
+            path: file.into(),
+            problem: format!("{error}; it is what `keys export` writes"),
+        })?;
+        self.reload()?;
+        let name = key.name();
+        let entries = self.known().entries.clone();
+        // Two publishers of one name would end each other's sequence.
+        if let Some(same) = entries.values().find(|one| one.signing_key.name() == name) {
+            return Err(if same.alias == alias {
+                Error::Exists(alias.into())
+            } else {
+                Error::Same(name.to_string(), same.alias.clone())
+            });
+        }
+        files::create(&self.folder, alias, &key)?;
         self.get(alias)
     }
 

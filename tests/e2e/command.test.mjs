@@ -1,7 +1,7 @@
 // The command line's contract: what is printed, and how it ends.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -91,6 +91,26 @@ test("keys: new, list, rotate, remove", async () => {
   for (const alias of ["../etc", "a/b", "x".repeat(10_000), "Ｓtage", "ѕtage", made.name]) {
     assert.equal((await keys("new", alias)).code, 1, alias);
   }
+});
+
+test("keys: a stream's name outlives its gateway by export and import, and nothing is overwritten", async () => {
+  const [old, other, file] = ["old", "other", "stage.key"].map((name) => join(folder, name));
+  const keys = (data, ...args) => run(binary(), ["keys", ...args, "--data", data]);
+  const made = (await keys(old, "new", "stage")).stdout;
+  const name = /stream\s+(\S+)/.exec(made)[1];
+  const exported = await run("sh", ["-c", `umask 022; "$0" keys export stage --data "$1" > "$2"`, binary(), old, file]);
+  assert.equal(exported.code, 0, exported.stderr);
+  assert.ok(exported.stderr.includes(name), exported.stderr);
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  const imported = await keys(other, "import", "stage", file);
+  assert.equal(imported.code, 0, imported.stderr);
+  assert.ok(imported.stdout.includes(name), imported.stdout);
+  for (const alias of ["stage", "again"]) {
+    const again = await keys(other, "import", alias, file);
+    assert.equal(again.code, 1, again.stdout);
+    assert.match(again.stderr, /stage/);
+  }
+  assert.equal((await keys(old, "export", "nobody")).code, 1);
 });
 
 test("doctor says what works, with status 0 when all that is needed does", async () => {

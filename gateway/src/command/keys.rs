@@ -1,8 +1,13 @@
 //! `keys`: who may publish. A gateway that runs on the same data folder sees each change within a second.
 
-use std::fmt::Write;
+use std::{
+    fmt::Write as _,
+    io::{IsTerminal, Write as _, stdout},
+    path::PathBuf,
+};
 
 use clap::Subcommand;
+use rustix::fs::{FileType, Mode, fchmod, fstat};
 
 use meshlive_gateway::config::Config;
 use meshlive_gateway::keys::{self, Entry, Keys};
@@ -28,6 +33,17 @@ enum What {
     New(Change),
     /// Make a new publish secret; the stream's name stays
     Rotate(Change),
+    /// Write the signing key to stdout, to be kept elsewhere: `keys export ALIAS > FILE`
+    Export(Change),
+    /// Make an alias of a signing key that `keys export` wrote: the stream goes on here under its name
+    Import {
+        /// The operator's short name of the stream: a-z, 0-9, dashes
+        alias: String,
+        /// What `keys export` wrote
+        file: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Delete both: this stream's name can never be published to again
     Remove(Change),
 }
@@ -59,11 +75,53 @@ pub(super) fn run(command: &KeysCommand) -> Result<(), Failure> {
         }
         What::New(change) => changed(change, Keys::new_alias),
         What::Rotate(change) => changed(change, Keys::rotate),
+        What::Export(Change { alias, place }) => export(&place.settings()?, alias),
+        What::Import { alias, file, place } => {
+            let config = place.settings()?;
+            let entry = open(&config)?.import(alias, file).map_err(failed)?;
+            print(&format!(
+                "imported {} as {alias}, with a new publish secret\n{}",
+                entry.signing_key.name(),
+                show(&config, &entry)
+            ))
+        }
         What::Remove(Change { alias, place }) => {
             open(&place.settings()?)?.remove(alias).map_err(failed)?;
             print(&format!("removed {alias}\n"))
         }
     }
+}
+
+/// The key alone, as other IPFS software reads it (`ipfs key import --format=libp2p-protobuf-cleartext`).
+fn export(config: &Config, alias: &str) -> Result<(), Failure> {
+    let entries = open(config)?.list().map_err(failed)?;
+    let entry = entries.iter().find(|entry| entry.alias == alias);
+    let entry = entry.ok_or_else(|| failed(keys::Error::Unknown(alias.into())))?;
+    let mut out = stdout();
+    if out.is_terminal() {
+        return Err(Failure::Failed(format!(
+            "a signing key is nothing to read: give it a file, `keys export {alias} > FILE`"
+        )));
+    }
+    let written = fstat(&out)
+        .and_then(|stat| {
+            // The shell made it as it makes all files; where it is something else, its reader answers for it.
+            let is_file = FileType::from_raw_mode(stat.st_mode).is_file();
+            if is_file {
+                fchmod(&out, Mode::RUSR | Mode::WUSR)
+            } else {
+                Ok(())
+            }
+        })
+        .map_err(std::io::Error::from)
+        .and_then(|()| out.write_all(&entry.signing_key.to_protobuf()))
+        .and_then(|()| out.flush());
+    written.map_err(|error| Failure::Failed(format!("the key could not be written: {error}")))?;
+    eprintln!(
+        "exported the signing key of {alias}, {}: whoever has this file publishes as this stream; `keys import {alias} FILE` takes it up on another gateway",
+        entry.signing_key.name()
+    );
+    Ok(())
 }
 
 fn changed(

@@ -73,16 +73,15 @@ pub(super) fn read_all(folder: &Path) -> Result<BTreeMap<String, Entry>, Error> 
     Ok(entries)
 }
 
-/// Makes the folder of `alias` with both files. It appears whole, by one rename.
-pub(super) fn create(folder: &Path, alias: &str) -> Result<(), Error> {
+/// Makes the folder of `alias` with this signing key and a new publish secret. It appears whole, by one rename.
+pub(super) fn create(folder: &Path, alias: &str, key: &SigningKey) -> Result<(), Error> {
     let target = folder.join(alias);
     if target.exists() {
         return Err(Error::Exists(alias.into()));
     }
     let making = folder.join(format!(".new-{alias}-{}", random_text()?));
     make_folder(&making)?;
-    let key = SigningKey::generate().to_protobuf();
-    let made = write(&making, SIGNING_KEY, &key)
+    let made = write(&making, SIGNING_KEY, &key.to_protobuf())
         .and_then(|()| write_secret(&making))
         .and_then(|()| match fs::rename(&making, &target) {
             // rename(2) refuses a folder that is there and not empty: another process was faster.
@@ -163,6 +162,15 @@ fn read(folder: &Path, alias: &str) -> Result<Entry, Error> {
         signing_key,
         publish_secret: secret,
     })
+}
+
+/// At most the bytes of a key, and then some.
+pub(super) fn read_foreign(path: &Path) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes))
+        .map_err(at(path))?;
+    Ok(bytes)
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Error> {

@@ -256,3 +256,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_exported_key_goes_on_elsewhere_and_overwrites_nothing() {
+    let (old, new) = (tempdir().unwrap(), tempdir().unwrap());
+    let first = Keys::open(old.path()).unwrap().new_alias("studio").unwrap();
+    let file = old.path().join("exported");
+    fs::write(&file, first.signing_key.to_protobuf()).unwrap();
+    let keys = Keys::open(new.path()).unwrap();
+    let taken = keys.import("studio", &file).unwrap();
+    assert_eq!(taken.signing_key.name(), first.signing_key.name());
+    assert_ne!(taken.publish_secret, first.publish_secret);
+    let secret = new.path().join("keys/studio/signing.key");
+    let mode = fs::metadata(&secret).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(matches!(
+        keys.import("studio", &file),
+        Err(Error::Exists(_))
+    ));
+    assert!(matches!(keys.import("other", &file), Err(Error::Same(..))));
+    // Another key under an alias that is there; no key at all.
+    let other = keys.new_alias("other").unwrap();
+    let kept = fs::read(&secret).unwrap();
+    fs::write(&file, SigningKey::generate().to_protobuf()).unwrap();
+    assert!(matches!(
+        keys.import("studio", &file),
+        Err(Error::Exists(_))
+    ));
+    assert_eq!(fs::read(&secret).unwrap(), kept);
+    fs::write(&file, b"no key").unwrap();
+    let error = keys.import("third", &file).unwrap_err().to_string();
+    assert!(error.contains("exported"), "{error}");
+    assert_eq!(keys.list().unwrap().len(), 2);
+    assert_eq!(keys.list().unwrap()[0].alias, other.alias);
+}
