@@ -1,10 +1,13 @@
 //! The fetching gateway of `tests/interop`: it has nothing, and takes from other IPFS nodes what it is told to.
 //!
-//! `fetch DATA-FOLDER`: prints `ready URL …` as `meshlive-gateway serve` does; then for each line `ADDRESS CID` of its
-//! input fetches that DAG from the peer at this multiaddr, and prints what came of it as one line of JSON. It serves what
-//! it has until its input ends.
+//! `fetch DATA-FOLDER`: prints `ready URL …` as `meshlive-gateway serve` does; then does what each line of its input says,
+//! and prints what came of it as one line of JSON. It serves what it has until its input ends.
+//!
+//! - `fetch ADDRESS CID`: that DAG from the peer at this multiaddr
+//! - `publish CID`: an IPNS record for it, of a new name
+//! - `find NAME`: a stream's IPNS record, from peers
 
-use std::{env, error::Error, path::Path};
+use std::{env, error::Error, path::Path, time::Duration};
 
 use meshlive_gateway::{
     Gateway,
@@ -12,10 +15,15 @@ use meshlive_gateway::{
         Config,
         value::{Address, Beside},
     },
+    names,
     swarm::Place,
 };
-use meshlive_protocol::key::SigningKey;
-use tokio::io::{AsyncBufReadExt, BufReader, stdin};
+use meshlive_protocol::{key::SigningKey, name::StreamName};
+use serde_json::json;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, stdin},
+    time::sleep,
+};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -34,18 +42,49 @@ async fn main() -> Result<(), Failure> {
     };
     let mut lines = BufReader::new(stdin()).lines();
     while let Some(line) = lines.next_line().await? {
-        let (address, cid) = line.split_once(' ').ok_or("a line is ADDRESS CID")?;
-        let fetched = gateway.fetch(address.parse()?, cid.parse()?, &place).await;
-        let said = match fetched {
-            Ok(fetched) => serde_json::json!({
-                "blocks": fetched.blocks, "new": fetched.new, "bytes": fetched.bytes,
-            }),
-            Err(error) => serde_json::json!({ "error": error.to_string() }),
+        let words: Vec<_> = line.split(' ').collect();
+        let said = match words[..] {
+            ["fetch", address, cid] => {
+                let fetched = gateway.fetch(address.parse()?, cid.parse()?, &place).await;
+                match fetched {
+                    Ok(fetched) => json!({
+                        "blocks": fetched.blocks, "new": fetched.new, "bytes": fetched.bytes,
+                    }),
+                    Err(error) => json!({ "error": error.to_string() }),
+                }
+            }
+            ["publish", cid] => {
+                let key = SigningKey::generate();
+                let names = gateway.streams().names();
+                let record = names.publish(&key, &cid.parse()?, names::now());
+                json!({ "name": key.name().to_string(), "record": hex(&record) })
+            }
+            ["find", name] => {
+                let record = find(&gateway, &name.parse()?).await?;
+                json!({ "record": record.map(|record| hex(&record)) })
+            }
+            _ => return Err(format!("{line:?} is nothing that can be done").into()),
         };
         println!("{said}");
     }
     gateway.shutdown().await;
     Ok(())
+}
+
+/// Asks until somebody has it; a few seconds.
+async fn find(gateway: &Gateway, name: &StreamName) -> Result<Option<Vec<u8>>, Failure> {
+    for _ in 0..20 {
+        gateway.look_for(name).await?;
+        sleep(Duration::from_millis(250)).await;
+        if let Some((record, _)) = gateway.streams().names().get(name, names::now()) {
+            return Ok(Some(record.to_vec()));
+        }
+    }
+    Ok(None)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// No streams, free ports of loopback.

@@ -1,4 +1,4 @@
-// A gateway without streams that fetches what it is told from other IPFS nodes (gateway/examples/fetch.rs).
+// A gateway without streams that fetches what it is told from other IPFS nodes, and tells them names (gateway/examples).
 
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -15,15 +15,21 @@ process.on("exit", () => {
 
 /** Compiles it: seconds where the Rust tests ran before. */
 export function compile() {
-  execFileSync("cargo", ["build", "-q", "--locked", "-p", "meshlive-gateway", "--example", "fetch"], { cwd: root, stdio: "inherit" });
+  execFileSync("cargo", ["build", "-q", "--locked", "-p", "meshlive-gateway", "--example", "fetch", "--example", "dht"], { cwd: root, stdio: "inherit" });
+}
+
+const example = (name) => join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "debug/examples", name);
+
+/** What a foreign node of the DHT is told by the peer at `address` (gateway/examples/dht.rs). */
+export function dht(address, ...args) {
+  return execFileSync(example("dht"), [address, ...args], { encoding: "utf8", timeout: 60_000 }).trim();
 }
 
 export class Fetcher {
   static async start() {
     const fetcher = new Fetcher();
     fetcher.data = mkdtempSync(join(tmpdir(), "meshlive-fetch-"));
-    const program = join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "debug/examples/fetch");
-    fetcher.child = spawn(program, [fetcher.data], { stdio: ["pipe", "pipe", "inherit"] });
+    fetcher.child = spawn(example("fetch"), [fetcher.data], { stdio: ["pipe", "pipe", "inherit"] });
     running.add(fetcher.child);
     fetcher.child.once("exit", () => running.delete(fetcher.child));
     fetcher.lines = createInterface({ input: fetcher.child.stdout })[Symbol.asyncIterator]();
@@ -34,9 +40,23 @@ export class Fetcher {
   }
 
   /** Fetches a DAG: `{blocks, new, bytes}` or `{error}`. */
-  async fetch(address, cid) {
-    this.child.stdin.write(`${address} ${cid}\n`);
-    return JSON.parse(await this.#line(`fetching ${cid}`));
+  fetch(address, cid) {
+    return this.#ask(`fetch ${address} ${cid}`);
+  }
+
+  /** Makes an IPNS record of a new name: `{name, record}`. */
+  publish(cid) {
+    return this.#ask(`publish ${cid}`);
+  }
+
+  /** A stream's IPNS record, from peers: `{record}`, null if none has it. */
+  find(name) {
+    return this.#ask(`find ${name}`);
+  }
+
+  async #ask(line) {
+    this.child.stdin.write(`${line}\n`);
+    return JSON.parse(await this.#line(line));
   }
 
   async #line(what) {
