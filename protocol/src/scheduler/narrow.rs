@@ -16,6 +16,8 @@ const WEIGHT: f64 = 0.1;
 /// So many within so long tell of the link, if the gateway's own path is among those that are late.
 const TOO_MANY: usize = 2;
 const WITHIN: Micros = 500_000;
+/// A part that came within this while others were late came over no narrow link: somebody else is slow.
+const QUICK: Micros = 100_000;
 /// What was overdue when the viewer stepped out may still be on its way: it is not fetched before.
 const ON_ITS_WAY: Micros = 700_000;
 /// As long as less than this was asked for, more is: what HTTP waits for on its way would be lost.
@@ -39,8 +41,10 @@ pub(super) struct Narrow {
     stepped_in: Option<Micros>,
     /// When something was overdue last.
     overdue_at: Micros,
-    /// A part that was overdue and came: when, and whether by the gateway's own path.
-    came_late: Option<(Micros, bool)>,
+    /// A part that was overdue and came: since when it was wanted, when it came, and whether by the gateway's own path.
+    came_late: Option<(Micros, Micros, bool)>,
+    /// When a part came quickly that was to be pushed.
+    quick_at: Micros,
     /// How long parts take lately, from the moment at which they were on their way, microseconds.
     takes: f64,
 }
@@ -99,7 +103,9 @@ impl Scheduler {
     pub(super) fn came(&mut self, wanted: &Wanted) {
         let now = self.now;
         if self.is_overdue(wanted) {
-            self.narrow.came_late = Some((now, self.is_gateways(wanted)));
+            self.narrow.came_late = Some((wanted.since, now, self.is_gateways(wanted)));
+        } else if wanted.pushed_until > wanted.since && now < wanted.since + QUICK {
+            self.narrow.quick_at = now;
         }
         let asked = wanted.asked.map(|asked| asked.at);
         let since = wanted.since.max(wanted.fetch.or(asked).unwrap_or(0));
@@ -116,17 +122,24 @@ impl Scheduler {
         all.filter(|entry| !entry.withdrawn).count() > 1
     }
 
-    /// How many parts that were to be pushed are overdue or came too late just now; whether the gateway's own path is among
-    /// those that are late.
+    /// How many parts that were to be pushed are overdue or came too late just now, if nothing came quickly meanwhile;
+    /// whether the gateway's own path is among those that are late.
     fn overdue(&self) -> (usize, bool) {
         let now = self.now;
-        let came = self.narrow.came_late;
-        let came = came.filter(|(at, _)| now < at + WITHIN);
-        let first = came.map_or((0, false), |(_, by_gateway)| (1, by_gateway));
+        let came = self.narrow.came_late.into_iter();
+        let came = came.filter(|(_, at, _)| now < at + WITHIN);
+        let came = came.map(|(since, _, by_gateway)| (since, by_gateway));
         let late = self.due().filter(|(at, _)| *at <= now);
-        late.fold(first, |(count, by_gateway), (_, wanted)| {
-            (count + 1, by_gateway || self.is_gateways(wanted))
-        })
+        let late = late.map(|(_, wanted)| (wanted.since, self.is_gateways(wanted)));
+        let (mut count, mut by_gateway) = (0, false);
+        for (since, gateways) in came.chain(late) {
+            if self.narrow.quick_at > since {
+                return (0, false);
+            }
+            count += 1;
+            by_gateway |= gateways;
+        }
+        (count, by_gateway)
     }
 
     /// Parts that are to be pushed, and when each is overdue: all before it come over the same link.
