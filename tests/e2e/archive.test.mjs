@@ -141,8 +141,20 @@ test("a link in the player leads here, and an hour can be had as a CAR", async (
   assert.ok(bytes > hour.bytes && bytes < hour.bytes * 1.1, `${bytes} of ${hour.bytes}`);
 });
 
-test("a damaged store does not pass for whole", async () => {
+test("a damaged store does not pass for whole; what is damaged is named, and whole again from a copy", async () => {
+  const archive = (...args) => gateway.command("archive", ...args);
+  const busy = await archive("ls");
+  assert.equal(busy.code, 1);
+  assert.match(busy.stderr, /another gateway is running/);
   await gateway.stop();
+  const list = await archive("ls");
+  for (const { cid, hours } of past.days) {
+    for (const one of [cid, ...hours.map((hour) => hour.cid)]) assert.ok(list.stdout.includes(one), list.stdout);
+  }
+  const copy = join(folder, "day.car");
+  assert.equal((await archive("export", "2026-11-22", "-o", copy)).code, 0);
+  const good = await archive("verify");
+  assert.deepEqual([good.code, / 0 damaged/.test(good.stdout)], [0, true], good.stdout);
   const pack = join(data, "store", past.stream, "20261122T11-source-0.car");
   const at = Math.floor(statSync(pack).size / 2);
   const file = openSync(pack, "r+");
@@ -154,4 +166,13 @@ test("a damaged store does not pass for whole", async () => {
   await start();
   const found = pictures(`${gateway.url}/ipfs/${past.days[0].cid}/day-source.m3u8`);
   assert.ok(found.length < expected().length, `${found.length} of ${expected().length}`);
+  await gateway.stop();
+  const bad = await archive("verify");
+  assert.equal(bad.code, 1);
+  assert.match(bad.stdout, /damaged: 2026-11-22\/11\/source\/\d+\.m4s \(baf/);
+  const taken = await archive("import", copy);
+  assert.deepEqual([taken.code, taken.stdout.match(/ whole$/gm).length], [0, 3], taken.stderr);
+  assert.equal((await archive("verify")).code, 0);
+  await start();
+  assert.deepEqual(pictures(`${gateway.url}/ipfs/${past.days[0].cid}/day-source.m3u8`), expected());
 });

@@ -4,7 +4,9 @@
 
 use std::{io, time::Instant};
 
-use meshlive_protocol::archive::{self, Day, Entry, HOUR, Hour, HourEntry, Link, Made, What};
+use meshlive_protocol::archive::{
+    self, Catalogue, Day, Entry, HOUR, Hour, HourEntry, Link, Made, What,
+};
 
 use super::{Archive, OWNER, OpenHour, SHARED, file_name, read, start};
 
@@ -85,6 +87,19 @@ impl Archive {
                 .pin(OWNER, &self.stream, &rendition.id, start(hour))?;
         }
         self.store.pin(OWNER, &self.stream, SHARED, start(hour))?;
+        self.enter(hour, link, &contents, &catalogue)?;
+        self.forget(hour, &contents)?;
+        Ok(link)
+    }
+
+    /// Enters an hour whose blocks are here into its day, the stream's root and the list.
+    pub(super) fn enter(
+        &self,
+        hour: u64,
+        link: Link,
+        contents: &Hour,
+        catalogue: &Catalogue,
+    ) -> io::Result<()> {
         let entry = HourEntry {
             link,
             duration: contents.duration(),
@@ -93,7 +108,7 @@ impl Archive {
         let of_day = hour / 24 * 24..hour / 24 * 24 + 24;
         for one in of_day {
             if one == hour {
-                day.add(one, link, &contents);
+                day.add(one, link, contents);
             } else if let Some(other) = catalogue.hours().get(&one) {
                 self.add(&mut day, one, other.link);
             }
@@ -104,9 +119,7 @@ impl Archive {
         let root = self.write(hour, archive::root(days))?;
         // All blocks are on the disk before anything says so.
         self.store.flush();
-        self.publish(What::Hour { hour, entry, day }, root)?;
-        self.forget(hour, &contents)?;
-        Ok(link)
+        self.publish(What::Hour { hour, entry, day }, root)
     }
 
     /// Adds a closed hour to its day; one that was let go, or is damaged, is linked and not played.

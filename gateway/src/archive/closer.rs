@@ -25,6 +25,11 @@ const PERIOD: Duration = Duration::from_secs(1);
 pub(super) struct Wake(SyncSender<()>);
 
 impl Wake {
+    /// Asks nobody.
+    pub(super) fn nobody() -> Self {
+        Self(mpsc::sync_channel(1).0)
+    }
+
     pub(super) fn wake(&self) {
         match self.0.try_send(()) {
             // It is asked already, or it has ended with the gateway.

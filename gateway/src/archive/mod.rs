@@ -9,8 +9,9 @@
 //! segment belongs to another hour, or the clock says so, and the thread of `closer` makes directories and playlists of
 //! what was written down, keeps them as blocks beside the segments, pins the hour and signs an entry (`close`). An hour is
 //! read back from its own playlists (`read`): for its day, and where more comes for one that was closed. `retain` lets old
-//! hours go, `verify` reads everything back.
+//! hours go, `verify` reads everything back, `car` has hours leave and come as one file.
 
+pub mod car;
 mod close;
 mod closer;
 mod keep;
@@ -18,6 +19,7 @@ pub mod read;
 mod retain;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,6 +39,7 @@ use meshlive_protocol::{
 
 pub use closer::Archives;
 pub use keep::{Keep, Settings};
+pub use verify::{Fault, walk};
 
 use crate::store::{Journal, Store};
 
@@ -133,6 +136,14 @@ impl Archive {
             state: Mutex::new(state),
             list: Mutex::new(list),
         })
+    }
+
+    /// That of a stream which no gateway runs at the moment: for a command.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn of(key: Arc<SigningKey>, store: Store) -> io::Result<Self> {
+        Self::open(key, store, Keep::Everything, closer::Wake::nobody())
     }
 
     /// The stream's name.

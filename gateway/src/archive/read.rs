@@ -1,4 +1,4 @@
-//! Reads hours back from the store: the directory of each rendition, and its playlist.
+//! Reads hours back from their blocks: the directory of each rendition, and its playlist.
 
 use std::{collections::BTreeMap, io};
 
@@ -14,6 +14,21 @@ use meshlive_protocol::{
 
 use crate::{http::unixfs::Node, store::Store};
 
+/// Where blocks are found: the store, or a file of them.
+pub trait Source {
+    /// A block, checked against its CID; `None` where it is not here.
+    ///
+    /// # Errors
+    /// `InvalidData` where it is damaged, and whatever the file system says.
+    fn find(&self, cid: &Cid) -> io::Result<Option<Bytes>>;
+}
+
+impl Source for Store {
+    fn find(&self, cid: &Cid) -> io::Result<Option<Bytes>> {
+        self.get(cid)
+    }
+}
+
 const PLAYLIST: &str = "index.m3u8";
 
 /// An hour by its directory.
@@ -21,7 +36,7 @@ const PLAYLIST: &str = "index.m3u8";
 /// # Errors
 /// `NotFound` where a block is not here, `InvalidData` where one is damaged or the directory is of another form, and
 /// whatever the file system says.
-pub fn hour(store: &Store, cid: Cid) -> io::Result<Hour> {
+pub fn hour(store: &impl Source, cid: Cid) -> io::Result<Hour> {
     let entries = directory(store, cid)?;
     let mut found = Hour::default();
     for name in [PLAYLIST, "audio.m3u8"] {
@@ -80,9 +95,9 @@ pub fn hour(store: &Store, cid: Cid) -> io::Result<Hour> {
 ///
 /// # Errors
 /// As [`hour`].
-pub fn block(store: &Store, cid: Cid) -> io::Result<Bytes> {
+pub fn block(store: &impl Source, cid: Cid) -> io::Result<Bytes> {
     store
-        .get(&cid)?
+        .find(&cid)?
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("block {cid} is not here")))
 }
 
@@ -90,7 +105,7 @@ pub fn block(store: &Store, cid: Cid) -> io::Result<Bytes> {
 ///
 /// # Errors
 /// As [`hour`].
-pub fn directory(store: &Store, cid: Cid) -> io::Result<BTreeMap<String, Link>> {
+pub fn directory(store: &impl Source, cid: Cid) -> io::Result<BTreeMap<String, Link>> {
     match Node::parse(&block(store, cid)?) {
         Ok(Node::Directory(entries)) if entries.len() <= 3 * MAX_SEGMENTS => {
             let entries = entries.into_iter();
@@ -103,7 +118,7 @@ pub fn directory(store: &Store, cid: Cid) -> io::Result<BTreeMap<String, Link>> 
 }
 
 /// A text file of at most [`MAX_PLAYLIST_BYTES`].
-fn text(store: &Store, cid: Cid) -> io::Result<String> {
+fn text(store: &impl Source, cid: Cid) -> io::Result<String> {
     let first = block(store, cid)?;
     let leaves = match cid.codec() {
         RAW => return String::from_utf8(first.into()).map_err(|_| form("it is no text", cid)),

@@ -1,5 +1,6 @@
 //! The command line: what it takes, and what each command does. Exit status 0 is well, 1 failed, 2 asked for nonsense.
 
+mod archive;
 mod doctor;
 mod keys;
 mod place;
@@ -30,6 +31,8 @@ enum Command {
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Hours and days that are past: list, copy out, take in, check
+    Archive(archive::ArchiveCommand),
     /// Who may publish: the name and the publish secret of each stream
     Keys(keys::KeysCommand),
     /// What works on this machine and what does not, each with its remedy
@@ -73,6 +76,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match cli.command {
         None => serve::run(&serve::Flags::default()),
         Some(Command::Serve(flags)) => serve::run(&flags),
+        Some(Command::Archive(command)) => archive::run(&command),
         Some(Command::Keys(command)) => keys::run(&command),
         Some(Command::Doctor(place)) => doctor::run(&place),
         Some(Command::Config(ConfigCommand::Print)) => print(&config::print::defaults()),

@@ -79,7 +79,7 @@ impl Source for Walk {
 }
 
 /// The header, dag-cbor: `{"roots": [root], "version": 1}` behind its length.
-fn header(root: &Cid) -> Bytes {
+pub(crate) fn header(root: &Cid) -> Bytes {
     let mut cbor = b"\xa2\x65roots\x81\xd8\x2a".to_vec();
     let link = root.to_bytes();
     // A byte string of less than 256 bytes; a link begins with a zero (multibase identity).

@@ -8,7 +8,7 @@ mod api;
 mod archive;
 pub(crate) mod blocks;
 mod body;
-mod car;
+pub(crate) mod car;
 mod client;
 mod content;
 mod encoding;

@@ -32,7 +32,7 @@ mod merge;
 mod pack;
 mod pins;
 pub(crate) mod record;
-mod recover;
+pub(crate) mod recover;
 mod report;
 mod retention;
 mod state;
@@ -63,6 +63,7 @@ use crate::{config::value, recent::Recent};
 
 pub use frame::MAX_BLOCK_BYTES;
 pub use journal::{Journal, MAX_JOURNAL_BYTES};
+pub(crate) use pack::read_frame;
 pub use report::{Notice, Outcome, Stats};
 
 use files::Files;

@@ -1,0 +1,178 @@
+//! Hours that leave and come as a file, and stores that were damaged.
+
+use std::{collections::HashSet, fs::OpenOptions, os::unix::fs::FileExt, path::PathBuf};
+
+use super::*;
+use crate::archive::car::{self, Car, Taken};
+
+/// A data folder with two hours of a day, closed.
+fn made() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let run = Run::start(folder.path(), TEN);
+    let mut air = run.air();
+    let archive = air.archive();
+    air.segments(TEN, TEN + 20 * SECOND);
+    air.segments(TEN + HOUR, TEN + HOUR + 20 * SECOND);
+    air.segments(TEN + 2 * HOUR, TEN + 2 * HOUR + SECOND);
+    wait_for(&archive, 2);
+    folder
+}
+
+/// As a command opens it.
+fn open(folder: &Path) -> (Archive, Store) {
+    let store = Store::open(&folder.join("store"), store::Settings::default()).unwrap();
+    let key = Keys::open(folder)
+        .unwrap()
+        .ensure("cam")
+        .unwrap()
+        .signing_key;
+    let archive = Archive::of(Arc::new(key), store.clone()).unwrap();
+    (archive, store)
+}
+
+fn day(archive: &Archive) -> Cid {
+    archive.catalogue().days()[&(HOUR_TEN / 24)].cid
+}
+
+fn export(folder: &Path, file: &Path) -> io::Result<()> {
+    let (archive, store) = open(folder);
+    let mut bytes = Vec::new();
+    car::write(&store, day(&archive), "day", &mut bytes, |_| ())?;
+    std::fs::write(file, bytes)
+}
+
+/// Paths of what is missing or damaged in the day.
+fn faults(folder: &Path) -> Vec<String> {
+    let (archive, store) = open(folder);
+    let mut found = Vec::new();
+    let root = day(&archive);
+    walk(&store, root, "day", &mut HashSet::new(), &mut |_, block| {
+        found.extend(block.err().map(|fault| fault.to_string()));
+        Ok(())
+    })
+    .unwrap();
+    found
+}
+
+fn pack(folder: &Path) -> PathBuf {
+    let (stream, _) = journal(folder);
+    let name = format!("store/{stream}/20261122T11-720p-0.car");
+    folder.join(name)
+}
+
+fn flip(folder: &Path) {
+    let path = pack(folder);
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    // In the middle of a part.
+    let text = format!("720p {} 1", TEN + HOUR + 4 * SECOND);
+    let at = bytes
+        .windows(text.len())
+        .position(|part| part == text.as_bytes());
+    file.write_all_at(b"8", at.unwrap() as u64).unwrap();
+}
+
+fn truncate(folder: &Path) {
+    let path = pack(folder);
+    let length = std::fs::metadata(&path).unwrap().len();
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(length / 2).unwrap();
+}
+
+#[test]
+fn a_flipped_bit_and_a_truncated_pack_are_named_and_made_whole_by_a_copy() {
+    for (name, damage, least, most, why) in [
+        ("flip", flip as fn(&Path), 1, 1, "does not match its CID"),
+        ("truncate", truncate, 1, 100, "is not here"),
+    ] {
+        let folder = made();
+        assert_eq!(faults(folder.path()), [""; 0], "{name}");
+        let file = folder.path().join("day.car");
+        export(folder.path(), &file).unwrap();
+        damage(folder.path());
+        let found = faults(folder.path());
+        assert!((least..=most).contains(&found.len()), "{name}: {found:?}");
+        assert!(
+            found.iter().all(|fault| fault.starts_with("day/11/720p")),
+            "{found:?}"
+        );
+        assert!(found.iter().all(|fault| fault.contains(why)), "{found:?}");
+        // No file is made of what is damaged.
+        let error = export(folder.path(), &folder.path().join("other.car")).unwrap_err();
+        assert!(error.to_string().contains("day/11/720p"), "{error}");
+        let (archive, store) = open(folder.path());
+        let before = archive.entries(0, 99);
+        let copy = Car::open(&file).unwrap();
+        for link in car::hours(&copy, copy.root).unwrap() {
+            let (_, taken) = archive.take_in(&copy, link, |_| ()).unwrap();
+            assert_eq!(taken, Taken::Whole);
+        }
+        assert_eq!(archive.entries(0, 99), before, "the list is as it was");
+        drop((archive, store));
+        assert_eq!(faults(folder.path()), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn a_day_that_was_lost_comes_back_from_its_copy() {
+    let folder = made();
+    let file = folder.path().join("day.car");
+    export(folder.path(), &file).unwrap();
+    let expected = open(folder.path()).0.catalogue();
+    std::fs::remove_dir_all(folder.path().join("store")).unwrap();
+    let (archive, store) = open(folder.path());
+    let copy = Car::open(&file).unwrap();
+    assert_eq!(copy.root, expected.days()[&(HOUR_TEN / 24)].cid);
+    for link in car::hours(&copy, copy.root).unwrap() {
+        assert_eq!(archive.take_in(&copy, link, |_| ()).unwrap().1, Taken::New);
+    }
+    let found = archive.catalogue();
+    assert_eq!(found.hours(), expected.hours());
+    assert_eq!(
+        (found.days(), found.root()),
+        (expected.days(), expected.root())
+    );
+    drop((archive, store));
+    assert_eq!(faults(folder.path()), [""; 0]);
+}
+
+#[test]
+fn what_is_no_whole_hour_is_not_taken_in() {
+    let folder = made();
+    let file = folder.path().join("day.car");
+    export(folder.path(), &file).unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    let (archive, _store) = open(folder.path());
+    let before = archive.entries(0, 99);
+    for broken in [&b""[..], b"no CAR at all", &whole[..40]] {
+        std::fs::write(&file, broken).unwrap();
+        let error = Car::open(&file).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+    }
+    // One that ends in its middle.
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    let copy = Car::open(&file).unwrap();
+    let hours = car::hours(&copy, copy.root).unwrap();
+    assert!(
+        hours
+            .iter()
+            .any(|link| archive.take_in(&copy, *link, |_| ()).is_err())
+    );
+    // Another hour of the same time.
+    let other = tempfile::tempdir().unwrap();
+    {
+        let run = Run::start(other.path(), TEN);
+        let mut air = run.air();
+        air.segments(TEN, TEN + 6 * SECOND);
+        air.segments(TEN + HOUR, TEN + HOUR + SECOND);
+        wait_for(&air.archive(), 1);
+        let link = air.archive().catalogue().hours()[&HOUR_TEN].link;
+        let error = archive.take_in(&run.store, link, |_| ()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{error}");
+    }
+    assert_eq!(archive.entries(0, 99), before);
+}

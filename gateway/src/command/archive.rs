@@ -1,0 +1,320 @@
+//! `archive`: what is past, from a shell. It needs the data folder for itself: a gateway that runs shows the same on its page.
+
+use std::{
+    collections::HashSet,
+    fs::File,
+    io::{self, BufWriter, IsTerminal, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use clap::{Args, Subcommand};
+
+use meshlive_gateway::{
+    archive::{
+        Archive,
+        car::{self, Car, Taken},
+        walk,
+    },
+    keys::Keys,
+    store::Store,
+};
+use meshlive_protocol::archive::{Link, day_name, hour_name};
+
+use super::{Failure, place::Place, print};
+
+#[derive(Args)]
+pub(super) struct ArchiveCommand {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Show days and hours, with their CIDs and sizes
+    Ls(Stream),
+    /// Write an hour or a day as a CAR, which any IPFS tool reads
+    Export {
+        /// 2026-11-22T10 (an hour, UTC) or 2026-11-22 (a day)
+        what: String,
+        /// The file to make
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        #[command(flatten)]
+        stream: Stream,
+    },
+    /// Take in a CAR of an hour, a day or a whole stream: what is missing or damaged here is whole again
+    Import {
+        /// As export writes it, or `ipfs dag export`
+        file: PathBuf,
+        #[command(flatten)]
+        stream: Stream,
+    },
+    /// Read everything back, and name what is missing or damaged
+    Verify(Stream),
+}
+
+#[derive(Args)]
+struct Stream {
+    /// Alias of the stream; needed where there are several
+    #[arg(long, value_name = "ALIAS")]
+    stream: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Runs `archive …`.
+pub(super) fn run(command: &ArchiveCommand) -> Result<(), Failure> {
+    match &command.what {
+        What::Ls(stream) => list(&stream.open()?),
+        What::Export {
+            what,
+            output,
+            stream,
+        } => export(&stream.open()?, what, output),
+        What::Import { file, stream } => import(&stream.open()?, file),
+        What::Verify(stream) => verify(&stream.open()?),
+    }
+}
+
+/// A stream's archive and the store it is in.
+struct Opened {
+    archive: Archive,
+    store: Store,
+}
+
+impl Stream {
+    fn open(&self) -> Result<Opened, Failure> {
+        let config = self.place.settings()?;
+        let keys = Keys::open(&config.data).and_then(|keys| keys.list());
+        let mut keys = keys.map_err(failed)?;
+        if let Some(alias) = &self.stream {
+            keys.retain(|entry| entry.alias == *alias);
+        }
+        let aliases: Vec<_> = keys.iter().map(|entry| entry.alias.clone()).collect();
+        let entry = match <[_; 1]>::try_from(keys) {
+            Ok([entry]) => entry,
+            Err(keys) if keys.is_empty() => {
+                let name = self.stream.as_deref().unwrap_or("any stream");
+                return Err(Failure::Failed(format!(
+                    "data {:?} has no keys of {name}: `keys list` shows all",
+                    config.data
+                )));
+            }
+            Err(_) => {
+                return Err(Failure::Failed(format!(
+                    "there are several streams: give --stream with one of {}",
+                    aliases.join(", ")
+                )));
+            }
+        };
+        let store = Store::open(&config.data.join("store"), config.store).map_err(failed)?;
+        let archive = Archive::of(Arc::new(entry.signing_key), store.clone()).map_err(failed)?;
+        Ok(Opened { archive, store })
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::Failed(error.to_string())
+}
+
+fn list(Opened { archive, .. }: &Opened) -> Result<(), Failure> {
+    let (catalogue, held) = (archive.catalogue(), archive.held());
+    let mut out = String::new();
+    for (day, link) in catalogue.days() {
+        out += &format!("{}     {:>12}  {}\n", day_name(*day), link.bytes, link.cid);
+        for (hour, entry) in catalogue.hours().range(day * 24..day * 24 + 24) {
+            let kept = if held.contains(hour) {
+                ""
+            } else {
+                "  not kept here"
+            };
+            let Link { bytes, cid } = entry.link;
+            let minutes = entry.duration as f64 / 60e6;
+            let name = hour_name(*hour);
+            out += &format!("           T{name}  {bytes:>12}  {cid}  {minutes:.1} min{kept}\n");
+        }
+    }
+    if let Some(root) = catalogue.root() {
+        out += &format!("/ipns/{} is /ipfs/{}\n", archive.stream(), root.cid);
+    }
+    print(&out)
+}
+
+fn export(opened: &Opened, what: &str, output: &Path) -> Result<(), Failure> {
+    let catalogue = opened.archive.catalogue();
+    let days = (catalogue.days().iter()).find(|(day, _)| day_name(**day) == what);
+    let name = |hour: u64| format!("{}T{}", day_name(hour / 24), hour_name(hour));
+    let hours = (catalogue.hours().iter()).find(|(hour, _)| name(**hour) == what);
+    let link = days.map(|(_, link)| *link);
+    let link = link.or(hours.map(|(_, entry)| entry.link)).ok_or_else(|| {
+        Failure::Failed(format!(
+            "the archive has no {what:?}: give a day or an hour that `archive ls` shows, such as 2026-11-22T10"
+        ))
+    })?;
+    let unfinished = output.with_extension("unfinished");
+    let about = |error: io::Error| Failure::Failed(format!("{}: {error}", output.display()));
+    let file = File::create(&unfinished).map_err(about)?;
+    let mut bar = Bar::new("export", link.bytes);
+    let mut out = BufWriter::new(file);
+    let written = car::write(&opened.store, link.cid, what, &mut out, |bytes| {
+        bar.add(bytes)
+    });
+    let written = written
+        .and_then(|()| out.get_ref().sync_all())
+        .and_then(|()| std::fs::rename(&unfinished, output));
+    bar.end();
+    if let Err(error) = written {
+        let _ = std::fs::remove_file(&unfinished); // what is left of it has a name that says so
+        return Err(about(error));
+    }
+    print(&format!("{what} {} {}\n", link.cid, output.display()))
+}
+
+fn import(opened: &Opened, file: &Path) -> Result<(), Failure> {
+    let about = |error: io::Error| Failure::Failed(format!("{}: {error}", file.display()));
+    let car = Car::open(file).map_err(about)?;
+    let hours = car::hours(&car, car.root).map_err(about)?;
+    let mut bar = Bar::new("import", hours.iter().map(|link| link.bytes).sum());
+    let mut out = String::new();
+    for link in hours {
+        let (hour, taken) = (opened.archive)
+            .take_in(&car, link, |bytes| bar.add(bytes))
+            .map_err(about)?;
+        let what = match taken {
+            Taken::New => "new",
+            Taken::Whole => "whole",
+        };
+        let (day, hour) = (day_name(hour / 24), hour_name(hour));
+        out += &format!("{day}T{hour} {} {what}\n", link.cid);
+    }
+    bar.end();
+    print(&out)
+}
+
+fn verify(Opened { archive, store }: &Opened) -> Result<(), Failure> {
+    let (catalogue, held) = (archive.catalogue(), archive.held());
+    let hours = catalogue.hours().iter();
+    let hours: Vec<_> = hours.filter(|(hour, _)| held.contains(hour)).collect();
+    let total = hours.iter().map(|(_, entry)| entry.link.bytes).sum();
+    let mut bar = Bar::new("verify", total);
+    let (mut seen, mut faults, mut blocks) = (HashSet::new(), Vec::new(), 0_u64);
+    let mut below = |cid, path: &str, seen: &mut HashSet<_>| {
+        walk(store, cid, path, seen, &mut |_, block| {
+            match block {
+                Ok(block) => bar.add(block.len() as u64),
+                Err(fault) => faults.push(fault),
+            }
+            blocks += 1;
+            Ok(())
+        })
+    };
+    for (hour, entry) in &hours {
+        let path = format!("{}/{}", day_name(*hour / 24), hour_name(**hour));
+        below(entry.link.cid, &path, &mut seen).map_err(failed)?;
+    }
+    // Hours that were let go are none of a day's damage.
+    for (hour, entry) in catalogue.hours() {
+        if !held.contains(hour) {
+            seen.insert(entry.link.cid);
+        }
+    }
+    let days = catalogue.days().iter();
+    for (day, link) in days.filter(|(day, _)| held.range(**day * 24..**day * 24 + 24).count() > 0) {
+        below(link.cid, &day_name(*day), &mut seen).map_err(failed)?;
+    }
+    bar.end();
+    let mut out = String::new();
+    for fault in &faults {
+        out += &format!("damaged: {fault}\n");
+    }
+    out += &format!(
+        "{} hours, {blocks} blocks, {} damaged\n",
+        hours.len(),
+        faults.len()
+    );
+    print(&out)?;
+    match faults.len() {
+        0 => Ok(()),
+        count => Err(Failure::Failed(format!(
+            "{count} blocks are missing or damaged; `archive import` of a copy makes them whole"
+        ))),
+    }
+}
+
+/// How far it is, on a terminal.
+struct Bar {
+    what: &'static str,
+    total: u64,
+    done: u64,
+    shown: Option<Instant>,
+    terminal: bool,
+}
+
+impl Bar {
+    fn new(what: &'static str, total: u64) -> Self {
+        let terminal = io::stderr().is_terminal();
+        Self {
+            what,
+            total,
+            done: 0,
+            shown: None,
+            terminal,
+        }
+    }
+
+    fn add(&mut self, bytes: u64) {
+        self.done += bytes;
+        let fresh = |shown: Instant| shown.elapsed() < Duration::from_millis(100);
+        if self.terminal && !self.shown.is_some_and(fresh) {
+            self.shown = Some(Instant::now());
+            let _ = write!(io::stderr(), "\r{}", self.line()); // a bar that cannot be shown is no failure
+        }
+    }
+
+    fn line(&self) -> String {
+        let share = (self.done as f64 / self.total.max(1) as f64).min(1.0);
+        let filled = (share * 30.0) as usize;
+        let (done, rest) = ("#".repeat(filled), "-".repeat(30 - filled));
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        format!(
+            "{} [{done}{rest}] {:3.0} %  {:.1} of {:.1} MB",
+            self.what,
+            share * 100.0,
+            megabytes(self.done),
+            megabytes(self.total)
+        )
+    }
+
+    fn end(&self) {
+        if self.terminal && self.shown.is_some() {
+            let _ = writeln!(io::stderr(), "\r{}", self.line());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_fills_and_never_overflows() {
+        let mut bar = Bar::new("verify", 2_000_000);
+        assert!(
+            bar.line()
+                .starts_with("verify [------------------------------]   0 %")
+        );
+        bar.done = 1_000_000;
+        assert!(
+            bar.line()
+                .contains("[###############---------------]  50 %  1.0 of 2.0 MB")
+        );
+        bar.done = 9_000_000;
+        assert!(
+            bar.line()
+                .contains("[##############################] 100 %")
+        );
+        assert!(Bar::new("ls", 0).line().contains("  0 %"));
+    }
+}
