@@ -13,12 +13,14 @@ process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
 
-/** Compiles it: seconds where the Rust tests ran before. */
-export function compile() {
-  execFileSync("cargo", ["build", "-q", "--locked", "-p", "meshlive-gateway", "--example", "fetch", "--example", "dht"], { cwd: root, stdio: "inherit" });
+/** Compiles it, and `more` examples: seconds where the Rust tests ran before. */
+export function compile(...more) {
+  const examples = ["fetch", "dht", ...more].flatMap((name) => ["--example", name]);
+  execFileSync("cargo", ["build", "-q", "--locked", "-p", "meshlive-gateway", ...examples], { cwd: root, stdio: "inherit" });
 }
 
-const example = (name) => join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "debug/examples", name);
+/** The program that one of them became. */
+export const example = (name) => join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "debug/examples", name);
 
 /** What a foreign node of the DHT is told by the peer at `address` (gateway/examples/dht.rs). */
 export function dht(address, ...args) {

@@ -31,7 +31,7 @@ export class Kubo {
       kubo.log = (kubo.log + text).slice(-20_000);
     });
     kubo.answers = createInterface({ input: kubo.child.stdout })[Symbol.asyncIterator]();
-    kubo.id = (await kubo.#answer("its start", 30_000)).id;
+    kubo.id = (await kubo.#answer("its start", 60_000)).id;
     kubo.address = `/ip4/127.0.0.1/tcp/${kubo.port}/p2p/${kubo.id}`;
     return kubo;
   }
