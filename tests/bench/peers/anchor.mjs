@@ -14,8 +14,8 @@ export class Anchor {
   /** Pages ask for other things than ours; what the console says of lost requests is the other's own. */
   allow = [/.*/];
 
-  /** @param {{site: object, kbit: number, row: {segment: number, sync?: number, highDemand?: number}}} options */
-  static async start({ site, kbit, row }) {
+  /** @param {{site: object, kbit: number, picture: string, row: {segment: number, sync?: number, highDemand?: number}}} options */
+  static async start({ site, kbit, picture, row }) {
     const side = new Anchor();
     side.folder = mkdtempSync(join(tmpdir(), "meshlive-anchor-"));
     const bundle = join(side.folder, "page.bundle.js");
@@ -24,7 +24,7 @@ export class Anchor {
     await build({ entryPoints: [join(here, "anchor-page.js")], outfile: bundle, bundle: true, minify: true, format: "iife", alias });
     const hls = ["-f", "hls", "-hls_time", row.segment, "-hls_list_size", 12, "-hls_delete_threshold", 12];
     hls.push("-hls_flags", "delete_segments+independent_segments+temp_file", "-hls_segment_type", "fmp4", join(side.folder, "index.m3u8"));
-    side.encoder = new Encoder({ kbit, output: hls.map(String) });
+    side.encoder = new Encoder({ kbit, picture, output: hls.map(String) });
     const [program, ...args] = [...site.enter, process.execPath, join(here, "origin.mjs"), site.address, side.folder, bundle, JSON.stringify(row)];
     side.origin = start(program, args, { cwd: here });
     const port = await until("the origin listens", () => /^ready (\d+)/m.exec(side.origin.output)?.[1]);

@@ -4,8 +4,6 @@
 import { spawn } from "node:child_process";
 import { sleep } from "../../e2e/gateway.mjs";
 
-const SIZE = { width: 512, height: 288 };
-const RATE = 25;
 const AUDIO_KBIT = 64;
 
 /** The strip's 64 cells as bytes, 255 for 1: gateway/src/ingest/testcard/strip.rs says how. */
@@ -17,29 +15,36 @@ export function strip(millis) {
   return Uint8Array.from({ length: 64 }, (_, at) => ((bits >> BigInt(63 - at)) & 1n ? 255 : 0));
 }
 
+/** `512x288@25` in numbers; the strip wants a height of which 12 is a divisor. */
+export function pictureOf(text) {
+  const [, width, height, rate] = /^(\d+)x(\d+)@(\d+)$/.exec(text)?.map(Number) ?? [];
+  if (!width || height % 12 !== 0) throw new Error(`--picture ${text}: WIDTHxHEIGHT@RATE, the height a multiple of 12`);
+  return { width, height, rate };
+}
+
 /** FFmpeg's arguments but for the output: `kbit` is video and audio together. */
-function settings(kbit) {
-  const { width, height } = SIZE;
+function settings(kbit, { width, height, rate }) {
   const video = `${kbit - AUDIO_KBIT}k`;
   return [
     ...["-v", "error", "-nostdin", "-probesize", "32", "-analyzeduration", "0"],
-    ...["-f", "rawvideo", "-pix_fmt", "gray", "-s", "32x2", "-r", String(RATE), "-i", "pipe:0"],
-    ...["-f", "lavfi", "-i", `testsrc2=size=${width}x${height}:rate=${RATE}`],
+    ...["-f", "rawvideo", "-pix_fmt", "gray", "-s", "32x2", "-r", String(rate), "-i", "pipe:0"],
+    ...["-f", "lavfi", "-i", `testsrc2=size=${width}x${height}:rate=${rate}`],
     ...["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"],
     "-filter_complex",
     `[0]scale=${width}:${height / 12}:flags=neighbor,format=yuv420p[strip];[1][strip]overlay=0:0:format=yuv420[shown]`,
     ...["-map", "[shown]", "-map", "2:a", "-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"],
     // A key frame each second: the shortest segment of the table.
-    ...["-g", String(RATE), "-keyint_min", String(RATE), "-sc_threshold", "0"],
+    ...["-g", String(rate), "-keyint_min", String(rate), "-sc_threshold", "0"],
     ...["-b:v", video, "-minrate", video, "-maxrate", video, "-bufsize", video, "-x264-params", "nal-hrd=cbr"],
     ...["-c:a", "aac", "-b:a", `${AUDIO_KBIT}k`, "-flush_packets", "1"],
   ];
 }
 
 export class Encoder {
-  /** @param {{kbit: number, output: string[], enter?: string[]}} options `enter`: what is put before the program's name */
-  constructor({ kbit, output, enter = [] }) {
-    const [program, ...args] = [...enter, "ffmpeg", ...settings(kbit), ...output];
+  /** @param {{kbit: number, picture: string, output: string[], enter?: string[]}} options `enter`: put before the program */
+  constructor({ kbit, picture, output, enter = [] }) {
+    const film = pictureOf(picture);
+    const [program, ...args] = [...enter, "ffmpeg", ...settings(kbit, film), ...output];
     this.child = spawn(program, args, { stdio: ["pipe", "ignore", "pipe"] });
     this.said = "";
     this.child.stderr.on("data", (text) => {
@@ -51,7 +56,7 @@ export class Encoder {
     let sent = 0;
     this.clock = setInterval(() => {
       // A late timer does not make the film slower.
-      for (; sent * (1000 / RATE) <= Date.now() - since; sent += 1) this.child.stdin.write(strip(Date.now()));
+      for (; sent * (1000 / film.rate) <= Date.now() - since; sent += 1) this.child.stdin.write(strip(Date.now()));
     }, 5);
     process.once("exit", () => this.child.kill("SIGKILL"));
   }

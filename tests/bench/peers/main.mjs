@@ -1,5 +1,5 @@
 // p2p-media-loader and ours, alternately, in one go: `tests/bench/peers/run [--seconds 90] [--viewers 6] [--kbit 864]
-// [--only NAME,NAME] [--into FILE]`
+// [--picture 512x288@25] [--only NAME,NAME] [--into FILE]`; `--list` tells the names.
 //
 // Same picture, encoder and settings, same viewers on the same times; prints the table and draws the picture. Each row is
 // kept in FILE (tests/out/comparison.json) too: rows of several commands with the same --into come into one table.
@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { out } from "../../e2e/gateway.mjs";
+import { pictureOf } from "./encoder.mjs";
 import { measureRow } from "./row.mjs";
 import { picture, table } from "./table.mjs";
 
@@ -16,6 +17,7 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "90" },
     viewers: { type: "string", default: "6" },
     kbit: { type: "string", default: "864" },
+    picture: { type: "string", default: "512x288@25" },
     only: { type: "string" },
     into: { type: "string" },
     list: { type: "boolean", default: false },
@@ -44,6 +46,7 @@ const wanted = values.only?.split(",") ?? WHOLE;
 for (const name of wanted) if (!ROWS[name]) throw new Error(`--only ${name}: there are ${Object.keys(ROWS).join(", ")}`);
 const options = { seconds: Number(values.seconds), viewers: Number(values.viewers), kbit: Number(values.kbit) };
 for (const [name, value] of Object.entries(options)) if (!(value > 0)) throw new Error(`--${name} ${values[name]}: a number above 0`);
+pictureOf(values.picture);
 
 mkdirSync(out, { recursive: true });
 const kept = values.into ?? join(out, "comparison.json");
@@ -54,7 +57,7 @@ for (const [at, name] of wanted.entries()) {
     if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
     else if (!/left$/.test(what) || / \d*0 s/.test(what)) process.stderr.write(`${line}\n`);
   };
-  rows.push(await measureRow(ROWS[name], options, say));
+  rows.push(await measureRow(ROWS[name], { ...options, picture: values.picture }, say));
   writeFileSync(kept, JSON.stringify(rows, null, 1));
 }
 if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");

@@ -1,6 +1,8 @@
 // Our side: a gateway in a network namespace of its own, FFmpeg publishing to it over RTMP from there.
 
-import { Gateway, binary, sleep, until } from "../../e2e/gateway.mjs";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Gateway, binary, out, sleep, until } from "../../e2e/gateway.mjs";
 import { sent } from "../../e2e/peers/viewers.mjs";
 import { Encoder } from "./encoder.mjs";
 
@@ -9,8 +11,8 @@ const ALIAS = "film";
 export class Ours {
   allow = [];
 
-  /** @param {{site: object, kbit: number, row: {sharing?: boolean}}} options */
-  static async start({ site, kbit, row }) {
+  /** @param {{site: object, kbit: number, picture: string, row: {sharing?: boolean}}} options */
+  static async start({ site, kbit, picture, row }) {
     const side = new Ours();
     side.sharing = row.sharing !== false;
     side.gateway = await Gateway.start({ host: site.address, inputs: [], program: [...site.enter, binary()] });
@@ -19,7 +21,7 @@ export class Ours {
     await sleep(1200); // a running gateway sees new keys within a second
     const secret = /publish secret\s+(\S+)/.exec(stdout)[1];
     const output = ["-f", "flv", `rtmp://127.0.0.1:${side.gateway.ports.rtmp}/live/${secret}`];
-    side.encoder = new Encoder({ kbit, output, enter: site.enter });
+    side.encoder = new Encoder({ kbit, picture, output, enter: site.enter });
     side.page = `${side.gateway.url}/s/${ALIAS}`;
     await until("the stream is live", async () => {
       side.encoder.alive();
@@ -53,5 +55,6 @@ export class Ours {
     this.encoder.alive();
     await this.encoder.stop();
     await this.gateway.dispose();
+    writeFileSync(join(out, "comparison-gateway.log"), this.gateway.log);
   }
 }

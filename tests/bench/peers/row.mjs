@@ -36,15 +36,15 @@ const difference = (before = {}, after = {}) => Object.fromEntries(Object.keys(a
 
 /**
  * @param {{side: string, name: string}} row
- * @param {{viewers: number, seconds: number, kbit: number}} options
+ * @param {{viewers: number, seconds: number, kbit: number, picture: string}} options
  * @param {(what: string) => void} say
  */
-export async function measureRow(row, { viewers: count, seconds, kbit }, say) {
+export async function measureRow(row, { viewers: count, seconds, kbit, picture }, say) {
   say("starts");
   const site = await Site.make();
   const wire = await Wire.begin(site);
   const browser = await launch({ mesh: true });
-  const side = await (row.side === "ours" ? Ours : Anchor).start({ site, kbit, row });
+  const side = await (row.side === "ours" ? Ours : Anchor).start({ site, kbit, picture, row });
   const pages = [];
   for (let at = 0; at < count; at += 1) {
     say(`viewer ${at + 1} of ${count} joins`);
@@ -76,7 +76,7 @@ export async function measureRow(row, { viewers: count, seconds, kbit }, say) {
   await side.stop();
   wire.stop();
   await site.dispose();
-  return { ...row, viewers: count, seconds: took, kbit, ...result({ before, after, probes, packets, took, count }) };
+  return { ...row, viewers: count, seconds: took, kbit, picture, ...result({ before, after, probes, packets, took, count }) };
 }
 
 /** What comes of the counters. Bytes are media payload where nothing else is said. */
