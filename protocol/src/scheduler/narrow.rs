@@ -113,13 +113,14 @@ impl Scheduler {
         self.narrow.takes += (took - self.narrow.takes) * WEIGHT;
     }
 
-    /// Whether there are several renditions to choose from.
+    /// Whether there are several renditions to choose from; sound alone is none for who watches.
     fn has_choice(&self) -> bool {
         let Some(manifest) = self.window.manifest() else {
             return false;
         };
         let all = manifest.renditions().iter();
-        all.filter(|entry| !entry.withdrawn).count() > 1
+        let all = all.filter(|entry| !entry.withdrawn);
+        all.filter(|entry| !entry.rendition.audio_only()).count() > 1
     }
 
     /// How many parts that were to be pushed are overdue or came too late just now, if nothing came quickly meanwhile;

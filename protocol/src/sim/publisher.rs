@@ -183,15 +183,22 @@ impl Publisher {
     }
 }
 
+/// A rendition of no more bits per second than this is sound alone.
+const SOUND: u64 = 64_000;
+
 fn rendition(index: usize, rate: u64) -> Rendition {
+    let (tracks, codecs, [width, height, frame_rate]) = match rate <= SOUND {
+        true => (Tracks::Audio, "mp4a.40.2", [0; 3]),
+        false => (Tracks::Both, "avc1.64001f,mp4a.40.2", [320, 180, 25_000]),
+    };
     Rendition {
         id: format!("r{index}"),
-        tracks: Tracks::Both,
-        codecs: "avc1.64001f,mp4a.40.2".into(),
+        tracks,
+        codecs: codecs.into(),
         bandwidth: rate as u32,
-        width: 320,
-        height: 180,
-        frame_rate: 25_000,
+        width,
+        height,
+        frame_rate,
         part_target: PART as u32 + 2000,
     }
 }

@@ -6,6 +6,7 @@ const SECOND: u64 = 1_000_000;
 /// Bits per second of the renditions.
 const LARGE: u64 = 600_000;
 const SMALL: u64 = 150_000;
+const SOUND: u64 = 64_000;
 const UPLOAD: u32 = 250_000;
 
 /// Two viewers who feed each other the large rendition; numbers of the nodes.
@@ -85,7 +86,10 @@ fn who_steps_in_too_soon_stays_out_longer() {
 fn a_link_that_stays_wide_and_a_stream_without_a_choice_are_no_reason() {
     let (mut world, one, _) = swarm(vec![LARGE, SMALL]);
     assert_eq!(until(&mut world, 20, |world| is_out(world, one)), None);
-    let (mut world, one, _) = swarm(vec![LARGE]);
-    narrow(&mut world, one, 300.0);
-    assert_eq!(until(&mut world, 20, |world| is_out(world, one)), None);
+    // Sound alone is no choice for who watches.
+    for rates in [vec![LARGE], vec![LARGE, SOUND]] {
+        let (mut world, one, _) = swarm(rates);
+        narrow(&mut world, one, 300.0);
+        assert_eq!(until(&mut world, 20, |world| is_out(world, one)), None);
+    }
 }
