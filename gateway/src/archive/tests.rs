@@ -1,6 +1,7 @@
 //! A publisher, a real store, and hours that pass as quickly as parts are handed over.
 
 mod copies;
+mod full;
 
 use std::{
     collections::BTreeMap,
