@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 use libp2p::Multiaddr;
 use meshlive_gateway::swarm::Place;
 use meshlive_protocol::{Cid, dag, key::SigningKey, protobuf};
-use tokio::time::sleep;
+use tokio::{sync::Mutex, time::sleep};
 
 use super::{
     client::Host,
     wire::{BLOCK, HAVE, Peer, cancels, raw_block, wants, write},
 };
+
+/// Some of these look at the memory of the process: one after the other.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// The largest message there is.
 const MAX_MESSAGE: usize = 4 << 20;
@@ -59,6 +62,7 @@ async fn others_are_served(host: &Host, address: &Multiaddr) -> Duration {
 
 #[tokio::test]
 async fn what_is_wanted_before_it_is_there_comes_when_it_is_stored() {
+    let _alone = ALONE.lock().await;
     let host = Host::start().await;
     let address = host.tcp().await;
     let mut peer = Peer::connect(&address, true).await;
@@ -80,6 +84,7 @@ async fn what_is_wanted_before_it_is_there_comes_when_it_is_stored() {
 
 #[tokio::test]
 async fn whether_a_block_is_here_is_told_and_a_cancelled_one_is_not_sent() {
+    let _alone = ALONE.lock().await;
     let host = Host::start().await;
     let mut peer = Peer::connect(&host.tcp().await, true).await;
     let here = keep(&host, b"here");
@@ -99,6 +104,7 @@ async fn whether_a_block_is_here_is_told_and_a_cancelled_one_is_not_sent() {
 
 #[tokio::test]
 async fn a_hundred_thousand_wants_and_cancels_take_no_memory_and_nothing_from_others() {
+    let _alone = ALONE.lock().await;
     let host = Host::start().await;
     let address = host.tcp().await;
     others_are_served(&host, &address).await;
@@ -122,6 +128,7 @@ async fn a_hundred_thousand_wants_and_cancels_take_no_memory_and_nothing_from_ot
 
 #[tokio::test]
 async fn who_reads_nothing_of_what_it_wants_takes_little_and_is_let_go() {
+    let _alone = ALONE.lock().await;
     let host = Host::start().await;
     let address = host.tcp().await;
     let cids: Vec<_> = (0..200_u32)
@@ -151,6 +158,7 @@ async fn who_reads_nothing_of_what_it_wants_takes_little_and_is_let_go() {
 
 #[tokio::test]
 async fn a_message_at_the_limit_is_read_and_one_byte_more_ends_the_connection() {
+    let _alone = ALONE.lock().await;
     let host = Host::start().await;
     let address = host.tcp().await;
     let here = keep(&host, b"here");
@@ -177,6 +185,7 @@ async fn a_message_at_the_limit_is_read_and_one_byte_more_ends_the_connection() 
 
 #[tokio::test]
 async fn blocks_that_nobody_asked_for_are_not_stored_and_end_the_connection() {
+    let _alone = ALONE.lock().await;
     let host = Host::start().await;
     let address = host.tcp().await;
     let mut peer = Peer::connect(&address, true).await;
@@ -194,6 +203,7 @@ async fn blocks_that_nobody_asked_for_are_not_stored_and_end_the_connection() {
 
 #[tokio::test]
 async fn a_gateway_fetches_a_segment_from_another_and_nothing_that_is_not_there() {
+    let _alone = ALONE.lock().await;
     let (origin, mirror) = (Host::start().await, Host::start().await);
     let address = origin.tcp().await;
     let parts: Vec<_> = (0..40_u32)
