@@ -2,7 +2,10 @@
 //!
 //! A crash anywhere in here leaves the hour open, and the next round does all of it again, to the same bytes.
 
-use std::{io, time::Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use meshlive_protocol::archive::{
     self, Catalogue, Day, Entry, HOUR, Hour, HourEntry, Link, Made, What,
@@ -12,6 +15,8 @@ use super::{Archive, OWNER, OpenHour, SHARED, file_name, read, start};
 
 /// An hour whose stream has stopped is closed so long after its end, microseconds: what was on its way is then here.
 const PATIENCE: u64 = 10_000_000;
+/// An hour that could not be closed is tried again after so long.
+const PAUSE: Duration = Duration::from_secs(30);
 
 impl Archive {
     /// Closes every hour that another has followed, or whose end the clock has passed. Pins what is new in the others.
@@ -30,6 +35,10 @@ impl Archive {
                 .collect()
         };
         self.pin_open();
+        let failed = self.state().failed;
+        if failed.is_some_and(|failed| failed.elapsed() < PAUSE) {
+            return;
+        }
         for hour in hours {
             let begun = Instant::now();
             match self.close(hour) {
@@ -38,6 +47,7 @@ impl Archive {
                     tracing::info!(stream = %self.stream, hour, cid = %link.cid, milliseconds, "an hour is in the archive");
                 }
                 Err(error) => {
+                    self.state().failed = Some(Instant::now());
                     tracing::error!(stream = %self.stream, hour, %error, "an hour cannot be closed; it is tried again");
                 }
             }

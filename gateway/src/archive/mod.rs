@@ -25,6 +25,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -68,6 +69,8 @@ struct State {
     open: BTreeMap<u64, OpenHour>,
     /// The hour of the newest segment of this run.
     current: Option<u64>,
+    /// When an hour could not be closed last.
+    failed: Option<Instant>,
 }
 
 /// What the thread writes.
@@ -121,6 +124,7 @@ impl Archive {
         let state = State {
             open,
             current: None,
+            failed: None,
         };
         let list = List {
             catalogue,
