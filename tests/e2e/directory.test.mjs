@@ -43,6 +43,8 @@ test("the player is used by the keyboard alone", async () => {
   await page.evaluate(() => document.querySelector("mesh-player").shadowRoot.querySelector("media-play-button").focus());
   await page.keyboard.press("Space");
   await page.waitForFunction(() => document.querySelector("mesh-player").video.paused);
+  // The button hears of it a moment later, and would pause once more.
+  await page.waitForFunction(() => document.querySelector("mesh-player").shadowRoot.querySelector("media-play-button").hasAttribute("mediapaused"));
   await page.keyboard.press("Space");
   await page.waitForFunction(() => !document.querySelector("mesh-player").video.paused);
   await page.finish();
