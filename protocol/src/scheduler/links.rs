@@ -15,7 +15,7 @@ const INTRODUCED: usize = 8;
 /// A dial that led to no link for so long has failed.
 const DIAL: Micros = 20_000_000;
 /// Who could not be reached is not dialled again before.
-const REDIAL: Micros = 30_000_000;
+const REDIAL: Micros = 5_000_000;
 /// Viewers heard of, and viewers that could not be reached: the newest.
 const MAX_KNOWN: usize = 64;
 /// More neighbours are asked for after this, then later and later, up to the longest.

@@ -3,6 +3,7 @@
 
 mod archive;
 mod bad;
+mod connections;
 mod files;
 mod ipfs;
 mod live;
