@@ -14,8 +14,13 @@ use axum::body::Body;
 use bytes::Bytes;
 use cid::Cid;
 use http_body::{Frame, SizeHint};
+use meshlive_protocol::dag::DAG_PB;
 
-use super::blocks::Blocks;
+use super::{
+    blocks::Blocks,
+    resolve,
+    unixfs::{self, Node},
+};
 use crate::{
     metrics::{Kind, Metrics},
     publish::Stream,
@@ -56,11 +61,12 @@ pub(super) trait Source: Sized + Send + Unpin {
     fn next(self) -> impl Future<Output = io::Result<Option<(Bytes, Self)>>> + Send;
 }
 
-/// These bytes of these blocks, one after another.
+/// These bytes of these blocks, one after another. A block that is a node of a file stands for what is below it.
 pub(super) struct Sequence {
-    pub(super) blocks: Arc<Blocks>,
-    pub(super) live: Option<Arc<Stream>>,
-    pub(super) rest: std::vec::IntoIter<(Cid, Range<usize>)>,
+    blocks: Arc<Blocks>,
+    live: Option<Arc<Stream>>,
+    /// The next one last, each with the bytes of the file that it holds and those of them that are wanted.
+    left: Vec<(Cid, u64, Range<u64>)>,
 }
 
 impl Sequence {
@@ -69,36 +75,49 @@ impl Sequence {
         blocks: Arc<Blocks>,
         live: Option<Arc<Stream>>,
         all: &[(Cid, u64)],
-        range: Range<u64>,
+        range: &Range<u64>,
     ) -> Self {
-        let mut rest = Vec::new();
-        let mut start = 0;
-        for (cid, size) in all {
-            let end = start + size;
-            let (from, to) = (range.start.max(start), range.end.min(end));
-            if from < to {
-                rest.push((*cid, (from - start) as usize..(to - start) as usize));
-            }
-            start = end;
-        }
-        Self {
-            blocks,
-            live,
-            rest: rest.into_iter(),
-        }
+        let mut left = unixfs::overlapping(all, range);
+        left.reverse();
+        Self { blocks, live, left }
     }
 }
 
+/// Blocks that wait: those of one file of an hour, and of some nodes around it.
+const MAX_LEFT: usize = 500_000;
+
 impl Source for Sequence {
     async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
-        let Some((cid, range)) = self.rest.next() else {
-            return Ok(None);
-        };
-        let bytes = self.blocks.clone().get(self.live.clone(), cid).await?;
-        let bytes = bytes
-            .filter(|bytes| range.end <= bytes.len())
-            .ok_or(io::ErrorKind::NotFound)?;
-        Ok(Some((bytes.slice(range), self)))
+        while let Some((cid, size, wanted)) = self.left.pop() {
+            let block = match &self.live {
+                Some(live) => self.blocks.clone().get(Some(live.clone()), cid).await?,
+                None => resolve::load(&self.blocks, cid).await?,
+            };
+            let block = block.ok_or(io::ErrorKind::NotFound)?;
+            let bytes = match (cid.codec() == DAG_PB).then(|| Node::parse(&block)) {
+                None => block,
+                Some(Ok(Node::Bytes(bytes))) => bytes.into(),
+                // What it says of itself is what was said of it: the answer has the length that its head promised.
+                Some(Ok(node @ Node::File(_))) if node.file_bytes() == Some(size) => {
+                    let Node::File(children) = node else {
+                        unreachable!("matched just above")
+                    };
+                    let inside = unixfs::overlapping(&children, &wanted);
+                    self.left.extend(inside.into_iter().rev());
+                    if self.left.len() > MAX_LEFT {
+                        return Err(io::ErrorKind::InvalidData.into());
+                    }
+                    continue;
+                }
+                Some(_) => return Err(io::ErrorKind::InvalidData.into()),
+            };
+            if bytes.len() as u64 != size {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            let bytes = bytes.slice(wanted.start as usize..wanted.end as usize);
+            return Ok(Some((bytes, self)));
+        }
+        Ok(None)
     }
 }
 

@@ -1,41 +1,67 @@
 //! A DAG as a CAR, version 1, block by block while it is sent: depth first, each block as often as it is linked
 //! (`order=dfs; dups=y`), so that nothing needs to be remembered of what went before.
 
-use std::{io, sync::Arc};
+use std::{io, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use cid::Cid;
 use meshlive_protocol::dag::{self, DAG_PB};
 
-use super::{blocks::Blocks, body::Source, format::Scope, unixfs::Node};
+use super::{
+    blocks::Blocks,
+    body::Source,
+    format::Scope,
+    resolve,
+    unixfs::{self, Node},
+};
 use crate::store::frame;
 
 /// As in `Content-Type`.
 pub(super) const MEDIA_TYPE: &str = "application/vnd.ipld.car; version=1; order=dfs; dups=y";
 
-/// The blocks of a CAR that are still to be sent.
+/// The blocks of a CAR that are still to be sent, the next one last.
 pub(super) struct Walk {
     blocks: Arc<Blocks>,
     /// What goes before the next block.
     ready: Option<Bytes>,
-    /// Blocks on the way from the URL's CID to what its path names, last first: sent without what they link to.
-    way: Vec<Cid>,
-    /// What the path names, until it is its turn.
-    named: Option<(Cid, Scope)>,
-    /// What is below it, next last.
-    below: Vec<Cid>,
+    left: Vec<(Cid, With)>,
+}
+
+/// What is sent with a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum With {
+    /// Nothing.
+    Alone,
+    /// All that is below it.
+    All,
+    /// What makes a file or a directory of it: as `dag-scope=entity` asks.
+    Entity,
+    /// What is needed for these bytes of the file that it is.
+    Bytes(Range<u64>),
 }
 
 impl Walk {
-    /// `way` leads from the URL's CID to `named`, which it does not hold.
-    pub(super) fn new(blocks: Arc<Blocks>, way: &[Cid], named: Cid, scope: Scope) -> Self {
-        let way = way.iter().rev().copied().collect();
+    /// `way` leads from the URL's CID to `named`, which it does not hold; `length` is that of the file that is named.
+    pub(super) fn new(
+        blocks: Arc<Blocks>,
+        way: &[Cid],
+        named: Cid,
+        length: Option<u64>,
+        scope: &Scope,
+    ) -> Self {
+        let with = match (scope, length) {
+            (Scope::Block, _) => With::Alone,
+            (Scope::All, _) => With::All,
+            (Scope::Entity(Some(bytes)), Some(length)) => With::Bytes(bytes.of(length)),
+            // "Cannot be interpreted as a continuous array of bytes …, the parameter MUST be ignored".
+            (Scope::Entity(_), _) => With::Entity,
+        };
+        let mut left = vec![(named, with)];
+        left.extend(way.iter().rev().map(|cid| (*cid, With::Alone)));
         Self {
             blocks,
             ready: Some(header(&named)),
-            way,
-            named: Some((named, scope)),
-            below: Vec::new(),
+            left,
         }
     }
 }
@@ -45,45 +71,59 @@ impl Source for Walk {
         if let Some(bytes) = self.ready.take() {
             return Ok(Some((bytes, self)));
         }
-        let (cid, scope) = if let Some(cid) = self.way.pop() {
-            (cid, Scope::Block)
-        } else if let Some(named) = self.named.take() {
-            named
-        } else if let Some(cid) = self.below.pop() {
-            (cid, Scope::All)
-        } else {
-            return Ok(None);
-        };
-        // The answer has begun: a block that is gone can only be told by cutting it off.
-        let block = self
-            .blocks
-            .clone()
-            .get(None, cid)
-            .await?
-            .ok_or(io::ErrorKind::NotFound)?;
-        if scope != Scope::Block && cid.codec() == DAG_PB {
-            let node = Node::parse(&block).map_err(|_| io::ErrorKind::InvalidData)?;
-            let children = match (&node, scope) {
-                (Node::Directory(_), Scope::Entity(_)) => Vec::new(),
-                (Node::File(_), Scope::Entity(Some(bytes))) => {
-                    node.children_in(bytes.of(node.file_bytes()))
-                }
-                _ => node.children(),
-            };
-            self.below.extend(children.into_iter().rev());
+        while let Some((cid, with)) = self.left.pop() {
+            // The answer has begun: a block that is gone can only be told by cutting it off.
+            let block = resolve::load(&self.blocks, cid)
+                .await?
+                .ok_or(io::ErrorKind::NotFound)?;
+            let below = below(&cid, &block, with)?;
+            self.left.extend(below.into_iter().rev());
+            // "MUST NOT include virtual blocks identified by identity CIDs".
+            if !resolve::is_inline(&cid) {
+                let head = frame::head(&cid, block.len());
+                self.ready = Some(block);
+                return Ok(Some((head.into(), self)));
+            }
         }
-        let head = frame::head(&cid, block.len());
-        self.ready = Some(block);
-        Ok(Some((head.into(), self)))
+        Ok(None)
     }
+}
+
+fn below(cid: &Cid, block: &[u8], with: With) -> io::Result<Vec<(Cid, With)>> {
+    let each = |cids: Vec<Cid>, with: &With| -> Vec<_> {
+        cids.into_iter().map(|cid| (cid, with.clone())).collect()
+    };
+    if cid.codec() != DAG_PB || with == With::Alone {
+        return Ok(Vec::new());
+    }
+    if with == With::All {
+        let links = unixfs::links(block).map_err(|_| io::ErrorKind::InvalidData)?;
+        return Ok(each(links, &with));
+    }
+    Ok(match (Node::parse(block), with) {
+        (Ok(Node::File(children)), With::Bytes(wanted)) => {
+            let inside = unixfs::overlapping(&children, &wanted).into_iter();
+            inside
+                .map(|(cid, _, wanted)| (cid, With::Bytes(wanted)))
+                .collect()
+        }
+        (Ok(node @ Node::File(_)), with) => each(node.children(), &with),
+        (Ok(Node::Shard(shard)), with) => each(shard.below().collect(), &with),
+        // "For all queries that reference non-UnixFS data, entity is equivalent to block".
+        _ => Vec::new(),
+    })
 }
 
 /// The header, dag-cbor: `{"roots": [root], "version": 1}` behind its length.
 pub(crate) fn header(root: &Cid) -> Bytes {
     let mut cbor = b"\xa2\x65roots\x81\xd8\x2a".to_vec();
     let link = root.to_bytes();
-    // A byte string of less than 256 bytes; a link begins with a zero (multibase identity).
-    cbor.extend_from_slice(&[0x58, link.len() as u8 + 1, 0]);
+    // A byte string of less than 256 bytes, its length in the shortest form; a link begins with a zero (multibase identity).
+    match link.len() as u8 + 1 {
+        length @ ..24 => cbor.push(0x40 | length),
+        length => cbor.extend_from_slice(&[0x58, length]),
+    }
+    cbor.push(0);
     cbor.extend_from_slice(&link);
     cbor.extend_from_slice(b"\x67version\x01");
     let mut header = Vec::new();

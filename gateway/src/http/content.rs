@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{metrics::Kind, publish::Stream};
 
-/// For a year, and never asked for again.
+/// For 48 weeks (the number that all gateways say), and never asked for again.
 pub(super) const IMMUTABLE: HeaderValue =
-    HeaderValue::from_static("public, max-age=31536000, immutable");
+    HeaderValue::from_static("public, max-age=29030400, immutable");
 
 /// Something to be sent, whole or a range of it.
 pub(super) struct Content {
@@ -34,7 +34,8 @@ pub(super) struct Content {
 pub(super) enum Stored {
     /// In memory.
     Memory(Bytes),
-    /// In blocks, each with its size, to be read while they are sent; `live` is the stream they belong to.
+    /// In blocks, each with its size, to be read while they are sent (a node stands for what is below it); `live` is the
+    /// stream they belong to.
     Blocks {
         live: Option<Arc<Stream>>,
         blocks: Vec<(Cid, u64)>,
@@ -106,7 +107,7 @@ impl Content {
             Stored::Blocks { live, blocks } => {
                 let length = range.end - range.start;
                 let sequence =
-                    body::Sequence::new(state.blocks.clone(), live.clone(), blocks, range);
+                    body::Sequence::new(state.blocks.clone(), live.clone(), blocks, &range);
                 body::read(&state.metrics, self.kind, sequence, Some(length))
             }
         }

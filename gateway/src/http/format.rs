@@ -1,7 +1,7 @@
 //! What a request to `/ipfs` wants back: the content, a raw block or a CAR (Trustless Gateway specification; IPIP-402,
 //! IPIP-412). Pure.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use super::query;
 
@@ -35,6 +35,11 @@ pub(super) struct Bytes {
 }
 
 impl Bytes {
+    /// Whether they all lie behind a file of `length` bytes: "a Gateway SHOULD return an HTTP 400".
+    pub(super) fn are_outside(self, length: u64) -> bool {
+        length > 0 && u64::try_from(self.from).is_ok_and(|from| from >= length)
+    }
+
     /// The range in a file of `length` bytes; empty if it lies outside.
     pub(super) fn of(self, length: u64) -> Range<u64> {
         let place = |at: i64| match at {
@@ -48,6 +53,19 @@ impl Bytes {
         });
         let start = place(self.from).min(length);
         start..end.clamp(start, length)
+    }
+}
+
+impl fmt::Display for Scope {
+    /// As an `ETag` tells it from others.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Block => f.write_str("block"),
+            Self::All => f.write_str("all"),
+            Self::Entity(None) => f.write_str("entity"),
+            Self::Entity(Some(Bytes { from, to: None })) => write!(f, "entity.{from}:*"),
+            Self::Entity(Some(Bytes { from, to: Some(to) })) => write!(f, "entity.{from}:{to}"),
+        }
     }
 }
 
@@ -69,40 +87,80 @@ const UNKNOWN: Refused =
 pub(super) fn wanted(query: &str, accept: &str) -> Result<Format, Refused> {
     match query::value(query, "format") {
         Some("raw") => return Ok(Format::Raw),
-        Some("car") => return car(query, ""),
+        // What else is asked of a CAR may stand in the header all the same (IPIP-523).
+        Some("car") => {
+            let cars = media_types(accept).filter(|(media_type, _)| media_type == CAR);
+            let asked: Vec<_> = cars.map(|(_, parameters)| parameters).collect();
+            return match asked[..] {
+                [] => car(query, ""),
+                _ => first_of(asked.into_iter().map(|parameters| car(query, parameters))),
+            };
+        }
         Some(_) => return Err(UNKNOWN),
         None => {}
     }
-    let mut ipld = None;
-    for item in accept.split(',').map(str::trim) {
-        let (media_type, parameters) = item.split_once(';').unwrap_or((item, ""));
-        match media_type.trim().to_ascii_lowercase().as_str() {
-            "application/vnd.ipld.raw" => return Ok(Format::Raw),
-            "application/vnd.ipld.car" => return car(query, parameters),
-            other if other.starts_with("application/vnd.ip") => ipld = Some(UNKNOWN),
-            // Whoever takes anything else as well gets the content.
+    let mut refused = None;
+    for (media_type, parameters) in media_types(accept) {
+        match media_type.as_str() {
+            RAW => return Ok(Format::Raw),
+            CAR => match car(query, parameters) {
+                // A list of preferences: the next may do.
+                Err(why @ NotAcceptable(_)) => refused = refused.or(Some(why)),
+                answer => return answer,
+            },
+            other if other.starts_with("application/vnd.ip") => refused = refused.or(Some(UNKNOWN)),
             "" => {}
+            // Whoever takes anything else as well gets the content.
             _ => return Ok(Format::Content),
         }
     }
-    ipld.map_or(Ok(Format::Content), Err)
+    refused.map_or(Ok(Format::Content), Err)
 }
 
+const RAW: &str = "application/vnd.ipld.raw";
+const CAR: &str = "application/vnd.ipld.car";
+
+/// Media types of an `Accept` header, in lower case, each with its parameters.
+fn media_types(accept: &str) -> impl Iterator<Item = (String, &str)> {
+    accept.split(',').map(|item| {
+        let (media_type, parameters) = item.split_once(';').unwrap_or((item, ""));
+        (media_type.trim().to_ascii_lowercase(), parameters)
+    })
+}
+
+/// The first answer that is none of "not acceptable", else the first.
+fn first_of(mut answers: impl Iterator<Item = Result<Format, Refused>>) -> Result<Format, Refused> {
+    let first = answers.next().unwrap_or(Err(UNKNOWN));
+    if !matches!(first, Err(NotAcceptable(_))) {
+        return first;
+    }
+    answers
+        .find(|answer| !matches!(answer, Err(NotAcceptable(_))))
+        .unwrap_or(first)
+}
+
+/// A CAR as asked for: `car-…` in the query go before the parameters of the header. Duplicates are sent whatever `dups`
+/// says, which the answer's media type tells.
 fn car(query: &str, parameters: &str) -> Result<Format, Refused> {
+    let version = query::value(query, "car-version");
+    let order = query::value(query, "car-order");
     for parameter in parameters.split(';').map(str::trim) {
         match parameter.split_once('=') {
-            Some(("version", version)) if version != "1" => return Err(UNKNOWN),
-            Some(("order", order)) if !matches!(order, "dfs" | "unk") => {
+            Some(("version", asked)) if version.is_none() && asked != "1" => return Err(UNKNOWN),
+            Some(("order", asked)) if order.is_none() && !matches!(asked, "dfs" | "unk") => {
                 return Err(NotAcceptable("blocks of a CAR are in the order dfs here"));
             }
             _ => {}
         }
     }
-    if query::value(query, "car-version").is_some_and(|version| version != "1") {
+    if version.is_some_and(|version| version != "1") {
         return Err(Malformed("car-version is not 1"));
     }
-    if query::value(query, "car-order").is_some_and(|order| !matches!(order, "dfs" | "unk")) {
+    if order.is_some_and(|order| !matches!(order, "dfs" | "unk")) {
         return Err(Malformed("car-order is neither dfs nor unk"));
+    }
+    if query::value(query, "car-dups").is_some_and(|dups| !matches!(dups, "y" | "n")) {
+        return Err(Malformed("car-dups is neither y nor n"));
     }
     let bytes = query::value(query, "entity-bytes")
         .map(entity_bytes)
@@ -110,7 +168,7 @@ fn car(query: &str, parameters: &str) -> Result<Format, Refused> {
     Ok(Format::Car(match query::value(query, "dag-scope") {
         Some("block") => Scope::Block,
         Some("entity") => Scope::Entity(bytes),
-        // "entity-bytes … implies dag-scope=entity"
+        // "It implies dag-scope=entity".
         None if bytes.is_some() => Scope::Entity(bytes),
         Some("all") | None => Scope::All,
         Some(_) => return Err(Malformed("dag-scope is none of block, entity and all")),
@@ -138,8 +196,6 @@ mod tests {
 
     use super::*;
 
-    const CAR: &str = "application/vnd.ipld.car";
-
     #[test]
     fn the_query_goes_before_the_header() {
         assert_eq!(wanted("", ""), Ok(Format::Content));
@@ -162,6 +218,30 @@ mod tests {
     }
 
     #[test]
+    fn the_header_says_more_of_a_car_and_the_query_goes_before_it() {
+        let all = Ok(Format::Car(Scope::All));
+        let bfs = "application/vnd.ipld.car;order=bfs";
+        for (query, accept) in [
+            ("format=car", "application/vnd.ipld.car; order=unk; dups=n"),
+            ("format=car&car-order=dfs", bfs),
+            ("car-order=unk&car-version=1&car-dups=y", bfs),
+            (
+                "format=car",
+                "application/vnd.ipld.car;order=bfs, application/vnd.ipld.car",
+            ),
+            (
+                "",
+                "application/vnd.ipld.car;order=bfs, application/vnd.ipld.car;order=dfs;q=0.5",
+            ),
+            ("format=car", "application/vnd.ipld.raw;order=bfs"),
+        ] {
+            assert_eq!(wanted(query, accept), all, "{query} {accept}");
+        }
+        let preferred = "application/vnd.ipld.car;order=bfs, application/vnd.ipld.raw";
+        assert_eq!(wanted("", preferred), Ok(Format::Raw));
+    }
+
+    #[test]
     fn forms_that_do_not_exist_here_are_not_acceptable() {
         for (query, accept) in [
             ("format=tar", ""),
@@ -171,6 +251,7 @@ mod tests {
             ("", "application/vnd.ipfs.ipns-record"),
             ("", "application/vnd.ipld.car;version=2"),
             ("", "application/vnd.ipld.car;order=bfs"),
+            ("format=car", "application/vnd.ipld.car;order=bfs"),
         ] {
             assert!(
                 matches!(wanted(query, accept), Err(NotAcceptable(_))),
@@ -200,6 +281,7 @@ mod tests {
             "dag-scope=",
             "car-version=2",
             "car-order=x",
+            "car-dups=maybe",
             "entity-bytes=",
             "entity-bytes=5",
             "entity-bytes=5:4",
@@ -222,6 +304,9 @@ mod tests {
         assert_eq!(of(0, Some(-91)), 0..10);
         assert_eq!(of(50, Some(500)), 50..100);
         assert!(of(200, Some(300)).is_empty() && of(-1, Some(5)).is_empty());
+        let outside = |from, length| Bytes { from, to: None }.are_outside(length);
+        assert!(outside(100, 100) && !outside(99, 100) && !outside(-200, 100));
+        assert!(!outside(0, 0), "all of nothing");
     }
 
     proptest! {

@@ -7,8 +7,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use cid::Cid;
-use meshlive_protocol::{dag::RAW, name::StreamName};
+use cid::{Cid, multihash::Multihash};
+use meshlive_protocol::{dag::RAW, ipns::Record, name::StreamName};
+use multibase::Base;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::{
@@ -17,10 +18,10 @@ use super::{
     error::{At, Refusal},
     format::{self, Format, Refused, Scope},
     listing, query, range,
-    resolve::{Way, fetch, leaves, node, walk},
+    resolve::{self, Way, fetch, node, walk},
     unixfs::Node,
 };
-use crate::metrics::Kind;
+use crate::{metrics::Kind, names};
 
 /// How long the newest of a stream may be taken for the newest.
 const NEWEST: HeaderValue = HeaderValue::from_static("public, max-age=10");
@@ -32,6 +33,9 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
+
+/// What stands unescaped in a name of a header (`attr-char` of RFC 8187, without the rare ones).
+const FILE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
 /// `GET /ipfs/{cid}[/path]`
 pub(super) async fn content(
@@ -55,20 +59,30 @@ pub(super) async fn newest(
     headers: HeaderMap,
 ) -> Response {
     let found = async {
-        let (name, rest) = path.split_once('/').unwrap_or((&path, ""));
-        let name: StreamName = name.parse().map_err(|_| {
-            Refusal::wrong("this is no stream's name: it begins with k51 and has 62 characters")
-        })?;
+        let (first, rest) = path.split_once('/').unwrap_or((&path, ""));
+        let slash = if path.contains('/') { "/" } else { "" };
         let query = query.unwrap_or_default();
+        let name: StreamName = match first.parse() {
+            Ok(name) => name,
+            Err(_) => {
+                let name = canonical(first).ok_or(Refusal::wrong(
+                    "this is no stream's name: it begins with k51 and has 62 characters",
+                ))?;
+                return redirect(
+                    StatusCode::FOUND,
+                    &format!("ipns/{name}{slash}{rest}"),
+                    &query,
+                );
+            }
+        };
         if wants_record(&query, &headers) {
-            return record(&state, &headers, &name, rest);
+            return record(&state, &headers, &query, &name, rest);
         }
-        let root = state.streams.root_of(&name).ok_or(Refusal::absent(
+        let below = newest_of(&state, &name).ok_or(Refusal::absent(
             "nothing is known here of this stream's past: it is not on this gateway, or its first hour is not over",
         ))?;
-        let slash = if path.contains('/') { "/" } else { "" };
         let place = Place {
-            path: format!("{root}{slash}{rest}"),
+            path: format!("{below}{slash}{rest}"),
             shown: format!("ipns/{path}"),
         };
         let mut answer = answer(&state, &place, &query, &headers).await?;
@@ -79,6 +93,31 @@ pub(super) async fn newest(
         Ok(answer)
     };
     sandboxed(found.await)
+}
+
+/// A stream's newest directory: a CID, and names below it where a record of another gateway has some.
+fn newest_of(state: &State, name: &StreamName) -> Option<String> {
+    if let Some(root) = state.streams.root_of(name) {
+        return Some(root.to_string());
+    }
+    let now = names::now();
+    let (record, _) = state.streams.names().get(name, now)?;
+    let record = Record::open(name, &record, now).ok()?;
+    let path = record.value.strip_prefix("/ipfs/")?;
+    Some(path.trim_end_matches('/').to_owned())
+}
+
+/// A key's name as everybody writes it, if `text` is one in another form: a peer's id, or a CID in another base.
+fn canonical(text: &str) -> Option<String> {
+    const LIBP2P_KEY: u64 = 0x72;
+    let cid = if text.starts_with("12D3") || text.starts_with("Qm") {
+        let hash = Base::Base58Btc.decode(text).ok()?;
+        Cid::new_v1(LIBP2P_KEY, Multihash::from_bytes(&hash).ok()?)
+    } else {
+        Cid::try_from(text).ok()?
+    };
+    let name = cid.to_string_of_base(Base::Base36Lower).ok()?;
+    (cid.codec() == LIBP2P_KEY && name != text).then_some(name)
 }
 
 /// The media type of IPNS records.
@@ -100,6 +139,7 @@ fn wants_record(query: &str, headers: &HeaderMap) -> bool {
 fn record(
     state: &State,
     headers: &HeaderMap,
+    query: &str,
     name: &StreamName,
     rest: &str,
 ) -> Result<Response, Refusal> {
@@ -115,14 +155,19 @@ fn record(
         kind: Kind::Other,
         etag: format!("\"{}\"", meshlive_protocol::dag::cid_of(&bytes)),
         media_type: HeaderValue::from_static(IPNS_RECORD),
-        cache: NEWEST,
+        cache: lifetime(Record::open(name, &bytes, names::now()).map_or(0, |record| record.ttl)),
         bytes: Stored::Memory(bytes),
     };
     let mut answer = content.answer(state, headers);
-    let disposition = ascii(format!("attachment; filename=\"{name}.ipns-record\""));
-    (answer.headers_mut()).insert(header::CONTENT_DISPOSITION, disposition);
+    let file = given(query).unwrap_or(format!("{name}.ipns-record"));
+    disposition(&mut answer, "attachment", &file);
     vary(&mut answer);
     Ok(answer)
+}
+
+/// How long a record may be taken for the newest: its own time to live, nanoseconds.
+fn lifetime(ttl: u64) -> HeaderValue {
+    ascii(format!("public, max-age={}", ttl / 1_000_000_000))
 }
 
 /// Where something was asked for.
@@ -133,10 +178,32 @@ struct Place {
     shown: String,
 }
 
+/// To read is open to scripts from everywhere (path gateway specification, "Access-Control-…").
+const OPEN: [(HeaderName, &str); 4] = [
+    (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"),
+    (
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        "Content-Type, If-None-Match, Range, User-Agent, X-Requested-With",
+    ),
+    (
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        "Content-Length, Content-Range, ETag, X-Chunked-Output, X-Ipfs-Path, X-Ipfs-Roots, X-Stream-Output",
+    ),
+];
+
+/// `OPTIONS` below `/ipfs` and `/ipns`.
+pub(super) async fn allowed() -> Response {
+    sandboxed(Ok(StatusCode::NO_CONTENT.into_response()))
+}
+
 fn sandboxed(answer: Result<Response, Refusal>) -> Response {
     let mut answer = answer.unwrap_or_else(IntoResponse::into_response);
-    // This shares its origin with the page: it may neither run scripts there nor pass for what it is not.
     let headers = answer.headers_mut();
+    for (name, value) in OPEN {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // This shares its origin with the page: it may neither run scripts there nor pass for what it is not.
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("sandbox"),
@@ -169,7 +236,9 @@ async fn answer(
         Refused::Malformed(why) => Refusal::wrong(why),
         Refused::NotAcceptable(why) => Refusal::new(StatusCode::NOT_ACCEPTABLE, why),
     })?;
-    let way = match walk(state, &place.path).await {
+    // Of a CID that is its own content a CAR holds nothing: it is not served by that.
+    let inline = matches!(format, Format::Car(_));
+    let way = match walk(state, &place.path, inline).await {
         Err(refusal)
             if refusal.status == StatusCode::NOT_FOUND
                 && text(&header::CACHE_CONTROL).contains("only-if-cached") =>
@@ -182,8 +251,8 @@ async fn answer(
         way => way?,
     };
     let mut answer = match format {
-        Format::Raw => raw(state, headers, &way),
-        Format::Car(scope) => car_of(state, headers, &way, scope),
+        Format::Raw => raw(state, headers, &way, query),
+        Format::Car(scope) => car_of(state, headers, &way, &scope, query)?,
         Format::Content => whole(state, headers, &way, &place.shown, query).await?,
     };
     let roots: Vec<_> = way.cids.iter().map(Cid::to_string).collect();
@@ -196,7 +265,7 @@ async fn answer(
     Ok(answer)
 }
 
-fn raw(state: &State, headers: &HeaderMap, way: &Way) -> Response {
+fn raw(state: &State, headers: &HeaderMap, way: &Way, query: &str) -> Response {
     let cid = way.cid();
     let content = Content {
         kind: if cid.codec() == RAW {
@@ -210,43 +279,52 @@ fn raw(state: &State, headers: &HeaderMap, way: &Way) -> Response {
         bytes: Stored::Memory(way.block.clone()),
     };
     let mut answer = content.answer(state, headers);
-    let disposition = ascii(format!("attachment; filename=\"{cid}.bin\""));
-    answer
-        .headers_mut()
-        .insert(header::CONTENT_DISPOSITION, disposition);
+    let file = given(query).unwrap_or(format!("{cid}.bin"));
+    disposition(&mut answer, "attachment", &file);
     vary(&mut answer);
     answer
 }
 
-fn car_of(state: &State, request: &HeaderMap, way: &Way, scope: Scope) -> Response {
+fn car_of(
+    state: &State,
+    request: &HeaderMap,
+    way: &Way,
+    scope: &Scope,
+    query: &str,
+) -> Result<Response, Refusal> {
     let cid = way.cid();
+    // What is no node is one block for a CAR.
+    let length = match (cid.codec(), Node::parse(&way.block)) {
+        (RAW, _) => Some(way.block.len() as u64),
+        (_, node) => node.ok().and_then(|node| node.file_bytes()),
+    };
+    if let (Scope::Entity(Some(bytes)), Some(length)) = (scope, length)
+        && bytes.are_outside(length)
+    {
+        return Err(Refusal::wrong(format!(
+            "entity-bytes lie behind this file of {length} bytes"
+        )));
+    }
     // Weak: another version of this gateway may order the same blocks in another way.
-    let etag = format!("W/\"{cid}.car.{scope:?}\"").replace(' ', "");
+    let etag = format!("W/\"{cid}.car.{scope}\"");
     let mut answer = if range::is_known(request, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let walk = car::Walk::new(
-            state.blocks.clone(),
-            &way.cids[..way.cids.len() - 1],
-            cid,
-            scope,
-        );
+        let walk = car::Walk::new(state.blocks.clone(), &way.passed, cid, length, scope);
         Response::new(body::read(&state.metrics, Kind::Part, walk, None))
     };
+    let file = given(query).unwrap_or(format!("{cid}.car"));
+    disposition(&mut answer, "attachment", &file);
     let headers = answer.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static(car::MEDIA_TYPE),
     );
-    headers.insert(
-        header::CONTENT_DISPOSITION,
-        ascii(format!("attachment; filename=\"{cid}.car\"")),
-    );
     headers.insert(header::ETAG, ascii(etag));
     headers.insert(header::CACHE_CONTROL, IMMUTABLE);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
     vary(&mut answer);
-    answer
+    Ok(answer)
 }
 
 /// Files as files, directories as pages.
@@ -257,67 +335,105 @@ async fn whole(
     path: &str,
     query: &str,
 ) -> Result<Response, Refusal> {
-    let cid = way.cid();
-    let (bytes, start) = match node(&cid, &way.block)? {
-        None => (Stored::Memory(way.block.clone()), way.block.clone()),
-        Some(Node::Directory(_)) if !path.ends_with('/') => {
-            let place = format!("/{}/", utf8_percent_encode(path, PATH));
-            let place = if query.is_empty() {
-                place
-            } else {
-                format!("{place}?{query}")
-            };
-            let place = HeaderValue::try_from(place)
-                .map_err(|_| Refusal::wrong("this query is not ASCII"))?;
-            return Ok((StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, place)]).into_response());
-        }
-        Some(Node::Directory(entries)) => {
-            return Ok(listing::page(state, headers, &cid, path, &entries));
-        }
-        Some(Node::File(_)) => {
-            let leaves = leaves(state, cid).await?;
-            let start = match leaves.first() {
-                Some((first, _)) => fetch(state, *first).await?,
-                None => Bytes::new(),
-            };
-            (
-                Stored::Blocks {
-                    live: None,
-                    blocks: leaves,
-                },
-                start,
-            )
-        }
-    };
-    let given = query::value(query, "filename")
-        .map(|name| percent_decode_str(name).decode_utf8_lossy().into_owned());
-    let in_path = path
+    let mut cid = way.cid();
+    let mut block = way.block.clone();
+    let mut found = node(&cid, &block)?;
+    let mut name = path
         .trim_end_matches('/')
         .split_once('/')
-        .and_then(|(_, rest)| rest.rsplit('/').next());
-    let media_type = media_type(given.as_deref().or(in_path).unwrap_or(""), &start);
+        .and_then(|(_, rest)| rest.rsplit('/').next())
+        .unwrap_or("");
+    // The file that stands for a directory answers in its name.
+    let etag = format!("\"{cid}\"");
+    if let Some(directory @ (Node::Directory(_) | Node::Shard(_))) = found {
+        if !path.ends_with('/') {
+            return redirect(StatusCode::MOVED_PERMANENTLY, &format!("{path}/"), query);
+        }
+        let Some(index) = resolve::child(state, &directory, INDEX, &mut Vec::new()).await? else {
+            let entries = resolve::entries(state, directory).await?;
+            return Ok(listing::page(state, headers, &cid, path, &entries));
+        };
+        (cid, name) = (index, INDEX);
+        block = fetch(state, cid).await?;
+        found = node(&cid, &block)?;
+    }
+    let (bytes, start) = match found {
+        None => (Stored::Memory(block.clone()), block),
+        Some(Node::Bytes(bytes)) => {
+            let bytes = Bytes::from(bytes);
+            (Stored::Memory(bytes.clone()), bytes)
+        }
+        Some(Node::Symlink(target)) => (Stored::Memory(target.into()), Bytes::new()),
+        Some(Node::File(blocks)) => {
+            // A block that is not here may lie outside of what is wanted.
+            let start = match blocks.first() {
+                Some((first, _)) if first.codec() == RAW && media_type(name, b"") == UNKNOWN => {
+                    fetch(state, *first).await.unwrap_or_default()
+                }
+                _ => Bytes::new(),
+            };
+            (Stored::Blocks { live: None, blocks }, start)
+        }
+        Some(Node::Directory(_) | Node::Shard(_)) => {
+            return Err(Refusal::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "index.html of this directory is a directory",
+            ));
+        }
+    };
+    let given = given(query);
     let content = Content {
         kind: Kind::Part,
-        etag: format!("\"{cid}\""),
-        media_type: HeaderValue::from_static(media_type),
+        etag,
+        media_type: HeaderValue::from_static(media_type(given.as_deref().unwrap_or(name), &start)),
         cache: IMMUTABLE,
         bytes,
     };
     let mut answer = content.answer(state, headers);
-    if let Some(name) = given {
-        let how = if query::value(query, "download") == Some("true") {
-            "attachment"
-        } else {
-            "inline"
-        };
-        let name = utf8_percent_encode(&name, NON_ALPHANUMERIC);
-        answer.headers_mut().insert(
-            header::CONTENT_DISPOSITION,
-            ascii(format!("{how}; filename*=UTF-8''{name}")),
-        );
+    let download = query::value(query, "download") == Some("true");
+    match given {
+        Some(file) if download => disposition(&mut answer, "attachment", &file),
+        Some(file) => disposition(&mut answer, "inline", &file),
+        None if download => disposition(&mut answer, "attachment", name),
+        None => {}
     }
     vary(&mut answer);
     Ok(answer)
+}
+
+/// What stands for a directory, where it has it.
+const INDEX: &str = "index.html";
+
+/// To a path of this gateway, unescaped, with the query it was asked with.
+fn redirect(status: StatusCode, path: &str, query: &str) -> Result<Response, Refusal> {
+    let mut place = format!("/{}", utf8_percent_encode(path, PATH));
+    if !query.is_empty() {
+        place = format!("{place}?{query}");
+    }
+    let place =
+        HeaderValue::try_from(place).map_err(|_| Refusal::wrong("this query is not ASCII"))?;
+    Ok((status, [(header::LOCATION, place)]).into_response())
+}
+
+/// The name that the query gives to what is saved.
+fn given(query: &str) -> Option<String> {
+    let name = query::value(query, "filename")?;
+    Some(percent_decode_str(name).decode_utf8_lossy().into_owned())
+}
+
+/// Says whether to show or to save, and under which name: in ASCII for those who know no other (RFC 6266 appendix D).
+fn disposition(answer: &mut Response, how: &str, name: &str) {
+    let plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !matches!(c, '"' | '\\' | '%');
+    let ascii_name: String = name
+        .chars()
+        .map(|c| if plain(c) { c } else { '_' })
+        .collect();
+    let mut value = format!("{how}; filename=\"{ascii_name}\"");
+    if ascii_name != name {
+        let escaped = utf8_percent_encode(name, FILE);
+        value = format!("{value}; filename*=UTF-8''{escaped}");
+    }
+    (answer.headers_mut()).insert(header::CONTENT_DISPOSITION, ascii(value));
 }
 
 fn vary(answer: &mut Response) {
@@ -348,9 +464,11 @@ fn media_type(name: &str, start: &[u8]) -> &'static str {
         Some(b"ftyp" | b"styp" | b"moof" | b"sidx") => "video/mp4",
         _ if start.starts_with(b"#EXTM3U") => "application/vnd.apple.mpegurl",
         _ if start.starts_with(b"\xff\xd8\xff") => "image/jpeg",
-        _ => "application/octet-stream",
+        _ => UNKNOWN,
     }
 }
+
+const UNKNOWN: &str = "application/octet-stream";
 
 #[cfg(test)]
 mod tests {

@@ -21,7 +21,7 @@ pub(super) fn page(
     entries: &[(String, Cid, u64)],
 ) -> Response {
     // The page changes with this code, the directory does not.
-    let etag = format!("\"directory-1-{cid}\"");
+    let etag = format!("\"DirIndex-2_CID-{cid}\"");
     let mut answer = if range::is_known(request, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
@@ -39,14 +39,14 @@ pub(super) fn page(
     headers.insert(header::ETAG, ascii(etag));
     headers.insert(
         header::CACHE_CONTROL,
-        HeaderValue::from_static("public, max-age=604800"),
+        HeaderValue::from_static("public, max-age=604800, stale-while-revalidate=2678400"),
     );
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
     answer
 }
 
 fn html(path: &str, entries: &[(String, Cid, u64)]) -> String {
-    let title = escaped(path);
+    let title = format!("Index of {}", escaped(path));
     let mut page = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><h1>{title}</h1><ul>"
     );
@@ -81,7 +81,7 @@ mod tests {
     fn names_stay_names() {
         let entries = [("\"><script>&/..".to_owned(), dag::cid_of(b""), 7)];
         let page = html("<i>", &entries);
-        assert!(page.contains("<h1>&lt;i&gt;</h1>"));
+        assert!(page.contains("<h1>Index of &lt;i&gt;</h1>"));
         assert!(page.contains(
             "href=\"./%22%3E%3Cscript%3E%26%2F%2E%2E\">&quot;&gt;&lt;script&gt;&amp;/.."
         ));

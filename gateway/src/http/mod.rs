@@ -2,7 +2,7 @@
 //!
 //! Files: `serve`, `taken` (connections and their limits) → `query`, `range`, `encoding`, `error` (what is asked, purely) →
 //! `playlists`, `parts`, `wait`, `live` (LL-HLS; one rendering serves all who wait) → `sockets`, `client` (pushes) → `api`, `peers` (the swarm's WebSockets) →
-//! `ipfs`, `format`, `resolve`, `unixfs`, `listing`, `car` (path and trustless gateway) → `archive` (what is past) → `page`, `still`, `key_frame` → `content`, `body`, `blocks`, `files` (bytes out).
+//! `ipfs`, `format`, `resolve`, `unixfs`, `hamt`, `listing`, `car` (path and trustless gateway) → `archive` (what is past) → `page`, `still`, `key_frame` → `content`, `body`, `blocks`, `files` (bytes out).
 
 mod api;
 mod archive;
@@ -15,6 +15,7 @@ mod encoding;
 mod error;
 mod files;
 mod format;
+mod hamt;
 mod ipfs;
 mod key_frame;
 mod listing;
@@ -42,7 +43,7 @@ use std::{
 
 use axum::{
     Router,
-    http::{HeaderName, Method, header},
+    http::{Method, header},
     routing::get,
 };
 use meshlive_protocol::name::StreamName;
@@ -73,8 +74,6 @@ pub fn router(state: State) -> Router {
         .route("/live/{stream}/still.jpg", get(still::still))
         .route("/live/{stream}/{file}", get(playlists::media))
         .route("/live/{stream}/{rendition}/{file}", get(parts::media))
-        .route("/ipfs/{*path}", get(ipfs::content))
-        .route("/ipns/{*path}", get(ipfs::newest))
         .route("/api/v1/streams", get(api::streams))
         .route("/api/v1/streams/watch", get(sockets::directory))
         .route("/api/v1/streams/{stream}", get(api::stream))
@@ -91,6 +90,10 @@ pub fn router(state: State) -> Router {
         .route("/embed.js", get(page::embed))
         .route("/assets/{file}", get(page::asset))
         .layer(cors());
+    // … what every IPFS gateway is open to …
+    let ipfs = Router::new()
+        .route("/ipfs/{*path}", get(ipfs::content).options(ipfs::allowed))
+        .route("/ipns/{*path}", get(ipfs::newest).options(ipfs::allowed));
     // … and nothing else.
     Router::new()
         .route("/", get(peers::root))
@@ -101,24 +104,17 @@ pub fn router(state: State) -> Router {
         .route("/readyz", get(api::readyz))
         .route("/metrics", get(api::metrics))
         .merge(open)
+        .merge(ipfs)
         .fallback(page::nothing)
         .with_state(state)
 }
 
 fn cors() -> CorsLayer {
-    const ROOTS: HeaderName = HeaderName::from_static("x-ipfs-roots");
-    const PATH: HeaderName = HeaderName::from_static("x-ipfs-path");
     CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::HEAD])
         .allow_headers([header::RANGE, header::IF_NONE_MATCH])
-        .expose_headers([
-            header::ETAG,
-            header::CONTENT_RANGE,
-            header::CONTENT_LENGTH,
-            ROOTS,
-            PATH,
-        ])
+        .expose_headers([header::ETAG, header::CONTENT_RANGE, header::CONTENT_LENGTH])
 }
 
 /// What all doors share; a clone is the same.
@@ -198,8 +194,16 @@ impl State {
 /// Runs what reads a stranger's bytes below `/ipfs` (see [`crate::fuzz`]).
 pub(crate) fn check_ipfs(bytes: &[u8]) {
     if let Ok(node) = unixfs::Node::parse(bytes) {
-        let length = node.file_bytes();
-        assert!(node.children_in(0..length).len() <= node.children().len());
+        let length = node.file_bytes().unwrap_or(0);
+        assert!(unixfs::links(bytes).is_ok(), "a node is a block of dag-pb");
+        if let unixfs::Node::File(children) = &node {
+            assert!(unixfs::overlapping(children, &(0..length)).len() <= children.len());
+        }
+        if let unixfs::Node::Shard(shard) = &node {
+            let named = shard.entries().count() + shard.below().count();
+            assert!(named <= shard.children().len());
+            let _ = shard.find("index.html", 0);
+        }
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         let (query, accept) = text.split_once('\n').unwrap_or((text, ""));

@@ -7,10 +7,9 @@ use axum::http::{HeaderMap, header};
 /// What a request wants of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
-    /// All of it: no range, one that is malformed or of another unit ("MUST ignore", §14.2), or several at once
-    /// (§14.2 lets a server ignore them; players never ask so).
+    /// All of it: no range, or one that is malformed or of another unit ("MUST ignore", §14.2).
     Whole,
-    /// These bytes of it: 206.
+    /// These bytes of it: 206. Of several ranges the first that it has (§15.3.7 lets a server send a part of them).
     Bytes(Range<u64>),
     /// Bytes that it does not have: 416.
     Unsatisfiable,
@@ -26,6 +25,16 @@ fn parse(header: &str, length: u64) -> Option<Wanted> {
     if !unit.trim().eq_ignore_ascii_case("bytes") {
         return None;
     }
+    // One that is malformed spoils them all.
+    let ranges: Option<Vec<_>> = range.split(',').map(|range| one(range, length)).collect();
+    let mut there = ranges?
+        .into_iter()
+        .filter(|range| *range != Wanted::Unsatisfiable);
+    Some(there.next().unwrap_or(Wanted::Unsatisfiable))
+}
+
+/// `FIRST-LAST`, `FIRST-` or `-LENGTH`.
+fn one(range: &str, length: u64) -> Option<Wanted> {
     let (first, last) = range.trim().split_once('-')?;
     if first.is_empty() {
         let suffix = number(last)?.min(length);
@@ -98,6 +107,14 @@ mod tests {
     }
 
     #[test]
+    fn of_several_the_first() {
+        assert_eq!(wanted("bytes=3-4, 0-1", 10), Wanted::Bytes(3..5));
+        assert_eq!(wanted("bytes=-2,0-1,5-", 10), Wanted::Bytes(8..10));
+        assert_eq!(wanted("bytes=10-,0-1", 10), Wanted::Bytes(0..2));
+        assert_eq!(wanted("bytes=10-,11-12", 10), Wanted::Unsatisfiable);
+    }
+
+    #[test]
     fn bytes_that_are_not_there() {
         for header in [
             "bytes=10-",
@@ -120,7 +137,9 @@ mod tests {
             "bytes=1",
             "bytes=5-4",
             "bytes=a-b",
-            "bytes=0-1,3-4",
+            "bytes=0-1,x",
+            "bytes=0-1,4-3",
+            "bytes=0-1,",
             "parts=0-1",
             "bytes=+1-2",
             "bytes=1-2-3",

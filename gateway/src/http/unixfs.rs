@@ -1,4 +1,5 @@
-//! Reading UnixFS nodes (dag-pb): files over raw blocks, and directories. Pure; the bytes may be a stranger's.
+//! Reading UnixFS nodes (dag-pb): files, directories and their shards, symbolic links. Gateways of this kind write files
+//! over raw blocks and basic directories only; the rest is what others write. Pure; the bytes may be a stranger's.
 
 use std::ops::Range;
 
@@ -7,13 +8,21 @@ use meshlive_protocol::dag::{DIRECTORY, FILE};
 
 use meshlive_protocol::protobuf::{self, Fields, Value, take_varint};
 
+use super::hamt::{Shard, is_fanout};
+
 /// A node and what it links to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Node {
     /// Its children in order, each with the bytes of the file below it.
     File(Vec<(Cid, u64)>),
+    /// A file, or a leaf of one, whose bytes stand in its node.
+    Bytes(Vec<u8>),
     /// Name, child, and bytes of all blocks below it (what the link says, not verified).
     Directory(Vec<(String, Cid, u64)>),
+    /// A directory over several blocks, or one of those.
+    Shard(Shard),
+    /// A symbolic link: a path.
+    Symlink(String),
 }
 
 /// Why a block is no node that can be served.
@@ -21,12 +30,16 @@ pub(crate) enum Node {
 pub(crate) enum Unreadable {
     /// Not dag-pb, or not UnixFS.
     Malformed,
-    /// A form of UnixFS that gateways of this kind do not write: sharded directories, files with bytes in their nodes,
-    /// symbolic links.
+    /// A form of UnixFS that hardly anybody writes: files with bytes both in and below a node, shards by another hash.
     Unsupported,
 }
 
 use Unreadable::{Malformed, Unsupported};
+
+/// UnixFS `Data.Type` of a leaf of a file, of a symbolic link, and of a shard.
+const RAW: u64 = 0;
+const SYMLINK: u64 = 4;
+const SHARD: u64 = 5;
 
 impl From<protobuf::Malformed> for Unreadable {
     fn from(_: protobuf::Malformed) -> Self {
@@ -37,42 +50,42 @@ impl From<protobuf::Malformed> for Unreadable {
 impl Node {
     /// Reads a dag-pb block.
     pub(crate) fn parse(block: &[u8]) -> Result<Self, Unreadable> {
-        let mut links = Vec::new();
-        let mut data = None;
-        for field in Fields(block) {
-            match field? {
-                (1, Value::Bytes(bytes)) if data.is_none() => data = Some(bytes),
-                (2, Value::Bytes(bytes)) => links.push(link(bytes)?),
-                _ => return Err(Malformed),
-            }
-        }
-        let (mut kind, mut sizes, mut inline) = (None, Vec::new(), false);
+        let (links, data) = dag_pb(block)?;
+        let mut unixfs = UnixFs::default();
         for field in Fields(data.ok_or(Malformed)?) {
             match field? {
-                (1, Value::Number(number)) => kind = Some(number),
-                (2, Value::Bytes(bytes)) => inline = !bytes.is_empty(),
-                (4, Value::Number(size)) => sizes.push(size),
+                (1, Value::Number(number)) => unixfs.kind = Some(number),
+                (2, Value::Bytes(bytes)) => unixfs.data = bytes,
+                (4, Value::Number(size)) => unixfs.sizes.push(size),
                 // `blocksizes` as a packed list.
                 (4, Value::Bytes(mut packed)) => {
                     while !packed.is_empty() {
-                        sizes.push(take_varint(&mut packed)?);
+                        unixfs.sizes.push(take_varint(&mut packed)?);
                     }
                 }
-                // Size, hash type, fanout, mode, modification time: not needed to read.
+                (5, Value::Number(number)) => unixfs.hash = number,
+                (6, Value::Number(number)) => unixfs.fanout = number,
+                // Size, mode, modification time: not needed to read.
                 _ => {}
             }
         }
-        match kind.ok_or(Malformed)? {
-            FILE if inline => Err(Unsupported),
-            FILE if sizes.len() != links.len() => Err(Malformed),
-            FILE => Ok(Self::File(
-                links
-                    .into_iter()
-                    .map(|(_, cid, _)| cid)
-                    .zip(sizes)
-                    .collect(),
-            )),
+        let UnixFs { data, sizes, .. } = unixfs;
+        match unixfs.kind.ok_or(Malformed)? {
+            RAW | FILE if sizes.len() != links.len() => Err(Malformed),
+            RAW | FILE if links.is_empty() => Ok(Self::Bytes(data.to_vec())),
+            RAW | FILE if !data.is_empty() => Err(Unsupported),
+            RAW | FILE => {
+                let children = links.into_iter().map(|(_, cid, _)| cid);
+                Ok(Self::File(children.zip(sizes).collect()))
+            }
             DIRECTORY => Ok(Self::Directory(links)),
+            SHARD if unixfs.hash != super::hamt::MURMUR3 => Err(Unsupported),
+            SHARD if !is_fanout(unixfs.fanout) => Err(Malformed),
+            SHARD => Ok(Self::Shard(Shard::new(unixfs.fanout, links))),
+            SYMLINK => {
+                let path = std::str::from_utf8(data).map_err(|_| Malformed)?;
+                Ok(Self::Symlink(path.to_owned()))
+            }
             _ => Err(Unsupported),
         }
     }
@@ -82,35 +95,73 @@ impl Node {
         match self {
             Self::File(children) => children.iter().map(|(cid, _)| *cid).collect(),
             Self::Directory(entries) => entries.iter().map(|(_, cid, _)| *cid).collect(),
+            Self::Shard(shard) => shard.children(),
+            Self::Bytes(_) | Self::Symlink(_) => Vec::new(),
         }
     }
 
-    /// Those children of a file that hold any of these of its bytes.
-    pub(super) fn children_in(&self, wanted: Range<u64>) -> Vec<Cid> {
-        let Self::File(children) = self else {
-            return self.children();
-        };
-        let mut start = 0_u64;
-        let mut inside = Vec::new();
-        for (cid, size) in children {
-            let end = start.saturating_add(*size);
-            if start < wanted.end && wanted.start < end {
-                inside.push(*cid);
-            }
-            start = end;
-        }
-        inside
-    }
-
-    /// Bytes of a file.
-    pub(super) fn file_bytes(&self) -> u64 {
+    /// Bytes of a file; `None` of what is none.
+    pub(super) fn file_bytes(&self) -> Option<u64> {
         match self {
-            Self::File(children) => children
-                .iter()
-                .fold(0, |sum, (_, size)| sum.saturating_add(*size)),
-            Self::Directory(_) => 0,
+            Self::File(children) => Some(
+                children
+                    .iter()
+                    .fold(0, |sum, (_, size)| sum.saturating_add(*size)),
+            ),
+            Self::Bytes(bytes) => Some(bytes.len() as u64),
+            Self::Directory(_) | Self::Shard(_) | Self::Symlink(_) => None,
         }
     }
+}
+
+/// What follows a node's field `Data`.
+#[derive(Default)]
+struct UnixFs<'a> {
+    kind: Option<u64>,
+    data: &'a [u8],
+    sizes: Vec<u64>,
+    hash: u64,
+    fanout: u64,
+}
+
+/// Those of a file's children that hold any of the `wanted` of its bytes, each with its own bytes that are wanted.
+pub(super) fn overlapping(
+    children: &[(Cid, u64)],
+    wanted: &Range<u64>,
+) -> Vec<(Cid, u64, Range<u64>)> {
+    let mut start = 0_u64;
+    let mut inside = Vec::new();
+    for (cid, size) in children {
+        let end = start.saturating_add(*size);
+        let (from, to) = (wanted.start.max(start), wanted.end.min(end));
+        if from < to {
+            inside.push((*cid, *size, from - start..to - start));
+        }
+        start = end;
+    }
+    inside
+}
+
+/// What any dag-pb block links to, be it UnixFS or not.
+pub(super) fn links(block: &[u8]) -> Result<Vec<Cid>, Unreadable> {
+    let (links, _) = dag_pb(block)?;
+    Ok(links.into_iter().map(|(_, cid, _)| cid).collect())
+}
+
+/// Names, CIDs and sizes of links.
+type Links = Vec<(String, Cid, u64)>;
+
+/// The links of a node, and its data.
+fn dag_pb(block: &[u8]) -> Result<(Links, Option<&[u8]>), Unreadable> {
+    let (mut links, mut data) = (Vec::new(), None);
+    for field in Fields(block) {
+        match field? {
+            (1, Value::Bytes(bytes)) if data.is_none() => data = Some(bytes),
+            (2, Value::Bytes(bytes)) => links.push(link(bytes)?),
+            _ => return Err(Malformed),
+        }
+    }
+    Ok((links, data))
 }
 
 fn link(bytes: &[u8]) -> Result<(String, Cid, u64), Unreadable> {
@@ -148,13 +199,15 @@ mod tests {
         let (_, segment) = dag::segment_file(&parts());
         let node = Node::parse(&segment).unwrap();
         assert_eq!(node, Node::File(parts()));
-        assert_eq!(node.file_bytes(), 600);
-        assert_eq!(node.children_in(100..101), [parts()[1].0]);
+        assert_eq!(node.file_bytes(), Some(600));
+        let inside = |range| overlapping(&parts(), &range);
+        let [a, b, c] = [0, 1, 2].map(|n| parts()[n].0);
+        assert_eq!(inside(100..101), [(b, 200, 0..1)]);
         assert_eq!(
-            node.children_in(99..301),
-            [parts()[0].0, parts()[1].0, parts()[2].0]
+            inside(99..301),
+            [(a, 100, 99..100), (b, 200, 0..200), (c, 300, 0..1)]
         );
-        assert_eq!(node.children_in(600..700), []);
+        assert_eq!(inside(600..700), []);
         let entries = vec![
             ("a.m3u8".to_owned(), parts()[0].0, 100),
             ("ü".to_owned(), parts()[1].0, 200),
@@ -164,18 +217,38 @@ mod tests {
     }
 
     #[test]
+    fn what_others_write_is_read() {
+        // As `ipfs add --raw-leaves=false` writes a file of one byte, and a leaf of a larger one.
+        let x = Ok(Node::Bytes(b"x".to_vec()));
+        assert_eq!(Node::parse(b"\x0a\x07\x08\x02\x12\x01x\x18\x01"), x);
+        assert_eq!(Node::parse(b"\x0a\x05\x08\x00\x12\x01x"), x);
+        let link = Ok(Node::Symlink("a/b".to_owned()));
+        assert_eq!(Node::parse(b"\x0a\x07\x08\x04\x12\x03a/b"), link);
+        let shard = Node::parse(b"\x0a\x07\x08\x05\x28\x22\x30\x80\x02");
+        assert_eq!(shard, Ok(Node::Shard(Shard::new(256, Vec::new()))));
+    }
+
+    #[test]
     fn what_is_not_served_is_told_from_what_is_broken() {
-        // A file with its bytes inside its node, as `ipfs add --raw-leaves=false` writes them.
+        // A shard by another hash.
         assert_eq!(
-            Node::parse(b"\x0a\x07\x08\x02\x12\x01x\x18\x01"),
+            Node::parse(b"\x0a\x07\x08\x05\x28\x12\x30\x80\x02"),
             Err(Unsupported)
         );
-        // A shard of a HAMT directory.
-        assert_eq!(Node::parse(b"\x0a\x02\x08\x05"), Err(Unsupported));
+        // Bytes in a node that has children as well.
+        let (_, segment) = dag::segment_file(&parts());
+        let data = segment.len() - 15;
+        let mut both = segment[..data].to_vec();
+        assert_eq!(&segment[data..data + 4], b"\x0a\x0d\x08\x02");
+        both.extend_from_slice(b"\x0a\x10\x08\x02\x12\x01x");
+        both.extend_from_slice(&segment[data + 4..]);
+        assert_eq!(Node::parse(&both), Err(Unsupported));
         for broken in [
             &b""[..],
             b"\x0a",
             b"\x0a\x00",
+            b"\x0a\x07\x08\x05\x28\x22\x30\x81\x02",
+            b"\x0a\x04\x08\x05\x28\x22",
             b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
             b"\x12\x00\x0a\x02\x08\x02",
         ] {
@@ -198,7 +271,8 @@ mod tests {
     proptest! {
         #[test]
         fn random_bytes_break_nothing(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Node::parse(&bytes).map(|node| (node.children_in(0..u64::MAX), node.file_bytes()));
+            let _ = Node::parse(&bytes).map(|node| (node.children(), node.file_bytes()));
+            let _ = links(&bytes);
         }
 
         #[test]

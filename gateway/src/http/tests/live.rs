@@ -22,7 +22,7 @@ async fn a_part_has_its_cid_as_tag_and_lasts_for_ever() {
         ("content-type", "video/mp4"),
         ("content-length", "1000"),
         ("accept-ranges", "bytes"),
-        ("cache-control", "public, max-age=31536000, immutable"),
+        ("cache-control", "public, max-age=29030400, immutable"),
         ("access-control-allow-origin", "*"),
     ] {
         assert_eq!(headers[name], value, "{name}");

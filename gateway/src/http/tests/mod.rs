@@ -5,6 +5,7 @@ mod archive;
 mod bad;
 mod connections;
 mod files;
+mod foreign;
 mod ipfs;
 mod live;
 mod page;

@@ -54,7 +54,7 @@ async fn the_page_is_served_with_its_policy_or_says_how_to_build_it() {
                 .await;
             assert_eq!(
                 (status.as_u16(), headers["cache-control"].to_str().unwrap()),
-                (200, "public, max-age=31536000, immutable"),
+                (200, "public, max-age=29030400, immutable"),
                 "{asset}"
             );
             assert_eq!(headers["content-encoding"], "br", "{asset}");
