@@ -464,8 +464,19 @@ fn media_type(name: &str, start: &[u8]) -> &'static str {
         Some(b"ftyp" | b"styp" | b"moof" | b"sidx") => "video/mp4",
         _ if start.starts_with(b"#EXTM3U") => "application/vnd.apple.mpegurl",
         _ if start.starts_with(b"\xff\xd8\xff") => "image/jpeg",
+        _ if is_json(start) => "application/json",
         _ => UNKNOWN,
     }
+}
+
+/// Longer ones may be JSON as well; nobody would look at them in a browser.
+const MAX_JSON_BYTES: usize = 64 * 1024;
+
+/// Whether all of it is an object or a list of JSON.
+fn is_json(bytes: &[u8]) -> bool {
+    matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['))
+        && bytes.len() <= MAX_JSON_BYTES
+        && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
 }
 
 const UNKNOWN: &str = "application/octet-stream";
@@ -487,5 +498,9 @@ mod tests {
             "application/octet-stream"
         );
         assert_eq!(media_type("noend", b""), "application/octet-stream");
+        assert_eq!(media_type("", b" {\"a\": [1]}\n"), "application/json");
+        assert_eq!(media_type("", b"{\"a\": [1]"), "application/octet-stream");
+        let long = format!("[{}1]", "1,".repeat(MAX_JSON_BYTES));
+        assert_eq!(media_type("", long.as_bytes()), "application/octet-stream");
     }
 }
