@@ -1,10 +1,6 @@
 // Helia's bitswap on js-libp2p in Node, over TCP: an IPFS node of other people's making that holds nothing.
 
-Promise.withResolvers ??= function () {
-  const all = {};
-  all.promise = new this((resolve, reject) => Object.assign(all, { resolve, reject }));
-  return all;
-}; // Node 20 lacks it
+import "./node20.mjs";
 
 /** `{want, dial, stop}`: `want(cid)` is the block's bytes, as soon as any connected peer has it. */
 export async function helia() {

@@ -7,9 +7,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use cid::{Cid, multihash::Multihash};
-use meshlive_protocol::{dag::RAW, ipns::Record, name::StreamName};
-use multibase::Base;
+use cid::Cid;
+use meshlive_protocol::dag::RAW;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::{
@@ -21,10 +20,7 @@ use super::{
     resolve::{self, Way, fetch, node, walk},
     unixfs::Node,
 };
-use crate::{metrics::Kind, names};
-
-/// How long the newest of a stream may be taken for the newest.
-const NEWEST: HeaderValue = HeaderValue::from_static("public, max-age=10");
+use crate::metrics::Kind;
 
 /// What stands unescaped in a path of a header or a page.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
@@ -51,131 +47,12 @@ pub(super) async fn content(
     sandboxed(answer(&state, &place, &query.unwrap_or_default(), &headers).await)
 }
 
-/// `GET /ipns/{stream}[/path]`: the newest directory of a stream's past.
-pub(super) async fn newest(
-    FromState(state): FromState<State>,
-    At(path): At<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
-    let found = async {
-        let (first, rest) = path.split_once('/').unwrap_or((&path, ""));
-        let slash = if path.contains('/') { "/" } else { "" };
-        let query = query.unwrap_or_default();
-        let name: StreamName = match first.parse() {
-            Ok(name) => name,
-            Err(_) => {
-                let name = canonical(first).ok_or(Refusal::wrong(
-                    "this is no stream's name: it begins with k51 and has 62 characters",
-                ))?;
-                return redirect(
-                    StatusCode::FOUND,
-                    &format!("ipns/{name}{slash}{rest}"),
-                    &query,
-                );
-            }
-        };
-        if wants_record(&query, &headers) {
-            return record(&state, &headers, &query, &name, rest);
-        }
-        let below = newest_of(&state, &name).ok_or(Refusal::absent(
-            "nothing is known here of this stream's past: it is not on this gateway, or its first hour is not over",
-        ))?;
-        let place = Place {
-            path: format!("{below}{slash}{rest}"),
-            shown: format!("ipns/{path}"),
-        };
-        let mut answer = answer(&state, &place, &query, &headers).await?;
-        if answer.status() != StatusCode::MOVED_PERMANENTLY {
-            // Another hour may close at any time.
-            (answer.headers_mut()).insert(header::CACHE_CONTROL, NEWEST);
-        }
-        Ok(answer)
-    };
-    sandboxed(found.await)
-}
-
-/// A stream's newest directory: a CID, and names below it where a record of another gateway has some.
-fn newest_of(state: &State, name: &StreamName) -> Option<String> {
-    if let Some(root) = state.streams.root_of(name) {
-        return Some(root.to_string());
-    }
-    let now = names::now();
-    let (record, _) = state.streams.names().get(name, now)?;
-    let record = Record::open(name, &record, now).ok()?;
-    let path = record.value.strip_prefix("/ipfs/")?;
-    Some(path.trim_end_matches('/').to_owned())
-}
-
-/// A key's name as everybody writes it, if `text` is one in another form: a peer's id, or a CID in another base.
-fn canonical(text: &str) -> Option<String> {
-    const LIBP2P_KEY: u64 = 0x72;
-    let cid = if text.starts_with("12D3") || text.starts_with("Qm") {
-        let hash = Base::Base58Btc.decode(text).ok()?;
-        Cid::new_v1(LIBP2P_KEY, Multihash::from_bytes(&hash).ok()?)
-    } else {
-        Cid::try_from(text).ok()?
-    };
-    let name = cid.to_string_of_base(Base::Base36Lower).ok()?;
-    (cid.codec() == LIBP2P_KEY && name != text).then_some(name)
-}
-
-/// The media type of IPNS records.
-const IPNS_RECORD: &str = "application/vnd.ipfs.ipns-record";
-
-fn wants_record(query: &str, headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT);
-    let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or("");
-    match query::value(query, "format") {
-        Some(format) => format == "ipns-record",
-        None => accept.split(',').any(|item| {
-            let media_type = item.split(';').next().unwrap_or("");
-            media_type.trim().eq_ignore_ascii_case(IPNS_RECORD)
-        }),
-    }
-}
-
-/// The record itself (specs.ipfs.tech/http-gateways/trustless-gateway, "IPNS record"): whoever has the name can check it.
-fn record(
-    state: &State,
-    headers: &HeaderMap,
-    query: &str,
-    name: &StreamName,
-    rest: &str,
-) -> Result<Response, Refusal> {
-    if !rest.is_empty() {
-        return Err(Refusal::wrong(
-            "a name has a record, a path below it has none",
-        ));
-    }
-    let bytes = state.streams.record_of(name).ok_or(Refusal::absent(
-        "no record of this name is known here: it is not on this gateway, or its first hour is not over",
-    ))?;
-    let content = Content {
-        kind: Kind::Other,
-        etag: format!("\"{}\"", meshlive_protocol::dag::cid_of(&bytes)),
-        media_type: HeaderValue::from_static(IPNS_RECORD),
-        cache: lifetime(Record::open(name, &bytes, names::now()).map_or(0, |record| record.ttl)),
-        bytes: Stored::Memory(bytes),
-    };
-    let mut answer = content.answer(state, headers);
-    let file = given(query).unwrap_or(format!("{name}.ipns-record"));
-    disposition(&mut answer, "attachment", &file);
-    vary(&mut answer);
-    Ok(answer)
-}
-
-/// How long a record may be taken for the newest: its own time to live, nanoseconds.
-fn lifetime(ttl: u64) -> HeaderValue {
-    ascii(format!("public, max-age={}", ttl / 1_000_000_000))
-}
-
 /// Where something was asked for.
-struct Place {
+pub(super) struct Place {
     /// A CID, and names below it.
-    path: String,
+    pub(super) path: String,
     /// As the URL has it, with `ipfs/` or `ipns/`.
-    shown: String,
+    pub(super) shown: String,
 }
 
 /// To read is open to scripts from everywhere (path gateway specification, "Access-Control-…").
@@ -197,7 +74,7 @@ pub(super) async fn allowed() -> Response {
     sandboxed(Ok(StatusCode::NO_CONTENT.into_response()))
 }
 
-fn sandboxed(answer: Result<Response, Refusal>) -> Response {
+pub(super) fn sandboxed(answer: Result<Response, Refusal>) -> Response {
     let mut answer = answer.unwrap_or_else(IntoResponse::into_response);
     let headers = answer.headers_mut();
     for (name, value) in OPEN {
@@ -215,7 +92,7 @@ fn sandboxed(answer: Result<Response, Refusal>) -> Response {
     answer
 }
 
-async fn answer(
+pub(super) async fn answer(
     state: &State,
     place: &Place,
     query: &str,
@@ -405,7 +282,7 @@ async fn whole(
 const INDEX: &str = "index.html";
 
 /// To a path of this gateway, unescaped, with the query it was asked with.
-fn redirect(status: StatusCode, path: &str, query: &str) -> Result<Response, Refusal> {
+pub(super) fn redirect(status: StatusCode, path: &str, query: &str) -> Result<Response, Refusal> {
     let mut place = format!("/{}", utf8_percent_encode(path, PATH));
     if !query.is_empty() {
         place = format!("{place}?{query}");
@@ -416,13 +293,13 @@ fn redirect(status: StatusCode, path: &str, query: &str) -> Result<Response, Ref
 }
 
 /// The name that the query gives to what is saved.
-fn given(query: &str) -> Option<String> {
+pub(super) fn given(query: &str) -> Option<String> {
     let name = query::value(query, "filename")?;
     Some(percent_decode_str(name).decode_utf8_lossy().into_owned())
 }
 
 /// Says whether to show or to save, and under which name: in ASCII for those who know no other (RFC 6266 appendix D).
-fn disposition(answer: &mut Response, how: &str, name: &str) {
+pub(super) fn disposition(answer: &mut Response, how: &str, name: &str) {
     let plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !matches!(c, '"' | '\\' | '%');
     let ascii_name: String = name
         .chars()
@@ -436,7 +313,7 @@ fn disposition(answer: &mut Response, how: &str, name: &str) {
     (answer.headers_mut()).insert(header::CONTENT_DISPOSITION, ascii(value));
 }
 
-fn vary(answer: &mut Response) {
+pub(super) fn vary(answer: &mut Response) {
     answer
         .headers_mut()
         .insert(header::VARY, HeaderValue::from_static("accept"));

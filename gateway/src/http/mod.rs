@@ -2,7 +2,7 @@
 //!
 //! Files: `serve`, `taken` (connections and their limits) → `query`, `range`, `encoding`, `error` (what is asked, purely) →
 //! `playlists`, `parts`, `wait`, `live` (LL-HLS; one rendering serves all who wait) → `sockets`, `client` (pushes) → `api`, `peers` (the swarm's WebSockets) →
-//! `ipfs`, `format`, `resolve`, `unixfs`, `hamt`, `listing`, `car` (path and trustless gateway) → `archive` (what is past) → `page`, `still`, `key_frame` → `content`, `body`, `blocks`, `files` (bytes out).
+//! `ipfs`, `ipns`, `format`, `resolve`, `unixfs`, `hamt`, `listing`, `car` (path and trustless gateway) → `archive` (what is past) → `page`, `still`, `key_frame` → `content`, `body`, `blocks`, `files` (bytes out).
 
 mod api;
 mod archive;
@@ -17,6 +17,7 @@ mod files;
 mod format;
 mod hamt;
 mod ipfs;
+mod ipns;
 mod key_frame;
 mod listing;
 mod live;
@@ -93,7 +94,11 @@ pub fn router(state: State) -> Router {
     // … what every IPFS gateway is open to …
     let ipfs = Router::new()
         .route("/ipfs/{*path}", get(ipfs::content).options(ipfs::allowed))
-        .route("/ipns/{*path}", get(ipfs::newest).options(ipfs::allowed));
+        .route("/ipns/{*path}", get(ipns::newest).options(ipfs::allowed))
+        .route(
+            "/routing/v1/ipns/{name}",
+            get(ipns::routed).options(ipfs::allowed),
+        );
     // … and nothing else.
     Router::new()
         .route("/", get(peers::root))
