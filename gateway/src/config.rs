@@ -11,6 +11,7 @@ pub mod value;
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -55,6 +56,8 @@ pub struct Config {
     pub http: crate::http::Settings,
     /// How many peers are served, and how they find this gateway.
     pub p2p: crate::swarm::Settings,
+    /// Streams of other gateways that are kept and served here, too.
+    pub mirror: crate::follow::Settings,
     /// What is known beforehand of single streams, by alias: a table [streams.ALIAS] each.
     pub streams: BTreeMap<String, StreamSettings>,
 }
@@ -77,6 +80,17 @@ pub struct Listen {
     pub p2p_webrtc: Beside,
     /// Tells viewers their own address (STUN, UDP), so that they find each other without any server of others.
     pub stun: Beside,
+}
+
+impl Listen {
+    /// Where other gateways come in over TCP; `None` where they do not.
+    pub(crate) fn p2p_tcp_ip(&self) -> Option<IpAddr> {
+        match self.p2p_tcp {
+            Beside::Off => None,
+            Beside::Port(_) => self.http.0.map(|address| address.ip()),
+            Beside::At(address) => Some(address.ip()),
+        }
+    }
 }
 
 /// What an operator says about one stream.
@@ -104,6 +118,7 @@ impl Default for Config {
             archive: crate::archive::Settings::default(),
             http: crate::http::Settings::default(),
             p2p: crate::swarm::Settings::default(),
+            mirror: crate::follow::Settings::default(),
             streams: BTreeMap::new(),
         }
     }
@@ -247,6 +262,7 @@ impl Config {
         self.check_own()?;
         self.http.check()?;
         self.p2p.check()?;
+        self.mirror.check()?;
         for input in &self.inputs {
             Spec::from_str(input).map_err(|error| Error::Refused(format!("inputs: {error}")))?;
         }

@@ -2,6 +2,8 @@
 //! [`ingest`] (a source to coded samples) → [`package`] (samples to parts) → [`publish`] (CID, signature, the live
 //! window) → [`store`] (pinned on disk before it is announced) → [`archive`] (hours and days) → [`swarm`] (peers) and [`http`] (page, playlists, parts, API).
 //!
+//! A stream that another gateway publishes comes in through [`follow`] instead of the first three.
+//!
 //! [`Gateway::start`] assembles the rooms in that order from back to front, so that nothing arrives before there is
 //! someone to take it; [`Gateway::shutdown`] takes them apart from front to back.
 
@@ -10,6 +12,7 @@
 pub mod archive;
 pub mod clock;
 pub mod config;
+pub mod follow;
 pub mod fuzz;
 pub mod http;
 pub mod ingest;
@@ -36,6 +39,7 @@ use tokio::{
 
 use clock::Clock;
 use config::Config;
+use follow::Follows;
 use http::blocks::Blocks;
 use inputs::Inputs;
 use keys::Keys;
@@ -84,6 +88,7 @@ pub enum StartError {
 /// A running gateway.
 pub struct Gateway {
     inputs: Inputs,
+    follows: Follows,
     network: Network,
     fetcher: Fetcher,
     streams: Arc<Streams>,
@@ -163,9 +168,18 @@ impl Gateway {
             "" => format!("http://{http}"),
             url => url.to_owned(),
         };
-        match Inputs::start(config, keys, streams.clone(), clock).await {
-            Ok(inputs) => Ok(Self {
+        let inputs = match Inputs::start(config.clone(), keys, streams.clone(), clock).await {
+            Ok(inputs) => inputs,
+            Err(error) => {
+                network.shutdown().await;
+                end(&stop, tasks).await;
+                return Err(error);
+            }
+        };
+        match Follows::start(&config, &streams, &network.peers()) {
+            Ok(follows) => Ok(Self {
                 inputs,
+                follows,
                 network,
                 fetcher,
                 streams,
@@ -175,6 +189,7 @@ impl Gateway {
                 tasks,
             }),
             Err(error) => {
+                inputs.shutdown().await;
                 network.shutdown().await;
                 end(&stop, tasks).await;
                 Err(error)
@@ -237,6 +252,7 @@ impl Gateway {
     /// Ends everything, from front to back; returns when all that was announced is on the disk.
     pub async fn shutdown(self) {
         self.inputs.shutdown().await;
+        self.follows.shutdown().await;
         self.network.shutdown().await;
         end(&self.stop, self.tasks).await;
     }

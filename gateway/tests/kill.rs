@@ -4,10 +4,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -20,71 +16,11 @@ use meshlive_protocol::{
 };
 use tokio_tungstenite::tungstenite::Message;
 
-/// A gateway process; killed when dropped, so that a failed test leaves none behind.
-struct Gateway {
-    child: Child,
-    address: String,
-    _stdout: BufReader<ChildStdout>,
-}
+mod process;
 
-impl Gateway {
-    fn start(data: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_meshlive-gateway"))
-            .args(["serve", "--http", "127.0.0.1:0", "--rtmp", "off", "--data"])
-            .arg(data)
-            .args([
-                "--input",
-                "testcard?name=cam&size=320x240&rate=30&bit_rate=300000",
-            ])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let url = line.strip_prefix("ready http://").expect(&line);
-        let address = url.split(['/', ' ']).next().unwrap().to_owned();
-        Self {
-            child,
-            address,
-            _stdout: stdout,
-        }
-    }
+use process::Gateway;
 
-    fn kill(mut self) {
-        self.child.kill().unwrap(); // SIGKILL
-        self.child.wait().unwrap();
-    }
-
-    fn get(&self, path: &str) -> (u16, Vec<u8>) {
-        let mut connection = TcpStream::connect(&self.address).unwrap();
-        connection
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
-        let host = &self.address;
-        write!(
-            connection,
-            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-        )
-        .unwrap();
-        let mut answer = Vec::new();
-        connection.read_to_end(&mut answer).unwrap();
-        let end = answer
-            .windows(4)
-            .position(|four| four == b"\r\n\r\n")
-            .expect("a head");
-        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-        (head[9..12].parse().unwrap(), answer.split_off(end + 4))
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+const CARD: &str = "testcard?name=cam&size=320x240&rate=30&bit_rate=300000";
 
 /// (rendition, segment, part) → CID.
 type Parts = BTreeMap<(u8, u64, u32), Cid>;
@@ -148,7 +84,7 @@ fn everything_announced_is_served_after_a_kill() {
     let mut announced = Parts::new();
     let mut last: Option<(StreamName, u64, u64)> = None;
     for enough in [9, 23, 2, 40] {
-        let gateway = Gateway::start(folder.path());
+        let gateway = Gateway::start(folder.path(), &["--input", CARD]);
         let (name, first, heard) = runtime.block_on(listen(&gateway, enough));
         if let Some((known, epoch, segment)) = &last {
             assert_eq!(name, *known, "the same stream");

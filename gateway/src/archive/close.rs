@@ -35,6 +35,9 @@ impl Archive {
                 .collect()
         };
         self.pin_open();
+        if self.key.is_none() {
+            return; // A mirror closes them when its origin has said how.
+        }
         let failed = self.state().failed;
         if failed.is_some_and(|failed| failed.elapsed() < PAUSE) {
             return;
@@ -178,7 +181,13 @@ impl Archive {
         };
         let mut next = list.catalogue.clone();
         next.apply(&entry).map_err(io::Error::other)?;
-        let signed = entry.sign(&self.key);
+        let key = self.key.as_ref().ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::Unsupported,
+                "only the origin of a stream signs the list of its hours",
+            )
+        })?;
+        let signed = entry.sign(key);
         list.journal.append(&signed)?;
         list.journal.sync()?;
         list.catalogue = next;

@@ -95,7 +95,8 @@ impl Archives {
     pub(crate) fn open(
         &self,
         alias: &str,
-        key: &Arc<SigningKey>,
+        stream: &StreamName,
+        key: Option<Arc<SigningKey>>,
     ) -> io::Result<Option<Arc<Archive>>> {
         let keep = self
             .by_alias
@@ -107,7 +108,8 @@ impl Archives {
             return Ok(None);
         }
         let archive = Arc::new(Archive::open(
-            key.clone(),
+            stream.clone(),
+            key,
             self.store.clone(),
             keep,
             self.wake.clone(),

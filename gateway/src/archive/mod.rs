@@ -55,7 +55,8 @@ const CATALOGUE: &str = "catalogue.log";
 /// The past of one stream.
 pub struct Archive {
     stream: StreamName,
-    key: Arc<SigningKey>,
+    /// What signs its list; a mirror has only what its origin signed.
+    key: Option<Arc<SigningKey>>,
     store: Store,
     keep: Keep,
     wake: closer::Wake,
@@ -94,12 +95,12 @@ struct OpenHour {
 impl Archive {
     /// Takes up what an earlier run wrote down.
     fn open(
-        key: Arc<SigningKey>,
+        stream: StreamName,
+        key: Option<Arc<SigningKey>>,
         store: Store,
         keep: Keep,
         wake: closer::Wake,
     ) -> io::Result<Self> {
-        let stream = key.name();
         let mut journal = store.side_journal(&stream, CATALOGUE)?;
         let (mut catalogue, mut entries) = (Catalogue::default(), Vec::new());
         for record in journal.take_records() {
@@ -147,7 +148,8 @@ impl Archive {
     /// # Errors
     /// What the disk says.
     pub fn of(key: Arc<SigningKey>, store: Store) -> io::Result<Self> {
-        Self::open(key, store, Keep::Everything, closer::Wake::nobody())
+        let (stream, key) = (key.name(), Some(key));
+        Self::open(stream, key, store, Keep::Everything, closer::Wake::nobody())
     }
 
     /// The stream's name.

@@ -46,6 +46,10 @@ pub(super) struct Flags {
     /// May be given several times; replaces the inputs of the configuration
     #[arg(long, value_name = "SPEC")]
     input: Vec<String>,
+    /// Mirror a stream of another gateway: NAME@MULTIADDR, such as k51…@/ip4/192.0.2.1/tcp/4101; more gateways behind
+    /// commas; may carry ?name=ALIAS&title=TITLE. May be given several times; without --input, no test card is shown
+    #[arg(long, value_name = "SPEC")]
+    follow: Vec<String>,
 }
 
 impl Flags {
@@ -57,6 +61,12 @@ impl Flags {
         }
         if !self.input.is_empty() {
             config.inputs.clone_from(&self.input);
+        }
+        if !self.follow.is_empty() {
+            config.mirror.follow.clone_from(&self.follow);
+            if self.input.is_empty() && config.inputs == Config::default().inputs {
+                config.inputs.clear();
+            }
         }
         let listen = &mut config.listen;
         for (name, flag, setting) in [

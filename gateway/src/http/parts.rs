@@ -79,17 +79,16 @@ pub(super) async fn media(
     Ok(content.answer(&state, &headers))
 }
 
-/// `GET /live/{stream}/manifest`: the whole live window, signed.
+/// `GET /live/{stream}/manifest`: the whole live window, signed; at a mirror the newest that its origin has signed.
 pub(super) async fn manifest(
     FromState(state): FromState<State>,
     At(stream): At<String>,
 ) -> Result<Response, Refusal> {
     let live = state.live(&stream)?;
     let snapshot = live.stream.snapshot();
-    if snapshot.manifest.epoch() == 0 {
-        return Err(Refusal::absent("nothing was ever announced of this stream"));
-    }
     let signed = snapshot.signed_manifest();
+    let signed = signed.filter(|_| snapshot.manifest.epoch() > 0);
+    let signed = signed.ok_or(Refusal::absent("nothing was ever announced of this stream"))?;
     let mut answer = Response::new(body::memory(&state.metrics, Kind::Announcement, signed));
     let headers = answer.headers_mut();
     headers.insert(

@@ -162,13 +162,9 @@ async fn tell(
     if now == told || now.0 == 0 || !client.announcements {
         return Ok(told);
     }
-    let next = now == (told.0, told.1 + 1);
-    let news = snapshot
-        .announcement
-        .clone()
-        .filter(|_| next)
-        .unwrap_or_else(|| snapshot.signed_manifest());
-    client.binary(news).await?;
+    for envelope in snapshot.news_since(told) {
+        client.binary(envelope).await?;
+    }
     Ok(now)
 }
 

@@ -3,7 +3,10 @@
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
-use meshlive_protocol::manifest::{self, Announcement, Manifest, News, Rejected};
+use meshlive_protocol::{
+    key::SigningKey,
+    manifest::{self, Announcement, Manifest, News, Rejected},
+};
 
 use super::{Snapshot, Stream, resume};
 use crate::{clock::Clock, store::Journal};
@@ -15,6 +18,7 @@ const CHECKPOINT_BYTES: u64 = 512 << 10;
 /// Announces for one stream.
 pub(super) struct Announcer {
     pub(super) stream: Arc<Stream>,
+    key: Arc<SigningKey>,
     /// The live window after the last announcement.
     pub(super) manifest: Manifest,
     pub(super) live: bool,
@@ -29,12 +33,14 @@ impl Announcer {
     /// Nothing is written or told before [`Self::checkpoint`] or [`Self::announce`].
     pub(super) fn new(
         stream: Arc<Stream>,
+        key: Arc<SigningKey>,
         manifest: Manifest,
         journal: Journal,
         clock: Arc<Clock>,
     ) -> Self {
         Self {
             stream,
+            key,
             manifest,
             live: false,
             begun: journal.bytes(),
@@ -59,7 +65,7 @@ impl Announcer {
             news,
         };
         self.manifest.apply(&announcement)?;
-        let signed = manifest::sign_announcement(&self.stream.key, &announcement);
+        let signed = manifest::sign_announcement(&self.key, &announcement);
         let written = self.journal.append(&signed);
         self.journal_said(written);
         self.tell(Some(signed.into()));
@@ -71,7 +77,7 @@ impl Announcer {
 
     /// Starts the journal anew with the whole window.
     pub(super) fn checkpoint(&mut self) {
-        let whole = manifest::sign_manifest(&self.stream.key, &self.manifest);
+        let whole = manifest::sign_manifest(&self.key, &self.manifest);
         let written = self.journal.checkpoint(&whole);
         let written = written.and_then(|()| self.journal.append(&resume::boot_record()));
         self.begun = self.journal.bytes();
@@ -87,7 +93,7 @@ impl Announcer {
     /// Tells the state as it is now, and what led to it.
     pub(super) fn tell(&self, announcement: Option<Bytes>) {
         self.stream.tell(Snapshot::new(
-            self.stream.key.clone(),
+            self.key.clone(),
             self.manifest.clone(),
             announcement,
             self.live,

@@ -2,9 +2,10 @@
 //!
 //! `streams` knows every stream, `stream` is one of them as its readers see it, `publisher` is its only writer, `run` the
 //! thread it works on, `announcer` the end of the way, `snapshot` what is told, and `resume` takes up what an earlier run
-//! had announced. What is announced was written before: parts to the store, the announcement to the stream's journal.
+//! had announced. `mirrored` writes a stream that another gateway publishes, from what that has signed. What is announced was written before: parts to the store, the announcement to the stream's journal.
 
 mod announcer;
+mod mirrored;
 mod publisher;
 mod renditions;
 mod resume;
@@ -18,10 +19,11 @@ mod traffic;
 
 use std::{io, time::Duration};
 
-use meshlive_protocol::manifest;
+use meshlive_protocol::{manifest, name::StreamName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use mirrored::{Heard, Mirrored};
 pub use publisher::Publisher;
 pub use snapshot::Snapshot;
 pub use stream::Stream;
@@ -94,6 +96,16 @@ pub enum Error {
         alias: String,
         /// What the file system said.
         error: io::Error,
+    },
+    /// It is open here already.
+    #[error(
+        "stream {name} cannot be followed: {alias} is open here already; leave it out of `follow`, or give it another ?name="
+    )]
+    Followed {
+        /// The stream's.
+        name: StreamName,
+        /// Of the one that is open.
+        alias: String,
     },
     /// It is already open.
     #[error("stream {0} has two inputs; give each its own ?name=")]

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use cid::Cid;
 use meshlive_protocol::{
     dag,
+    key::SigningKey,
     manifest::{Manifest, News, Rejected},
 };
 
@@ -49,8 +50,10 @@ pub(super) struct Lane {
 
 impl Publisher {
     /// Begins an epoch: closes the segment that an earlier run left open, with exactly the parts it had announced.
+    #[allow(clippy::too_many_arguments)] // made in one place, and of all of these
     pub(super) fn begin(
         stream: Arc<Stream>,
+        key: Arc<SigningKey>,
         store: Store,
         archive: Option<Arc<Archive>>,
         journal: Journal,
@@ -66,7 +69,7 @@ impl Publisher {
         } = resumed;
         manifest.begin_epoch(epoch, now);
         let mut this = Self {
-            announcer: Announcer::new(stream, manifest, journal, clock.clone()),
+            announcer: Announcer::new(stream, key, manifest, journal, clock.clone()),
             store,
             archive,
             clock,

@@ -16,8 +16,24 @@ pub struct Snapshot {
     pub announcement: Option<Bytes>,
     /// Whether media is coming in at the moment.
     pub live: bool,
-    key: Arc<SigningKey>,
-    signed: OnceLock<Bytes>,
+    proof: Proof,
+}
+
+/// What the origin has signed of a window that is mirrored.
+#[derive(Clone, Default)]
+pub(super) struct Signed {
+    /// A whole window and its (epoch, sequence), where one is at hand.
+    pub(super) whole: Option<((u64, u64), Bytes)>,
+    /// All announcements behind it up to the newest, by sequence.
+    pub(super) since: Vec<(u64, Bytes)>,
+}
+
+/// How the window is proved to others.
+enum Proof {
+    /// Its key is here.
+    Key(Arc<SigningKey>, OnceLock<Bytes>),
+    /// By the origin's own envelopes.
+    Envelopes(Signed),
 }
 
 impl Snapshot {
@@ -31,15 +47,67 @@ impl Snapshot {
             manifest,
             announcement,
             live,
-            key,
-            signed: OnceLock::new(),
+            proof: Proof::Key(key, OnceLock::new()),
         }
     }
 
-    /// The whole window as one signed envelope; made on first use, then shared.
-    pub fn signed_manifest(&self) -> Bytes {
-        self.signed
-            .get_or_init(|| Bytes::from(manifest::sign_manifest(&self.key, &self.manifest)))
-            .clone()
+    pub(super) fn mirrored(
+        manifest: Manifest,
+        announcement: Option<Bytes>,
+        live: bool,
+        signed: Signed,
+    ) -> Self {
+        Self {
+            manifest,
+            announcement,
+            live,
+            proof: Proof::Envelopes(signed),
+        }
+    }
+
+    /// A whole window as one signed envelope: this one where its key is here (made on first use, then shared), else the
+    /// newest that the origin has signed; `None` where there is none.
+    pub fn signed_manifest(&self) -> Option<Bytes> {
+        match &self.proof {
+            Proof::Key(key, signed) => {
+                let sign = || Bytes::from(manifest::sign_manifest(key, &self.manifest));
+                Some(signed.get_or_init(sign).clone())
+            }
+            Proof::Envelopes(signed) => signed.whole.as_ref().map(|(_, whole)| whole.clone()),
+        }
+    }
+
+    /// The origin's envelopes, where the window is mirrored: a whole window, and the announcements behind it.
+    pub fn envelopes(&self) -> Option<(&Bytes, impl Iterator<Item = &Bytes>)> {
+        let Proof::Envelopes(signed) = &self.proof else {
+            return None;
+        };
+        let (_, whole) = signed.whole.as_ref()?;
+        Some((whole, signed.since.iter().map(|(_, envelope)| envelope)))
+    }
+
+    /// What leads whoever was told of (epoch, sequence) last to this state: announcements where these do it, else a
+    /// whole window and the announcements behind it.
+    pub fn news_since(&self, told: (u64, u64)) -> Vec<Bytes> {
+        let now = (self.manifest.epoch(), self.manifest.sequence());
+        let next = now == (told.0, told.1 + 1);
+        if let Some(announcement) = self.announcement.as_ref().filter(|_| next) {
+            return vec![announcement.clone()];
+        }
+        let Proof::Envelopes(Signed { whole, since }) = &self.proof else {
+            return self.signed_manifest().into_iter().collect();
+        };
+        let follows = since.first().is_some_and(|(first, _)| *first <= told.1 + 1);
+        let after = if told.0 == now.0 && follows {
+            told.1
+        } else {
+            0
+        };
+        let whole = whole.iter().filter(|_| after == 0);
+        let behind = since.iter().filter(|(sequence, _)| *sequence > after);
+        let whole = whole.map(|(_, envelope)| envelope.clone());
+        whole
+            .chain(behind.map(|(_, envelope)| envelope.clone()))
+            .collect()
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use cid::Cid;
-use meshlive_protocol::{key::SigningKey, manifest::Manifest, name::StreamName};
+use meshlive_protocol::{key::SigningKey, name::StreamName};
 use tokio::sync::watch;
 
 use super::{Snapshot, Traffic};
@@ -22,7 +22,7 @@ const MAX_NOTICES: usize = 8;
 /// Characters of a title or a notice; what is longer is cut.
 const MAX_TEXT: usize = 300;
 
-/// A stream; its `Publisher` writes it.
+/// A stream; its `Publisher` writes it, or its `Mirrored`.
 pub struct Stream {
     name: StreamName,
     /// The name as it stands in URLs: written once, for every request compares it.
@@ -35,7 +35,8 @@ pub struct Stream {
     traffic: Traffic,
     store: Store,
     archive: Option<Arc<Archive>>,
-    pub(super) key: Arc<SigningKey>,
+    /// What signs it, where it is published here; a mirror has only what its origin signed.
+    pub(super) key: Option<Arc<SigningKey>>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     changes: watch::Sender<u64>,
 }
@@ -47,19 +48,20 @@ struct Texts {
 }
 
 impl Stream {
+    #[allow(clippy::too_many_arguments)] // made in two places, and of all of these
     pub(super) fn new(
         alias: &str,
         fixed_title: Option<String>,
-        key: Arc<SigningKey>,
+        name: StreamName,
+        key: Option<Arc<SigningKey>>,
         store: Store,
         archive: Option<Arc<Archive>>,
-        manifest: Manifest,
+        first: Snapshot,
         changes: watch::Sender<u64>,
     ) -> Self {
-        let first = Snapshot::new(key.clone(), manifest, None, false);
         Self {
-            text: key.name().to_string(),
-            name: key.name(),
+            text: name.to_string(),
+            name,
             alias: alias.to_owned(),
             fixed_title,
             texts: RwLock::default(),
@@ -99,6 +101,11 @@ impl Stream {
         } else {
             texts.title.clone()
         }
+    }
+
+    /// Whether it is published elsewhere and only followed here.
+    pub fn is_mirrored(&self) -> bool {
+        self.key.is_none()
     }
 
     /// Whether media is coming in at the moment.

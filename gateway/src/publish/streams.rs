@@ -7,12 +7,12 @@ use std::{
 
 use bytes::Bytes;
 use cid::Cid;
-use meshlive_protocol::name::StreamName;
+use meshlive_protocol::{key::SigningKey, name::StreamName};
 use tokio::sync::watch;
 
-use super::{Error, Publisher, Settings, Stream, resume};
+use super::{Error, Mirrored, Publisher, Settings, Snapshot, Stream, mirrored, resume};
 use crate::{
-    archive::{self, Archives},
+    archive::{self, Archive, Archives},
     clock::Clock,
     keys::Keys,
     metrics::Metrics,
@@ -85,8 +85,9 @@ impl Streams {
     pub fn record_of(&self, name: &StreamName) -> Option<Bytes> {
         let now = names::now();
         let ours = self.list().into_iter().find(|stream| stream.name() == name);
-        match ours.zip(self.root_of(name)) {
-            Some((stream, root)) => Some(self.names.publish(&stream.key, &root, now)),
+        let key = ours.and_then(|stream| stream.key.clone());
+        match key.zip(self.root_of(name)) {
+            Some((key, root)) => Some(self.names.publish(&key, &root, now)),
             None => self.names.get(name, now).map(|(record, _)| record),
         }
     }
@@ -120,22 +121,20 @@ impl Streams {
         let records = journal.take_records();
         let boot = resume::boot_record();
         let resumed = resume::resume(&name, &records, settings, self.clock.now(), &boot);
-        // Without its archive a stream is live all the same.
-        let archive = self.archives.open(alias, &key).unwrap_or_else(|error| {
-            tracing::error!(stream = alias, %error, "no archive is kept: see that the data folder can be written");
-            None
-        });
+        let archive = self.archive(alias, &name, Some(key.clone()));
         let stream = Arc::new(Stream::new(
             alias,
             title,
-            key,
+            name,
+            Some(key.clone()),
             self.store.clone(),
             archive.clone(),
-            resumed.manifest.clone(),
+            Snapshot::new(key.clone(), resumed.manifest.clone(), None, false),
             self.changes.clone(),
         ));
         let publisher = Publisher::begin(
             stream.clone(),
+            key,
             self.store.clone(),
             archive.clone(),
             journal,
@@ -150,6 +149,70 @@ impl Streams {
         drop(streams);
         self.changes.send_modify(|count| *count += 1);
         Ok(publisher)
+    }
+
+    /// Opens the stream of this name, which another gateway publishes, and takes up what an earlier run held. `title` is
+    /// shown of it. What is returned is its only writer.
+    ///
+    /// # Errors
+    /// When a stream of this name or alias is open already, and what the journal says.
+    pub fn follow(
+        &self,
+        name: &StreamName,
+        alias: &str,
+        title: Option<String>,
+    ) -> Result<Mirrored, Error> {
+        let mut streams = self
+            .by_alias
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = streams.get(alias).map(|_| alias.to_owned());
+        let published = streams.values().find(|stream| stream.name() == name);
+        if let Some(taken) = known.or(published.map(|stream| stream.alias().to_owned())) {
+            return Err(Error::Followed {
+                name: name.clone(),
+                alias: taken,
+            });
+        }
+        let failed = |error| Error::Journal {
+            alias: alias.to_owned(),
+            error,
+        };
+        let journal = self.store.side_journal(name, mirrored::JOURNAL);
+        let archive = self.archive(alias, name, None);
+        let kept = mirrored::Kept::read(name, journal.map_err(failed)?);
+        let stream = Arc::new(Stream::new(
+            alias,
+            title,
+            name.clone(),
+            None,
+            self.store.clone(),
+            archive.clone(),
+            kept.snapshot(false),
+            self.changes.clone(),
+        ));
+        let (store, metrics) = (self.store.clone(), self.metrics.clone());
+        let mirrored = Mirrored::begin(stream.clone(), store, archive.clone(), kept, metrics);
+        if let Some(archive) = archive {
+            self.archives.begin(archive);
+        }
+        streams.insert(alias.to_owned(), stream);
+        drop(streams);
+        self.changes.send_modify(|count| *count += 1);
+        Ok(mirrored)
+    }
+
+    /// Without its archive a stream is live all the same.
+    fn archive(
+        &self,
+        alias: &str,
+        name: &StreamName,
+        key: Option<Arc<SigningKey>>,
+    ) -> Option<Arc<Archive>> {
+        self.archives.open(alias, name, key).unwrap_or_else(|error| {
+            tracing::error!(stream = alias, %error, "no archive is kept: see that the data folder can be written");
+            None
+        })
     }
 
     /// All streams, in order of their alias.

@@ -78,7 +78,7 @@ fn what_is_announced_is_stored_verifies_and_can_be_applied() {
     let run = Run::start(folder.path(), ANCHOR);
     let (mut publisher, mut packager) = run.open();
     let stream = publisher.stream().clone();
-    let first = stream.snapshot().signed_manifest();
+    let first = stream.snapshot().signed_manifest().unwrap();
     let Ok(Opened::Manifest(mut viewer)) = manifest::open(stream.name(), &first) else {
         panic!("a manifest")
     };

@@ -7,6 +7,7 @@ use std::{
     time::Instant,
 };
 
+use bytes::Bytes;
 use libp2p::PeerId;
 use meshlive_protocol::{
     behaviour::Behaviour,
@@ -29,7 +30,7 @@ const WAITING: usize = 64;
 const MAX_LATE: usize = 4;
 
 /// Microseconds since the gateway's first look at this clock; the engines'.
-pub(super) fn now() -> Micros {
+pub(crate) fn now() -> Micros {
     static START: OnceLock<Instant> = OnceLock::new();
     let micros = START.get_or_init(Instant::now).elapsed().as_micros();
     u64::try_from(micros).expect("a process runs less than 584,000 years")
@@ -59,6 +60,8 @@ struct Told {
     parts: Vec<Option<(u64, u32)>>,
     /// Bytes of all parts so far.
     published: u64,
+    /// Of a mirror: the window that its origin signed last.
+    whole: Option<Bytes>,
 }
 
 impl Drop for Feed {
@@ -109,25 +112,38 @@ impl Feed {
                 announced: (0, 0),
                 parts: Vec::new(),
                 published: 0,
+                whole: None,
             }
         });
         let manifest = &snapshot.manifest;
         let now = (manifest.epoch(), manifest.sequence());
+        let whole = snapshot.envelopes().map(|(whole, _)| whole.clone());
+        let renewed = whole.is_some() && whole != told.whole;
+        told.whole = whole;
         let Some(envelope) = snapshot
             .announcement
             .clone()
             .filter(|_| now > told.announced)
         else {
-            return; // it began or ended: no news for peers
+            // It began or ended: no news for peers. A mirror also begins anew.
+            if renewed {
+                tell_envelopes(&name, &snapshot, engine);
+            }
+            return;
         };
+        // What an earlier run or a mirror's origin had is no news.
+        let begins = told.announced.0 != now.0;
         told.announced = now;
-        for input in told.new_parts(&snapshot) {
+        for input in told.new_parts(&snapshot, begins) {
             if let Input::Published { bytes, .. } = &input {
                 told.published += bytes.len() as u64;
             }
             take(engine.input(&name, input));
         }
         take(engine.input(&name, Input::Announced { envelope, manifest }));
+        if renewed {
+            tell_envelopes(&name, &snapshot, engine);
+        }
         if let Some(scheduler) = engine.scheduler(&name) {
             let counters = scheduler.counters();
             let totals = Totals {
@@ -143,8 +159,25 @@ impl Feed {
     /// A stream's engine wants the whole window, signed, for whoever joins.
     pub(super) fn sign(&self, name: &StreamName, engine: &mut Behaviour) {
         if let Some(told) = self.told.get(name) {
-            let manifest = told.stream.snapshot().signed_manifest();
-            take(engine.input(name, Input::Envelope(&manifest)));
+            let snapshot = told.stream.snapshot();
+            if told.stream.is_mirrored() {
+                tell_envelopes(name, &snapshot, engine);
+            } else if let Some(manifest) = snapshot.signed_manifest() {
+                take(engine.input(name, Input::Envelope(&manifest)));
+            }
+        }
+    }
+}
+
+/// Tells the engine of a mirrored stream what the origin has signed, so that it can tell others.
+fn tell_envelopes(name: &StreamName, snapshot: &Snapshot, engine: &mut Behaviour) {
+    let Some((whole, since)) = snapshot.envelopes() else {
+        return;
+    };
+    for envelope in std::iter::once(whole).chain(since) {
+        // A gap closes with the next window.
+        if let Err(error) = engine.input(name, Input::Envelope(envelope)) {
+            tracing::debug!(%error, "the peer engine does not take an envelope of the origin's");
         }
     }
 }
@@ -158,8 +191,8 @@ fn take(taken: Result<(), meshlive_protocol::manifest::Rejected>) {
 
 impl Told {
     /// The parts that are new in `snapshot` and still at hand: those of one announcement, or of several if this task
-    /// was late.
-    fn new_parts(&mut self, snapshot: &Snapshot) -> Vec<Input<'static>> {
+    /// was late. `begins`: those of the last boundary alone, for all before them was announced to nobody who is linked.
+    fn new_parts(&mut self, snapshot: &Snapshot, begins: bool) -> Vec<Input<'static>> {
         let manifest = &snapshot.manifest;
         let mut new = Vec::new();
         for (index, entry) in manifest.renditions().iter().enumerate() {
@@ -179,7 +212,8 @@ impl Told {
                         part: number,
                         rendition: index as u8, // a stream has 16 renditions at most
                     };
-                    if before.is_some_and(|before| (place.msn, place.part) <= before) {
+                    let at = (place.msn, place.part);
+                    if before.is_some_and(|before| at <= before) || begins && Some(at) != latest {
                         continue;
                     }
                     if let Some(bytes) = self.stream.recent_block(&part.cid) {

@@ -178,6 +178,16 @@ impl Behaviour {
         taken
     }
 
+    /// Has a stream's window asked for, signed as it is now ([`Scheduler::signed`]).
+    pub fn renew(&mut self, stream: &StreamName) {
+        let now = (self.now)();
+        if let Some(followed) = self.streams.get_mut(stream) {
+            followed.scheduler.renew(now);
+            self.pump(stream);
+            self.settle();
+        }
+    }
+
     /// The engine of a stream that is followed.
     pub fn scheduler(&self, stream: &StreamName) -> Option<&Scheduler> {
         self.streams.get(stream).map(|followed| &followed.scheduler)

@@ -137,6 +137,10 @@ impl Scheduler {
         if self.window.is_ahead(place) && self.early.keep(place, id, bytes) {
             return;
         }
+        // Who has missed what was announced cannot tell what is of no use.
+        if self.window.needs_manifest() {
+            return;
+        }
         let behind = self
             .window
             .range()

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::checks::Checks;
+use super::{Micros, Scheduler, checks::Checks};
 use crate::{
     manifest::{Announcement, Manifest, Opened, PartEntry, Rejected},
     message::Place,
@@ -44,6 +44,23 @@ pub(super) enum Accepted {
     Old(Option<(u64, u64)>),
     /// The window moved; `told` are the announcements that did it, in order (none: it was a manifest).
     Moved { anew: bool, told: Vec<Bytes> },
+}
+
+/// For a mirror, which tells others what the key signed.
+impl Scheduler {
+    /// The newest signed manifest, where it is still kept, and the newest announcements, by sequence: those behind it, at
+    /// least the last 16.
+    pub fn signed(&self) -> (Option<&Bytes>, impl Iterator<Item = (u64, &Bytes)>) {
+        let since = self.window.since.iter();
+        let since = since.map(|(at, envelope)| (*at, envelope));
+        (self.window.whole.as_ref(), since)
+    }
+
+    /// Asks a peer for the whole window, signed as it is now: then [`Self::signed`] has it.
+    pub fn renew(&mut self, now: Micros) {
+        self.now = self.now.max(now);
+        self.ask_manifest();
+    }
 }
 
 impl Window {

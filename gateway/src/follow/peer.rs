@@ -1,0 +1,364 @@
+//! The peer by which a stream is followed: a viewer's engine over TCP and QUIC. Other mirrors are reached as browsers reach
+//! each other: the gateway names them, and its relay introduces; addresses are told there, and the connection is direct.
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    time::Duration,
+};
+
+use libp2p::{
+    Multiaddr, PeerId, Swarm, identify,
+    identity::Keypair,
+    multiaddr::Protocol,
+    noise, ping, relay,
+    swarm::{
+        ConnectionId, NetworkBehaviour, SwarmEvent,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+    tcp, yamux,
+};
+use meshlive_protocol::{
+    behaviour::{Behaviour as Engine, Event},
+    name::StreamName,
+    scheduler::{Input, Micros, Output, Role, Scheduler, Settings},
+};
+
+/// Told to peers by identify: which protocol family this is, and what of it.
+const PROTOCOL: &str = "/meshlive/1";
+const AGENT: &str = concat!("meshlive-mirror/", env!("CARGO_PKG_VERSION"));
+/// Bytes of parts that are at hand for others: what waits for its announcement to be told lies there, too.
+const CACHE_BYTES: usize = 64 << 20;
+/// Links to others that are sought.
+const NEIGHBOURS: usize = 8;
+/// A connection on which nothing runs is closed after this.
+const IDLE: Duration = Duration::from_secs(30);
+/// A gateway that was not reached is dialled again after this, microseconds, and then later, up to the longest.
+const REDIAL: (Micros, Micros) = (500_000, 5_000_000);
+/// Introductions under way at a time.
+const MAX_CIRCUITS: usize = 8;
+/// Addresses of another mirror that are tried.
+const MAX_ADDRESSES: usize = 8;
+
+#[derive(NetworkBehaviour)]
+pub(super) struct Room {
+    relay: relay::client::Behaviour,
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+    engine: Engine,
+}
+
+/// A gateway that the operator named.
+struct Gateway {
+    address: Multiaddr,
+    /// The dial that is under way.
+    dialling: Option<ConnectionId>,
+    /// Who was found there, while it is connected.
+    peer: Option<PeerId>,
+    next: Micros,
+    pause: Micros,
+    /// It has been said that nobody answers.
+    said: bool,
+}
+
+/// One stream's peer.
+pub(super) struct Peer {
+    stream: StreamName,
+    swarm: Swarm<Room>,
+    gateways: Vec<Gateway>,
+    /// Relayed connections, and with whom.
+    circuits: HashMap<ConnectionId, PeerId>,
+    now: fn() -> Micros,
+}
+
+/// What happened that the mirror takes part in.
+pub(super) enum Happened {
+    /// The engine wants something done.
+    Output(Output),
+    /// Nothing that matters here.
+    Nothing,
+}
+
+impl Peer {
+    /// Nobody is connected yet. It listens at `listen`, on any port, for other mirrors; within a tokio runtime.
+    ///
+    /// # Errors
+    /// What the transports say, which is nothing but that a key cannot sign.
+    pub(super) fn new(
+        stream: StreamName,
+        gateways: &[Multiaddr],
+        listen: Option<IpAddr>,
+        upload: u32,
+        now: fn() -> Micros,
+    ) -> Result<Self, noise::Error> {
+        let key = Keypair::generate_ed25519();
+        let me = key.public().to_peer_id();
+        let settings = Settings {
+            cache_bytes: CACHE_BYTES,
+            neighbours: NEIGHBOURS,
+            upload,
+            reserve: 300_000,
+        };
+        let seed = getrandom::u64().expect("the system has randomness: keys were made with it");
+        let scheduler = Scheduler::new(me, stream.clone(), Role::Viewer, settings, seed);
+        let mut engine = Engine::new(now);
+        engine.open(stream.clone(), scheduler, true);
+        // Every rendition there is or will be.
+        let all = Input::Select {
+            renditions: u16::MAX,
+        };
+        engine.input(&stream, all).expect("no envelope");
+        let identify = identify::Config::new(PROTOCOL.into(), key.public())
+            .with_agent_version(AGENT.into())
+            .with_cache_size(0);
+        let identify = identify::Behaviour::new(identify);
+        let tcp = tcp::Config::default().nodelay(true);
+        let swarm = libp2p::SwarmBuilder::with_existing_identity(key)
+            .with_tokio()
+            .with_tcp(tcp, noise::Config::new, yamux::Config::default)?
+            .with_quic()
+            .with_relay_client(noise::Config::new, yamux::Config::default)?
+            .with_behaviour(|_, relay| Room {
+                relay,
+                identify,
+                ping: ping::Behaviour::default(),
+                engine,
+            })
+            .expect("making it never fails")
+            .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE))
+            .build();
+        let mut this = Self {
+            stream,
+            swarm,
+            gateways: Vec::new(),
+            circuits: HashMap::new(),
+            now,
+        };
+        if let Some(ip) = listen {
+            let address = Multiaddr::from(ip).with(Protocol::Tcp(0));
+            if let Err(error) = this.swarm.listen_on(address) {
+                tracing::warn!(%error, "other mirrors cannot reach this one");
+            }
+        }
+        this.gateways = gateways
+            .iter()
+            .map(|address| Gateway {
+                address: address.clone(),
+                dialling: None,
+                peer: None,
+                next: 0,
+                pause: REDIAL.0,
+                said: false,
+            })
+            .collect();
+        Ok(this)
+    }
+
+    /// The engine.
+    pub(super) fn scheduler(&self) -> &Scheduler {
+        let scheduler = self.swarm.behaviour().engine.scheduler(&self.stream);
+        scheduler.expect("it was opened and is never closed")
+    }
+
+    /// Has the origin asked for its window, signed as it is now.
+    pub(super) fn renew(&mut self) {
+        self.swarm.behaviour_mut().engine.renew(&self.stream);
+    }
+
+    /// Gateways that are connected at the moment, the nearest first, with their addresses.
+    pub(super) fn connected(&self) -> Vec<(PeerId, Multiaddr)> {
+        let gateways = self.gateways.iter();
+        let connected = gateways.filter_map(|one| {
+            let peer = one.peer?;
+            Some((peer, with_peer(&one.address, peer)))
+        });
+        connected.collect()
+    }
+
+    /// Dials what is to be dialled; says when to come back.
+    pub(super) fn dial(&mut self) -> Option<Micros> {
+        let now = (self.now)();
+        for gateway in &mut self.gateways {
+            if gateway.peer.is_some() || gateway.dialling.is_some() || now < gateway.next {
+                continue;
+            }
+            let options = DialOpts::from(gateway.address.clone());
+            let id = options.connection_id();
+            match self.swarm.dial(options) {
+                Ok(()) => gateway.dialling = Some(id),
+                Err(error) => gateway.failed(&self.stream, &error, now),
+            }
+        }
+        let waiting = self.gateways.iter();
+        let waiting = waiting.filter(|one| one.peer.is_none() && one.dialling.is_none());
+        waiting.map(|one| one.next).min()
+    }
+
+    /// The next that happens.
+    pub(super) async fn next(&mut self) -> Happened {
+        use futures::StreamExt;
+        let event = self.swarm.select_next_some().await;
+        self.happened(event)
+    }
+
+    fn happened(&mut self, event: SwarmEvent<RoomEvent>) -> Happened {
+        let now = (self.now)();
+        match event {
+            SwarmEvent::ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            } => {
+                if endpoint.is_relayed() {
+                    self.circuits.insert(connection_id, peer_id);
+                }
+                self.reached(connection_id, peer_id);
+            }
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                connection_id,
+                num_established,
+                ..
+            } => {
+                self.circuits.remove(&connection_id);
+                let lost = self
+                    .gateways
+                    .iter_mut()
+                    .filter(|one| one.peer == Some(peer_id));
+                for gateway in lost.filter(|_| num_established == 0) {
+                    tracing::warn!(stream = %self.stream, gateway = %gateway.address, "a gateway is gone; what is here is served, and it is dialled again");
+                    (gateway.peer, gateway.said) = (None, true);
+                    (gateway.pause, gateway.next) = (REDIAL.0, now + REDIAL.0);
+                }
+            }
+            SwarmEvent::OutgoingConnectionError {
+                connection_id,
+                error,
+                ..
+            } => {
+                let mut gateways = self.gateways.iter_mut();
+                if let Some(gateway) = gateways.find(|one| one.dialling == Some(connection_id)) {
+                    gateway.failed(&self.stream, &error, now);
+                }
+            }
+            SwarmEvent::Behaviour(event) => return self.behaved(event),
+            _ => {}
+        }
+        Happened::Nothing
+    }
+
+    fn behaved(&mut self, event: RoomEvent) -> Happened {
+        match event {
+            RoomEvent::Engine(Event::Output {
+                output: Output::Dial { peer },
+                ..
+            }) => self.introduce(peer),
+            RoomEvent::Engine(Event::Output { output, .. }) => return Happened::Output(output),
+            RoomEvent::Engine(Event::Unlinked { peer, why, .. }) => {
+                tracing::debug!(stream = %self.stream, %peer, why, "a link ended");
+            }
+            RoomEvent::Ping(ping::Event {
+                peer,
+                result: Ok(took),
+                ..
+            }) => {
+                let micros = took.as_micros().try_into().unwrap_or(Micros::MAX);
+                self.swarm.behaviour_mut().engine.round_trip(peer, micros);
+            }
+            RoomEvent::Ping(ping::Event {
+                connection,
+                result: Err(ping::Failure::Timeout | ping::Failure::Other { .. }),
+                ..
+            }) => {
+                self.swarm.close_connection(connection);
+            }
+            RoomEvent::Identify(identify::Event::Received {
+                connection_id,
+                peer_id,
+                info,
+            }) if self.circuits.contains_key(&connection_id) => {
+                self.introduced(peer_id, &info);
+            }
+            _ => {}
+        }
+        Happened::Nothing
+    }
+
+    /// A gateway that was dialled is there: it is told so to the engine, and its relay introduces this mirror to others.
+    fn reached(&mut self, connection: ConnectionId, peer: PeerId) {
+        let mut gateways = self.gateways.iter_mut();
+        let Some(gateway) = gateways.find(|one| one.dialling == Some(connection)) else {
+            return;
+        };
+        gateway.dialling = None;
+        gateway.peer = Some(peer);
+        gateway.pause = REDIAL.0;
+        gateway.said = false;
+        tracing::info!(stream = %self.stream, gateway = %gateway.address, %peer, "following");
+        let circuit = with_peer(&gateway.address, peer).with(Protocol::P2pCircuit);
+        self.swarm.behaviour_mut().engine.gateway(peer);
+        if let Err(error) = self.swarm.listen_on(circuit) {
+            tracing::debug!(%error, "no place at the gateway's relay");
+        }
+    }
+
+    /// The engine wants a link to someone whom a gateway named.
+    fn introduce(&mut self, peer: PeerId) {
+        let circuits: Vec<Multiaddr> = self
+            .connected()
+            .into_iter()
+            .map(|(_, address)| address.with(Protocol::P2pCircuit).with(Protocol::P2p(peer)))
+            .collect();
+        let known: HashSet<_> = self.circuits.values().collect();
+        if circuits.is_empty() || known.len() >= MAX_CIRCUITS || known.contains(&peer) {
+            return;
+        }
+        let options = DialOpts::peer_id(peer)
+            .condition(PeerCondition::NotDialing)
+            .addresses(circuits)
+            .build();
+        // Refused at once only where it is needless.
+        let _ = self.swarm.dial(options);
+    }
+
+    /// Another mirror says over the relay where it is. Browsers do not: they have no address.
+    fn introduced(&mut self, peer: PeerId, info: &identify::Info) {
+        if !info.agent_version.starts_with("meshlive-mirror/") {
+            return;
+        }
+        let is_direct = |address: &&Multiaddr| {
+            !address
+                .iter()
+                .any(|part| matches!(part, Protocol::P2pCircuit))
+        };
+        let addresses = info.listen_addrs.iter().filter(is_direct);
+        let addresses: Vec<Multiaddr> = addresses.take(MAX_ADDRESSES).cloned().collect();
+        if addresses.is_empty() {
+            return;
+        }
+        let options = DialOpts::peer_id(peer)
+            .condition(PeerCondition::Always)
+            .addresses(addresses)
+            .build();
+        let _ = self.swarm.dial(options); // as above
+    }
+}
+
+impl Gateway {
+    fn failed(&mut self, stream: &StreamName, error: &libp2p::swarm::DialError, now: Micros) {
+        self.dialling = None;
+        self.next = now + self.pause;
+        self.pause = (self.pause * 2).min(REDIAL.1);
+        if !std::mem::replace(&mut self.said, true) {
+            tracing::warn!(%stream, gateway = %self.address, %error, "the gateway is not reached; what is here is served, and it is dialled again and again");
+        }
+    }
+}
+
+fn with_peer(address: &Multiaddr, peer: PeerId) -> Multiaddr {
+    match address.iter().last() {
+        Some(Protocol::P2p(_)) => address.clone(),
+        _ => address.clone().with(Protocol::P2p(peer)),
+    }
+}

@@ -1,0 +1,471 @@
+//! The thread of one stream that is followed: its peer, what waits, what is missing, and the stream that it writes.
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    thread,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use cid::Cid;
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use libp2p::PeerId;
+use meshlive_protocol::{
+    manifest::{self, Announcement, Manifest, News, Opened},
+    message::Place,
+    scheduler::{Micros, Output},
+};
+use tokio::{sync::watch, time};
+
+use super::{
+    Spec,
+    backlog::{Backlog, Block},
+    line::{self, Line},
+    peer::{Happened, Peer},
+};
+use crate::{
+    config::Config,
+    publish::{Heard, Mirrored},
+    swarm::{Peers, now},
+};
+
+/// The origin is asked for its window this often at most, microseconds.
+const RENEW_EVERY: Micros = 4_000_000;
+/// So long a connection that blocks are asked over is believed to stand, microseconds.
+const CONNECTED: Micros = 5_000_000;
+/// A gateway that is connected and says nothing of the stream for so long, microseconds, does not have it.
+const SILENT: Micros = 10_000_000;
+
+/// One stream.
+pub(super) struct Run {
+    spec: Spec,
+    listen: Option<IpAddr>,
+    upload: u32,
+    mirrored: Mirrored,
+    peers: Peers,
+    line: Line<Heard>,
+    backlog: Backlog,
+    /// All that the origin said, told or not; `None` before the first of this run.
+    heard: Option<Manifest>,
+    /// The window that its envelopes began with when they were last looked at.
+    whole: Option<Bytes>,
+    /// Whether the engine has had a window in this run: what was in that one it does not bring.
+    joined: bool,
+    renew_at: Micros,
+    /// When a gateway that says nothing is named.
+    silent_at: Option<Micros>,
+    /// Gateways that blocks can be asked of, and until when that is believed; 0: it is being connected.
+    sources: HashMap<PeerId, Micros>,
+    fetches: FuturesUnordered<BoxFuture<'static, Fetched>>,
+}
+
+/// What a fetch or the connection for it led to.
+enum Fetched {
+    Connected(PeerId, bool),
+    Block(Block, Option<Bytes>),
+}
+
+impl Run {
+    pub(super) fn new(spec: Spec, config: &Config, mirrored: Mirrored, peers: Peers) -> Self {
+        Self {
+            spec,
+            listen: config.listen.p2p_tcp_ip(),
+            upload: config.p2p.upload,
+            mirrored,
+            peers,
+            line: Line::default(),
+            backlog: Backlog::new(config.mirror.catch_up),
+            heard: None,
+            whole: None,
+            joined: false,
+            renew_at: 0,
+            silent_at: None,
+            sources: HashMap::new(),
+            fetches: FuturesUnordered::new(),
+        }
+    }
+
+    /// Follows on a thread of its own until `stop`: it hashes and writes, and the runtime that answers viewers never waits
+    /// for it.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn spawn(
+        self,
+        stop: watch::Receiver<bool>,
+    ) -> std::io::Result<thread::JoinHandle<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let name = format!(
+            "follow {}",
+            &self.spec.alias[..self.spec.alias.len().min(8)]
+        );
+        thread::Builder::new()
+            .name(name)
+            .spawn(move || runtime.block_on(self.run(stop)))
+    }
+
+    async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let (stream, gateways) = (self.spec.stream.clone(), self.spec.gateways.clone());
+        let mut peer = match Peer::new(stream, &gateways, self.listen, self.upload, now) {
+            Ok(peer) => peer,
+            Err(error) => {
+                tracing::error!(stream = %self.spec.stream, %error, "it cannot be followed");
+                return;
+            }
+        };
+        self.look_for_gaps();
+        loop {
+            let redial = peer.dial();
+            self.fetch(&peer);
+            let wake = [
+                redial,
+                self.line.wake_at(),
+                self.mirrored.look_at(),
+                self.backlog.wake_at(now()),
+                self.silent_at,
+            ];
+            let wake = wake.into_iter().flatten().min().unwrap_or(Micros::MAX);
+            let pause = wake.saturating_sub(now()).clamp(1_000, 1_000_000);
+            tokio::select! {
+                happened = peer.next() => match happened {
+                    Happened::Output(output) => self.output(&mut peer, output),
+                    Happened::Nothing => {}
+                },
+                Some(fetched) = self.fetches.next() => self.fetched(fetched),
+                () = time::sleep(Duration::from_micros(pause)) => self.wake(&mut peer),
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
+        }
+        self.mirrored.finish();
+    }
+
+    fn wake(&mut self, peer: &mut Peer) {
+        self.line(line::Input::Wake);
+        self.mirrored.look(now());
+        if self.heard.is_some() || peer.connected().is_empty() {
+            self.silent_at = None;
+        } else if *self.silent_at.get_or_insert(now() + SILENT) <= now() {
+            self.silent_at = Some(Micros::MAX);
+            tracing::warn!(stream = %self.spec.stream, "the gateways that are connected say nothing of this stream: see that its name is right, and that they have it (it is waited for)");
+        }
+    }
+
+    fn output(&mut self, peer: &mut Peer, output: Output) {
+        match output {
+            Output::News { .. } => self.news(peer),
+            Output::Ready { place } => self.ready(peer, place),
+            Output::Fetch { place } => {
+                // The engine's last resort is a gateway's HTTP; here it is bitswap, by the same name.
+                let manifest = peer.scheduler().manifest();
+                if let Some(block) = manifest.and_then(|manifest| part(manifest, place)) {
+                    self.backlog.add(block);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The origin said something.
+    fn news(&mut self, peer: &mut Peer) {
+        let scheduler = peer.scheduler();
+        let (whole, since) = scheduler.signed();
+        let whole = whole
+            .filter(|whole| Some(*whole) != self.whole.as_ref())
+            .cloned();
+        let since: Vec<(u64, Bytes)> = since.map(|(at, bytes)| (at, bytes.clone())).collect();
+        let newest = scheduler
+            .manifest()
+            .map(|newest| (newest.epoch(), newest.sequence()));
+        if let Some(whole) = whole {
+            self.whole = Some(whole.clone());
+            self.window(whole);
+        }
+        for (sequence, envelope) in since {
+            let Some(heard) = &self.heard else { break };
+            // Those of another epoch have gone with their window.
+            let epoch = newest.map_or(0, |(epoch, _)| epoch);
+            if heard.epoch() == epoch && sequence > heard.sequence() {
+                self.announcement(envelope);
+            }
+        }
+        if (self.heard.is_none() || self.mirrored.wants_window()) && now() >= self.renew_at {
+            self.renew_at = now() + RENEW_EVERY;
+            peer.renew();
+        }
+    }
+
+    fn window(&mut self, envelope: Bytes) {
+        let Ok(Opened::Manifest(window)) = manifest::open(&self.spec.stream, &envelope) else {
+            return; // the engine has verified it: never
+        };
+        let at = (window.epoch(), window.sequence());
+        let told = self.mirrored.manifest();
+        let told_at = (told.epoch(), told.sequence());
+        let joins = !std::mem::replace(&mut self.joined, true);
+        if self.heard.is_none() && told_at >= at {
+            // An earlier run heard as much: what is told goes on with the announcements behind it.
+            self.heard = Some(told.clone());
+        }
+        let known = self
+            .heard
+            .as_ref()
+            .map(|heard| (heard.epoch(), heard.sequence()));
+        if known >= Some(at) {
+            return self.mirrored.renew(at, envelope);
+        }
+        let before = self.heard.replace(window.clone()).filter(|_| !joins);
+        let mut lacks = HashSet::new();
+        for block in blocks(&window) {
+            if self.mirrored.has(&block.cid) {
+                continue;
+            }
+            lacks.insert(block.cid);
+            // What is newer than all that was heard, the engine brings.
+            let comes = before
+                .as_ref()
+                .is_some_and(|before| before.next_msn() <= block.msn);
+            if !comes || block.part.is_none() {
+                self.backlog.add(block.block);
+            }
+        }
+        let what = Heard::Window(Box::new(window), envelope);
+        let anew = true;
+        self.line(line::Input::Heard { what, lacks, anew });
+    }
+
+    fn announcement(&mut self, envelope: Bytes) {
+        let opened = manifest::open(&self.spec.stream, &envelope);
+        let (Ok(Opened::Announcement(announcement)), Some(heard)) = (opened, &mut self.heard)
+        else {
+            return; // the engine has verified it: never
+        };
+        if let Err(error) = heard.apply(&announcement) {
+            // The engine has forgotten what lies between: the next window closes the gap.
+            tracing::debug!(stream = %self.spec.stream, %error, "an announcement does not follow");
+            return;
+        }
+        let mut lacks = HashSet::new();
+        for block in new_blocks(heard, &announcement) {
+            if !self.mirrored.has(&block.cid) {
+                lacks.insert(block.cid);
+                if block.part.is_none() {
+                    self.backlog.add(block.block);
+                }
+            }
+        }
+        let what = Heard::Announcement(announcement, envelope);
+        let anew = false;
+        self.line(line::Input::Heard { what, lacks, anew });
+    }
+
+    /// A part is here, checked.
+    fn ready(&mut self, peer: &Peer, place: Place) {
+        let scheduler = peer.scheduler();
+        let block = scheduler
+            .manifest()
+            .and_then(|manifest| part(manifest, place));
+        if let (Some(block), Some(bytes)) = (block, scheduler.part(place)) {
+            self.store(&block, bytes);
+        }
+    }
+
+    fn fetched(&mut self, fetched: Fetched) {
+        match fetched {
+            Fetched::Block(block, Some(bytes)) => self.store(&block, bytes),
+            Fetched::Block(block, None) => self.backlog.failed(&block.cid, now()),
+            Fetched::Connected(peer, true) => {
+                self.sources.insert(peer, now() + CONNECTED);
+            }
+            Fetched::Connected(peer, false) => {
+                self.sources.remove(&peer);
+            }
+        }
+    }
+
+    fn store(&mut self, block: &Block, bytes: Bytes) {
+        self.backlog.done(&block.cid);
+        if !self.mirrored.has(&block.cid) {
+            self.mirrored
+                .keep(&block.rendition, block.start, block.cid, bytes);
+        }
+        self.line(line::Input::Stored(block.cid));
+    }
+
+    /// Tells what is to be told now.
+    fn line(&mut self, input: line::Input<Heard>) {
+        let (told, missing) = self.line.handle(input, now());
+        for heard in told {
+            if let Err(error) = self.mirrored.tell(heard, now()) {
+                tracing::warn!(stream = %self.spec.stream, %error, "the origin's announcements do not follow each other: its next window is waited for");
+                self.heard = None;
+                self.whole = None;
+            }
+        }
+        if !missing.is_empty() {
+            self.look_for_gaps();
+        }
+        let first = self.mirrored.manifest().segments().next();
+        if let Some(start) = first.map(|segment| segment.start) {
+            self.backlog.forget_before(start);
+        }
+    }
+
+    /// Whatever is told and not here is fetched.
+    fn look_for_gaps(&mut self) {
+        for block in blocks(self.mirrored.manifest()) {
+            if !self.mirrored.has(&block.cid) {
+                self.backlog.add(block.block);
+            }
+        }
+    }
+
+    /// Asks for what is missing, while a gateway is there that can be asked.
+    fn fetch(&mut self, peer: &Peer) {
+        if self.backlog.is_empty() {
+            return;
+        }
+        let connected = peer.connected();
+        (self.sources).retain(|known, _| connected.iter().any(|(peer, _)| peer == known));
+        let mut from = Vec::new();
+        for (peer, address) in connected {
+            let known = self.sources.get(&peer).copied();
+            if known.is_some_and(|until| until > now()) {
+                from.push(peer);
+            } else if known != Some(0) {
+                self.sources.insert(peer, 0);
+                let peers = self.peers.clone();
+                self.fetches.push(Box::pin(async move {
+                    Fetched::Connected(peer, peers.connect(address).await.is_ok())
+                }));
+            }
+        }
+        if from.is_empty() {
+            return;
+        }
+        while let Some(block) = self.backlog.next(now()) {
+            let (peers, from) = (self.peers.clone(), from.clone());
+            self.fetches.push(Box::pin(async move {
+                let bytes = peers.block(block.cid, &from).await.ok();
+                Fetched::Block(block, bytes)
+            }));
+        }
+    }
+}
+
+/// A block that a window names: a part of a segment, or an init segment.
+struct Named {
+    cid: Cid,
+    block: Block,
+    msn: u64,
+    part: Option<u32>,
+}
+
+fn named(
+    manifest: &Manifest,
+    index: usize,
+    cid: Cid,
+    size: u32,
+    at: (u64, u64),
+    part: Option<u32>,
+) -> Named {
+    let rendition = manifest.renditions()[index].rendition.id.clone();
+    let (msn, start) = at;
+    let urgent = part.is_none();
+    Named {
+        cid,
+        block: Block {
+            cid,
+            size,
+            rendition,
+            start,
+            urgent,
+        },
+        msn,
+        part,
+    }
+}
+
+/// All parts and init segments of a window.
+fn blocks(manifest: &Manifest) -> Vec<Named> {
+    let mut all = Vec::new();
+    let mut inits = HashSet::new();
+    for segment in manifest.segments() {
+        let at = (segment.msn, segment.start);
+        for (index, entry) in manifest.renditions().iter().enumerate() {
+            let init = manifest.find_init(&entry.rendition.id, segment.init);
+            if let Some(init) = init.filter(|init| inits.insert(init.cid)) {
+                all.push(named(manifest, index, init.cid, init.size, at, None));
+            }
+            for (number, part) in (0..).zip(segment.parts(index)) {
+                all.push(named(
+                    manifest,
+                    index,
+                    part.cid,
+                    part.size,
+                    at,
+                    Some(number),
+                ));
+            }
+        }
+    }
+    all
+}
+
+/// Those that an announcement, which led to this window, brought.
+fn new_blocks(manifest: &Manifest, announcement: &Announcement) -> Vec<Named> {
+    let start_of = |msn| {
+        manifest
+            .segment(msn)
+            .map_or(announcement.clock, |segment| segment.start)
+    };
+    let mut all = Vec::new();
+    for news in &announcement.news {
+        match *news {
+            News::Init {
+                rendition,
+                number,
+                cid,
+                size,
+            } => {
+                let segment = manifest
+                    .segments()
+                    .rev()
+                    .find(|segment| segment.init == number);
+                let at = segment.map_or((0, announcement.clock), |one| (one.msn, one.start));
+                all.push(named(manifest, rendition.into(), cid, size, at, None));
+            }
+            News::Part {
+                rendition,
+                msn,
+                part,
+                cid,
+                size,
+                ..
+            } => {
+                let at = (msn, start_of(msn));
+                all.push(named(manifest, rendition.into(), cid, size, at, Some(part)));
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+/// The part at a place.
+fn part(manifest: &Manifest, place: Place) -> Option<Block> {
+    let segment = manifest.segment(place.msn)?;
+    let index = usize::from(place.rendition);
+    let part = segment
+        .parts(index)
+        .get(usize::try_from(place.part).ok()?)?;
+    let at = (segment.msn, segment.start);
+    let block = named(manifest, index, part.cid, part.size, at, Some(place.part)).block;
+    // The engine asks because it is nearly late.
+    Some(Block {
+        urgent: true,
+        ..block
+    })
+}

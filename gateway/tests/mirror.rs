@@ -1,0 +1,239 @@
+//! Real mirrors of a real origin: they serve what it serves, byte for byte; killed, alone, and when it returns.
+
+#![allow(clippy::unwrap_used)] // a test from its first line to its last
+
+mod process;
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use futures_util::StreamExt;
+use meshlive_protocol::{
+    dag,
+    manifest::{self, Manifest, Opened},
+    name::StreamName,
+    playlist::{self, Skip},
+};
+use process::Gateway;
+use tokio_tungstenite::tungstenite::Message;
+
+const CARD: &str = "testcard?name=cam&size=320x240&rate=30&bit_rate=300000";
+/// All of a test's waiting ends by then.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+fn origin(data: &Path) -> Gateway {
+    Gateway::start(data, &["--input", CARD])
+}
+
+fn mirror(data: &Path, stream: &StreamName, of: &[&Gateway]) -> Gateway {
+    let gateways: Vec<String> = of.iter().map(|one| tcp(one)).collect();
+    let follow = format!("{stream}@{}?name=copy", gateways.join(","));
+    Gateway::start(data, &["--follow", &follow])
+}
+
+/// Where other gateways reach it.
+fn tcp(gateway: &Gateway) -> String {
+    let port = gateway.ready.split("p2p-tcp=127.0.0.1:").nth(1).unwrap();
+    format!(
+        "/ip4/127.0.0.1/tcp/{}",
+        port.split([' ', '\n']).next().unwrap()
+    )
+}
+
+fn name(gateway: &Gateway, alias: &str) -> StreamName {
+    let (_, body) = gateway.get(&format!("/api/v1/streams/{alias}"));
+    let object: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    object["stream"].as_str().unwrap().parse().unwrap()
+}
+
+fn is_live(gateway: &Gateway, alias: &str) -> bool {
+    let (_, body) = gateway.get(&format!("/api/v1/streams/{alias}"));
+    let object: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    object["live"].as_bool().unwrap()
+}
+
+/// What it announces within so many seconds: the window that this leads to, and when each (epoch, sequence) was there.
+async fn listen(
+    gateway: &Gateway,
+    stream: &StreamName,
+    seconds: u64,
+) -> (Manifest, BTreeMap<(u64, u64), Instant>) {
+    let url = format!("ws://{}/live/{stream}/announcements", gateway.address);
+    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+    let (mut window, mut heard) = (None::<Manifest>, BTreeMap::new());
+    let listening = async {
+        loop {
+            let Message::Binary(envelope) = socket.next().await.unwrap().unwrap() else {
+                continue;
+            };
+            match (manifest::open(stream, &envelope).unwrap(), &mut window) {
+                (Opened::Manifest(whole), window) => *window = Some(whole),
+                (Opened::Announcement(one), Some(window)) => window.apply(&one).unwrap(),
+                (Opened::Announcement(_), None) => panic!("an announcement before any window"),
+            }
+            if let Some(known) = &window {
+                heard.insert((known.epoch(), known.sequence()), Instant::now());
+            }
+        }
+    };
+    let _: Result<(), _> = tokio::time::timeout(Duration::from_secs(seconds), listening).await;
+    (window.expect("it says something"), heard)
+}
+
+/// Everything of a window is served by its numbers, whole.
+fn serves(gateway: &Gateway, alias: &str, window: &Manifest) {
+    let mut parts = 0;
+    for segment in window.segments() {
+        for (index, entry) in window.renditions().iter().enumerate() {
+            let (id, msn) = (&entry.rendition.id, segment.msn);
+            for (number, part) in segment.parts(index).iter().enumerate() {
+                let (status, body) = gateway.get(&format!("/live/{alias}/{id}/{msn}.{number}.m4s"));
+                assert_eq!(status, 200, "{id} {msn}.{number}");
+                assert!(dag::verify(&part.cid, &body), "{id} {msn}.{number}");
+                parts += 1;
+            }
+            if let Some(root) = segment.strand(index).root {
+                let (status, _) = gateway.get(&format!("/ipfs/{root}"));
+                assert_eq!(status, 200, "segment {msn} of {id} as a file");
+            }
+            let init = segment.init;
+            let (status, body) = gateway.get(&format!("/live/{alias}/{id}/init-{init}.mp4"));
+            let known = window.find_init(id, init).unwrap();
+            assert!(
+                status == 200 && dag::verify(&known.cid, &body),
+                "init {init} of {id}"
+            );
+        }
+    }
+    assert!(parts > 10, "{parts} parts");
+}
+
+/// Waits until `what` is so.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "not in {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn both<T, U>(one: impl Future<Output = T>, other: impl Future<Output = U>) -> (T, U) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async { futures_util::future::join(one, other).await })
+}
+
+/// The mirror's playlist is the origin's, byte for byte: both are rendered from the same signed window.
+fn same_playlists(origin: &Gateway, mirror: &Gateway) {
+    let end = Instant::now() + PATIENCE;
+    for file in ["index.m3u8", "source.m3u8", "audio.m3u8"] {
+        loop {
+            // They are asked one after the other, and parts come five times a second.
+            let (_, mirrored) = mirror.get(&format!("/live/copy/{file}"));
+            let (status, original) = origin.get(&format!("/live/cam/{file}"));
+            let (_, again) = mirror.get(&format!("/live/copy/{file}"));
+            assert_eq!(status, 200);
+            if original == mirrored || original == again {
+                break;
+            }
+            assert!(Instant::now() < end, "{file} differs");
+        }
+    }
+}
+
+#[test]
+fn a_mirror_of_a_mirror_serves_what_the_origin_serves_within_a_second() {
+    let folders = [0; 3].map(|_| tempfile::tempdir().unwrap());
+    let origin = origin(folders[0].path());
+    let stream = name(&origin, "cam");
+    let near = mirror(folders[1].path(), &stream, &[&origin]);
+    let far = mirror(folders[2].path(), &stream, &[&near]);
+    until("the farther mirror is live", || is_live(&far, "copy"));
+    assert_eq!(name(&far, "copy"), stream);
+    for mirror in [&near, &far] {
+        same_playlists(&origin, mirror);
+        let told = both(listen(&origin, &stream, 8), listen(mirror, &stream, 8));
+        let ((window, original), (_, mirrored)) = told;
+        let late = mirrored
+            .iter()
+            .filter_map(|(at, seen)| Some(seen.saturating_duration_since(*original.get(at)?)));
+        let mut late: Vec<Duration> = late.collect();
+        late.sort();
+        assert!(late.len() > 20, "{} announcements of both", late.len());
+        let (median, worst) = (late[late.len() / 2], late[late.len() - 1]);
+        println!("told {median:?} after the origin, at most {worst:?}");
+        assert!(
+            worst < Duration::from_secs(1),
+            "told {worst:?} after the origin"
+        );
+        serves(mirror, "copy", &window);
+    }
+}
+
+#[test]
+fn a_mirror_that_is_killed_has_what_it_told_also_without_its_origin_and_goes_on_when_that_returns()
+{
+    let folders = [0; 2].map(|_| tempfile::tempdir().unwrap());
+    let first = origin(folders[0].path());
+    let stream = name(&first, "cam");
+    let copy = mirror(folders[1].path(), &stream, &[&first]);
+    until("the mirror is live", || is_live(&copy, "copy"));
+    let (_, (told, _)) = both(async {}, listen(&copy, &stream, 7));
+    let address = tcp(&first);
+    copy.kill();
+    first.kill();
+
+    let follow = format!("{stream}@{address}?name=copy");
+    let copy = Gateway::start(folders[1].path(), &["--follow", &follow]);
+    let (_, (alone, _)) = both(async {}, listen(&copy, &stream, 1));
+    assert!(!is_live(&copy, "copy"), "nothing comes in");
+    let at = |window: &Manifest| (window.epoch(), window.sequence());
+    assert!(
+        at(&alone) >= at(&told),
+        "{:?} after {:?}",
+        at(&alone),
+        at(&told)
+    );
+    serves(&copy, "copy", &alone);
+    let (_, shown) = copy.get("/live/copy/source.m3u8");
+    let rendered = playlist::media(&alone, "source", Skip::No).unwrap();
+    assert_eq!(String::from_utf8(shown).unwrap(), rendered);
+
+    // The same origin, at its old address, with a higher epoch and numbers that go on.
+    let socket = address.replace("/ip4/127.0.0.1/tcp/", "127.0.0.1:");
+    let second = Gateway::start(folders[0].path(), &["--input", CARD, "--p2p-tcp", &socket]);
+    until("the mirror is live again", || is_live(&copy, "copy"));
+    same_playlists(&second, &copy);
+    let (_, (later, _)) = both(async {}, listen(&copy, &stream, 3));
+    assert!(later.epoch() > alone.epoch(), "a new epoch");
+    assert!(
+        later.segment(alone.next_msn()).is_some(),
+        "behind what was told"
+    );
+    serves(&copy, "copy", &later);
+}
+
+#[test]
+fn a_stream_that_the_gateway_does_not_have_is_waited_for_and_nothing_is_served_of_it() {
+    let folders = [0; 2].map(|_| tempfile::tempdir().unwrap());
+    let origin = origin(folders[0].path());
+    let other = meshlive_protocol::key::SigningKey::from_secret([9; 32]).name();
+    let copy = mirror(folders[1].path(), &other, &[&origin]);
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(!is_live(&copy, "copy"));
+    for path in ["source.m3u8", "manifest"] {
+        let (status, _) = copy.get(&format!("/live/copy/{path}"));
+        assert_eq!(status, 404, "{path}");
+    }
+    let real = name(&origin, "cam");
+    assert_eq!(
+        copy.get(&format!("/live/{real}/index.m3u8")).0,
+        404,
+        "not asked for"
+    );
+}
