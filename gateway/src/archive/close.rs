@@ -94,7 +94,7 @@ impl Archive {
             self.forget(hour, &contents)?;
             return Ok(link);
         }
-        self.write(hour, made)?;
+        self.write(SHARED, hour, made)?;
         for rendition in &contents.renditions {
             self.store
                 .pin(OWNER, &self.stream, &rendition.id, start(hour))?;
@@ -126,17 +126,17 @@ impl Archive {
                 self.add(&mut day, one, other.link);
             }
         }
-        let day = self.write(hour, day.directory())?;
+        let day = self.write(SHARED, hour, day.directory())?;
         let mut days = catalogue.days().clone();
         days.insert(hour / 24, day);
-        let root = self.write(hour, archive::root(days))?;
+        let root = self.write(SHARED, hour, archive::root(days))?;
         // All blocks are on the disk before anything says so.
         self.store.flush();
         self.publish(What::Hour { hour, entry, day }, root)
     }
 
     /// Adds a closed hour to its day; one that was let go, or is damaged, is linked and not played.
-    fn add(&self, day: &mut Day, hour: u64, link: Link) {
+    pub(super) fn add(&self, day: &mut Day, hour: u64, link: Link) {
         let contents = read::hour(&self.store, link.cid).unwrap_or_else(|error| {
             tracing::warn!(stream = %self.stream, hour, %error, "an hour is missing in its day's playlist");
             Hour::default()
@@ -144,9 +144,10 @@ impl Archive {
         day.add(hour, link, &contents);
     }
 
-    fn write(&self, hour: u64, made: Made) -> io::Result<Link> {
+    /// Stores what was made; what is of no rendition in the pack `shared`.
+    pub(super) fn write(&self, shared: &str, hour: u64, made: Made) -> io::Result<Link> {
         for block in &made.blocks {
-            let place = block.rendition.as_deref().unwrap_or(SHARED);
+            let place = block.rendition.as_deref().unwrap_or(shared);
             let outcome =
                 self.store
                     .append(&self.stream, place, start(hour), &block.cid, &block.bytes)?;
@@ -164,7 +165,7 @@ impl Archive {
     }
 
     /// Signs the next entry of the list; on the disk when it returns.
-    fn publish(&self, what: What, root: Link) -> io::Result<()> {
+    pub(super) fn publish(&self, what: What, root: Link) -> io::Result<()> {
         let mut list = self.list();
         let (epoch, sequence) = list.catalogue.last();
         // A list that was lost goes on behind all that it can have had.

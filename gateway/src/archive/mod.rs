@@ -9,7 +9,7 @@
 //! segment belongs to another hour, or the clock says so, and the thread of `closer` makes directories and playlists of
 //! what was written down, keeps them as blocks beside the segments, pins the hour and signs an entry (`close`). An hour is
 //! read back from its own playlists (`read`): for its day, and where more comes for one that was closed. `retain` lets old
-//! hours go, `verify` reads everything back, `car` has hours leave and come as one file.
+//! hours go, `take_down` takes one back, `verify` reads everything back, `car` has hours leave and come as one file.
 
 pub mod car;
 mod close;
@@ -17,6 +17,7 @@ mod closer;
 mod keep;
 pub mod read;
 mod retain;
+mod take_down;
 #[cfg(test)]
 mod tests;
 mod verify;

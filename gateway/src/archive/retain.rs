@@ -34,7 +34,7 @@ impl Archive {
     }
 
     /// Lets an hour go: the store may then give up its packs.
-    fn release(&self, hour: u64) {
+    pub(super) fn release(&self, hour: u64) {
         let pinned = self.store.pinned(OWNER, &self.stream);
         let mut of_hour = pinned.iter().filter(|(_, other)| *other == hour);
         let released = of_hour.try_for_each(|(rendition, _)| {

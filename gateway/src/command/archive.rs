@@ -20,7 +20,7 @@ use meshlive_gateway::{
     keys::Keys,
     store::Store,
 };
-use meshlive_protocol::archive::{Link, day_name, hour_name};
+use meshlive_protocol::archive::{HourEntry, Link, day_name, hour_name};
 
 use super::{Failure, place::Place, print};
 
@@ -53,6 +53,14 @@ enum What {
     },
     /// Read everything back, and name what is missing or damaged
     Verify(Stream),
+    /// Take an hour down: a signed entry in the list says that it is no longer offered, and it is deleted here. What others
+    /// hold stays with them, until they follow
+    Tombstone {
+        /// 2026-11-22T10 (an hour, UTC)
+        hour: String,
+        #[command(flatten)]
+        stream: Stream,
+    },
 }
 
 #[derive(Args)]
@@ -75,6 +83,7 @@ pub(super) fn run(command: &ArchiveCommand) -> Result<(), Failure> {
         } => export(&stream.open()?, what, output),
         What::Import { file, stream } => import(&stream.open()?, file),
         What::Verify(stream) => verify(&stream.open()?),
+        What::Tombstone { hour, stream } => take_down(&stream.open()?, hour),
     }
 }
 
@@ -122,6 +131,9 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 fn list(Opened { archive, .. }: &Opened) -> Result<(), Failure> {
     let (catalogue, held) = (archive.catalogue(), archive.held());
     let mut out = String::new();
+    for hour in catalogue.tombstones() {
+        out += &format!("{}  taken down\n", name(*hour));
+    }
     for (day, link) in catalogue.days() {
         out += &format!("{}     {:>12}  {}\n", day_name(*day), link.bytes, link.cid);
         for (hour, entry) in catalogue.hours().range(day * 24..day * 24 + 24) {
@@ -145,7 +157,6 @@ fn list(Opened { archive, .. }: &Opened) -> Result<(), Failure> {
 fn export(opened: &Opened, what: &str, output: &Path) -> Result<(), Failure> {
     let catalogue = opened.archive.catalogue();
     let days = (catalogue.days().iter()).find(|(day, _)| day_name(**day) == what);
-    let name = |hour: u64| format!("{}T{}", day_name(hour / 24), hour_name(hour));
     let hours = (catalogue.hours().iter()).find(|(hour, _)| name(**hour) == what);
     let link = days.map(|(_, link)| *link);
     let link = link.or(hours.map(|(_, entry)| entry.link)).ok_or_else(|| {
@@ -172,6 +183,28 @@ fn export(opened: &Opened, what: &str, output: &Path) -> Result<(), Failure> {
     print(&format!("{what} {} {}\n", link.cid, output.display()))
 }
 
+/// `2026-11-22T10`
+fn name(hour: u64) -> String {
+    format!("{}T{}", day_name(hour / 24), hour_name(hour))
+}
+
+fn take_down(opened: &Opened, what: &str) -> Result<(), Failure> {
+    let catalogue = opened.archive.catalogue();
+    let hours = catalogue.hours().iter();
+    let known =
+        |(hour, entry): (&u64, &HourEntry)| (name(*hour) == what).then_some((*hour, *entry));
+    let (hour, entry) = hours.clone().find_map(known).ok_or_else(|| {
+        Failure::Failed(format!(
+            "the archive has no hour {what:?}: give one that `archive ls` shows, such as 2026-11-22T10"
+        ))
+    })?;
+    opened.archive.take_down(hour).map_err(failed)?;
+    let cid = entry.link.cid;
+    print(&format!(
+        "{what} {cid} is no longer offered, and deleted here\n"
+    ))
+}
+
 fn import(opened: &Opened, file: &Path) -> Result<(), Failure> {
     let about = |error: io::Error| Failure::Failed(format!("{}: {error}", file.display()));
     let car = Car::open(file).map_err(about)?;
@@ -186,8 +219,7 @@ fn import(opened: &Opened, file: &Path) -> Result<(), Failure> {
             Taken::New => "new",
             Taken::Whole => "whole",
         };
-        let (day, hour) = (day_name(hour / 24), hour_name(hour));
-        out += &format!("{day}T{hour} {} {what}\n", link.cid);
+        out += &format!("{} {} {what}\n", name(hour), link.cid);
     }
     bar.end();
     print(&out)

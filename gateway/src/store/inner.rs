@@ -190,15 +190,35 @@ impl Inner {
 
     /// Gives up the oldest pack that may go; `None` where none may.
     pub(crate) fn drop_oldest(&self, older_than: Option<u64>) -> Option<()> {
+        self.give_up(|keys, windows, is_pinned| {
+            retention::next(keys, windows, is_pinned, older_than)
+        })
+    }
+
+    /// Gives up a pack of this hour of a stream that is not pinned, be it live or not; `None` where there is none.
+    pub(crate) fn drop_of_hour(&self, hour: &PackKey) -> Option<()> {
+        let of_hour = |key: &&PackKey| key.stream == hour.stream && key.hour == hour.hour;
+        self.give_up(|keys, _, is_pinned| {
+            let mut keys = keys.filter(of_hour);
+            keys.find(|key| !is_pinned(key)).cloned()
+        })
+    }
+
+    /// Gives up the pack that `choose` takes of all, given what is live and what is pinned.
+    fn give_up(
+        &self,
+        choose: impl FnOnce(
+            &mut dyn Iterator<Item = &PackKey>,
+            &retention::Windows,
+            &dyn Fn(&PackKey) -> bool,
+        ) -> Option<PackKey>,
+    ) -> Option<()> {
         let pins = lock(&self.pins);
         let (key, bytes, path) = {
             let mut state = self.write_state();
-            let key = retention::next(
-                state.keys(),
-                &state.windows,
-                |pack| pins.is_pinned(pack),
-                older_than,
-            )?;
+            let key = choose(&mut state.keys(), &state.windows, &|pack| {
+                pins.is_pinned(pack)
+            })?;
             let open = state
                 .open
                 .remove(&key)

@@ -384,6 +384,16 @@ impl Store {
         self.tidy();
     }
 
+    /// Gives up all of the stream's hour of `start` (µs since the Unix epoch) that nobody pins, also what is live.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a time that cannot name a file.
+    pub(crate) fn give_up_hour(&self, stream: &StreamName, start: u64) -> io::Result<()> {
+        let hour = PackKey::new(&stream.to_string(), "any", start)?;
+        while self.inner.drop_of_hour(&hour).is_some() {}
+        Ok(())
+    }
+
     /// What the owner holds of the stream: rendition and hour (counted from 1970).
     pub(crate) fn pinned(&self, owner: &str, stream: &StreamName) -> Vec<(String, u64)> {
         lock(&self.inner.pins).of(owner, &stream.to_string())

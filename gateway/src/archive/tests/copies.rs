@@ -3,7 +3,10 @@
 use std::{collections::HashSet, fs::OpenOptions, os::unix::fs::FileExt, path::PathBuf};
 
 use super::*;
-use crate::archive::car::{self, Car, Taken};
+use crate::archive::{
+    car::{self, Car, Taken},
+    read::Source,
+};
 
 /// A data folder with two hours of a day, closed.
 fn made() -> tempfile::TempDir {
@@ -175,4 +178,66 @@ fn what_is_no_whole_hour_is_not_taken_in() {
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{error}");
     }
     assert_eq!(archive.entries(0, 99), before);
+}
+
+#[test]
+fn an_hour_that_is_taken_down_is_gone_here_and_stays_with_others() {
+    let folder = made();
+    let copy = tempfile::tempdir().unwrap();
+    let file = copy.path().join("day.car");
+    export(folder.path(), &file).unwrap();
+    let taken = {
+        let (archive, store) = open(folder.path());
+        let taken = archive.catalogue().hours()[&HOUR_TEN].link.cid;
+        let stays = archive.catalogue().hours()[&(HOUR_TEN + 1)].link.cid;
+        assert!(archive.take_down(HOUR_TEN + 7).is_err());
+        archive.take_down(HOUR_TEN).unwrap();
+        assert_eq!(archive.held(), [HOUR_TEN + 1].into());
+        assert!(matches!(store.get(&taken), Ok(None)));
+        assert!(read::hour(&store, stays).is_ok());
+        taken
+    };
+    // After a restart as well: the list says so, the day and the root are whole without it.
+    let (archive, store) = open(folder.path());
+    let catalogue = archive.catalogue();
+    assert_eq!(*catalogue.tombstones(), [HOUR_TEN].into());
+    assert_eq!(catalogue.hours().len(), 1);
+    let root = read::directory(&store, archive.root().unwrap()).unwrap();
+    assert_eq!(root["2026-11-22"].cid, day(&archive));
+    let names: Vec<_> = read::directory(&store, day(&archive))
+        .unwrap()
+        .into_keys()
+        .collect();
+    assert!(
+        names.contains(&"11".to_owned()) && !names.contains(&"10".to_owned()),
+        "{names:?}"
+    );
+    let whole = |store: &Store, cid| {
+        let mut faults = 0;
+        walk(store, cid, "", &mut HashSet::new(), &mut |_, block| {
+            faults += usize::from(block.is_err());
+            Ok(())
+        })
+        .unwrap();
+        faults == 0
+    };
+    assert!(whole(&store, archive.root().unwrap()) && !whole(&store, taken));
+    let parts = [0, 1].map(|part| dag::cid_of(format!("720p {TEN} {part}").as_bytes()));
+    assert!(parts.iter().all(|cid| matches!(store.get(cid), Ok(None))));
+    // The copy has it, and the list as others read it goes back to nothing that was said before.
+    assert!(Car::open(&file).unwrap().find(&taken).unwrap().is_some());
+    let mut read = Catalogue::default();
+    for entry in archive.entries(0, 10) {
+        read.apply(&Entry::open(archive.stream(), &entry).unwrap())
+            .unwrap();
+    }
+    assert_eq!(read, catalogue);
+    // The last hour of a day: the day goes as well.
+    archive.take_down(HOUR_TEN + 1).unwrap();
+    assert!(archive.catalogue().days().is_empty() && archive.held().is_empty());
+    assert!(
+        read::directory(&store, archive.root().unwrap())
+            .unwrap()
+            .is_empty()
+    );
 }
