@@ -17,6 +17,8 @@ export interface Host {
   gone(key: string): void;
   /** The verified window moved on; `anew`: it does not continue the one before. */
   news(anew: boolean): void;
+  /** The link became too narrow for what is selected; `Peer.estimate` says so from now on. */
+  narrowed(): void;
 }
 "#;
 
@@ -36,6 +38,8 @@ extern "C" {
     fn gone(this: &Host, key: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch)]
     fn news(this: &Host, anew: bool) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, catch)]
+    fn narrowed(this: &Host) -> Result<(), JsValue>;
 
     #[wasm_bindgen(js_namespace = performance, js_name = now)]
     fn performance_now() -> f64;
@@ -64,6 +68,7 @@ pub enum Call {
     News {
         anew: bool,
     },
+    Narrowed,
 }
 
 impl Call {
@@ -80,6 +85,7 @@ impl Call {
             Self::Ready(key) => host.ready(key),
             Self::Gone(key) => host.gone(key),
             Self::News { anew } => host.news(*anew),
+            Self::Narrowed => host.narrowed(),
         };
         if let Err(error) = thrown {
             console_error_value(&error);

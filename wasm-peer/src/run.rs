@@ -213,6 +213,7 @@ impl Run {
             Output::Ready { place } => Some(Call::Ready(format_key(place))),
             Output::Gone { place } => Some(Call::Gone(format_key(place))),
             Output::News { anew } => Some(Call::News { anew }),
+            Output::Narrowed => Some(Call::Narrowed),
             // Done by the behaviour itself, or the gateway's.
             Output::Sign
             | Output::Send { .. }

@@ -14,6 +14,8 @@ export interface FollowHandlers {
   met(peer: StreamPeer): void;
   /** The verified window moved on. */
   news(): void;
+  /** The link became too narrow for what is selected. */
+  narrowed(): void;
   /** What was known is void: the stream began its numbers anew, or is another now. */
   anew(): void;
   /** The gateway offers another stream than the one that was asked for by name. */
@@ -122,6 +124,7 @@ export class Follow {
       ready: (key) => parts.ready(key),
       gone: (key) => parts.gone(key),
       news: () => this.#moved(met),
+      narrowed: () => this.#handlers.narrowed(),
     };
     this.#met = met;
     this.#handlers.met(peer);

@@ -59,11 +59,19 @@ test("a playlist of no rendition is an error at once", async () => {
 });
 
 test("a blocking reload that is aborted ends its wait and says so", async () => {
-  const loader = make(playlistLoader, source());
+  const Kind = playlistLoader(source());
+  await answer(new Kind({} as never), { url: `${base}source.m3u8` });
+  const loader = new Kind({} as never);
   const waiting = answer(loader, { url: `${base}source.m3u8?_HLS_msn=101&_HLS_part=4` });
   loader.abort();
   await assert.rejects(waiting, /aborted/);
   assert.ok(loader.stats.aborted);
+});
+
+test("who comes from another rendition is told at once what is known, whatever is waited for", async () => {
+  const loader = make(playlistLoader, source());
+  const response = await answer(loader, { url: `${base}source.m3u8?_HLS_msn=101&_HLS_part=4` });
+  assert.match(String(response.data), /^#EXTM3U/);
 });
 
 test("a part is asked for by its CID, with the time until the playhead is there", async () => {

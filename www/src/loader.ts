@@ -33,11 +33,17 @@ type LoaderClass<T extends LoaderContext> = new (config: HlsConfig) => Loader<T>
 
 /** Playlists without any request: a blocking reload is answered when its announcement comes. */
 export function playlistLoader({ base, peer }: Source): LoaderClass<PlaylistLoaderContext> {
+  let newest: string | null = null;
   return class extends BaseLoader<PlaylistLoaderContext> {
     protected async answer(context: PlaylistLoaderContext, signal: AbortSignal): Promise<string> {
       const target = parseTarget(base, context.url);
       const wanted = waitsFor(context.url);
-      if (wanted) await peer.until(wanted, signal);
+      const rendition = target?.kind === "playlist" ? target.rendition : null;
+      // Who changes the rendition needs what is known of the new one now; on a link that became narrow the next
+      // announcement comes behind all that is on its way.
+      const changes = rendition !== newest;
+      newest = rendition;
+      if (wanted && !changes) await peer.until(wanted, signal);
       const playlist = target && peer.playlist(target);
       if (playlist === undefined) throw new PartError(404, `${context.url} is not announced`);
       // Its age counts from now, not from when the wait began.

@@ -108,6 +108,7 @@ function serve(of: StreamPeer, answer: (place: Place) => Uint8Array | undefined)
       ready: (key) => resolve(["ready", key]),
       gone: (key) => resolve(["gone", key]),
       news: () => {},
+      narrowed: () => {},
     };
   });
 }

@@ -63,6 +63,8 @@ export interface PeerHandlers {
   gone(key: string): void;
   /** The verified window moved on. */
   news(): void;
+  /** The link became too narrow for what is selected; `estimate` says so from now on. */
+  narrowed(): void;
 }
 
 interface Waiting {
@@ -90,6 +92,7 @@ export class StreamPeer {
         this.#wake();
         this.handlers?.news();
       },
+      narrowed: () => this.handlers?.narrowed(),
     });
   }
 

@@ -3,7 +3,7 @@
 import Hls, { type ErrorData, type HlsConfig, type Level, type RetryConfig } from "hls.js/light";
 import { LatencyController } from "./latency.ts";
 import { loadInits, partLoader, playlistLoader, type Source } from "./loader.ts";
-import { rateController } from "./rate-controller.ts";
+import { rateController, type Ways } from "./rate-controller.ts";
 import { settle } from "./settle.ts";
 import { parseTarget } from "./url.ts";
 
@@ -21,6 +21,9 @@ const MEDIA_ERRORS = 3;
 const MEDIA_ERRORS_WINDOW_MS = 20_000;
 /** What follows one so soon is the same one: what was on its way to the decoder finds none. */
 const SAME_ERROR_MS = 500;
+/** A picture that stands since so long although so many seconds are buffered is given a push. */
+const STANDS_MS = 200;
+const ENOUGH = 0.5;
 
 export interface PlaybackHandlers {
   /** The video element has its source: from here on it can be told to play. */
@@ -53,6 +56,8 @@ export class Playback {
   #closed = new AbortController();
   #mediaErrors: number[] = [];
   #shownAtMs: number | null = null;
+  #stalledAtMs: number | null = null;
+  #narrowed: () => void = () => {};
 
   /** Whether this browser can play through hls.js at all (Media Source Extensions, also managed ones). */
   static supported(): boolean {
@@ -77,7 +82,13 @@ export class Playback {
     this.#target = target;
     const whole = { ...source, playhead: () => video.currentTime, bufferedEnd: () => this.#bufferedEnd() };
     this.#source = whole;
-    this.#hls = new Hls(settings(whole, source.estimate, target));
+    const ways = {
+      estimate: source.estimate,
+      onNarrowed: (act: () => void) => {
+        this.#narrowed = act;
+      },
+    };
+    this.#hls = new Hls(settings(whole, ways, target));
     this.#hls.on(Hls.Events.ERROR, (_, data) => this.#error(data));
     this.#hls.on(Hls.Events.MEDIA_ATTACHED, () => handlers.attached());
     this.#hls.on(Hls.Events.MANIFEST_PARSED, () => {
@@ -93,6 +104,7 @@ export class Playback {
     this.#hls.on(Hls.Events.LEVELS_UPDATED, () => handlers.levels());
     this.#hls.on(Hls.Events.BUFFER_APPENDED, () => {
       this.loadedMs = performance.now();
+      this.#push();
     });
     this.#hls.on(Hls.Events.BUFFER_APPENDED, this.#tuneIn);
     this.#hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => {
@@ -166,7 +178,31 @@ export class Playback {
   }
 
   stalled(): void {
-    this.#latency.stalled(performance.now());
+    this.#stalledAtMs = performance.now();
+    this.#latency.stalled(this.#stalledAtMs);
+  }
+
+  /** The link became too narrow for what is loaded: nothing is waited for. */
+  narrowed(): void {
+    this.#narrowed();
+  }
+
+  /**
+   * Chromium wants twice as much sound buffered with each time that it runs out, up to seconds, before it goes on; a
+   * viewer close to the live edge never has that much. A seek makes it forget.
+   */
+  #push(): void {
+    const video = this.#video;
+    if (this.#stalledAtMs === null || video.paused || video.seeking) return;
+    if (video.readyState > 2) {
+      this.#stalledAtMs = null;
+      return;
+    }
+    const ahead = (this.#bufferedEnd() ?? 0) - video.currentTime;
+    const now = performance.now();
+    if (ahead < ENOUGH || now - this.#stalledAtMs < STANDS_MS) return;
+    this.#stalledAtMs = now;
+    video.currentTime += 0.001;
   }
 
   /**
@@ -250,11 +286,11 @@ export class Playback {
   }
 }
 
-function settings(source: Source, estimate: () => number | null, target: number): Partial<HlsConfig> {
+function settings(source: Source, ways: Ways, target: number): Partial<HlsConfig> {
   return {
     pLoader: playlistLoader(source),
     fLoader: partLoader(source),
-    abrController: rateController(estimate),
+    abrController: rateController(ways),
     lowLatencyMode: true,
     // The worker would need a blob: script, and passing fragmented MP4 through costs the page next to nothing.
     enableWorker: false,

@@ -88,6 +88,7 @@ export class Player {
         if (!this.#native) this.#network.peer = peer;
       },
       news: () => this.#news(),
+      narrowed: () => this.#playback?.narrowed(),
       anew: () => this.#reload(),
       impostor: () => this.#fail({ kind: "name", name: options.stream }),
     });

@@ -64,6 +64,7 @@ function play(
       buffered: Math.max(0, loaded - playhead),
       arriving,
       bitRates: levels,
+      certain: false,
       nowMs: s * 1000,
     };
     const after = choose(choice, sight);
@@ -123,6 +124,7 @@ function watch(
     choice = choose(choice, {
       arriving: choice.level,
       bitRates: LEVELS,
+      certain: false,
       nowMs: from.seenMs + at,
       ...sight(at),
     });
@@ -149,13 +151,36 @@ test("a viewer that always has little buffered does not count as short of it", (
   assert.equal(watch(begin(2, 0), 60_000, () => ({ estimate: 5_000_000, buffered: 0.15 })).level, 2);
 });
 
+test("a link that is certainly too narrow is answered at once, one that only seems so a look later", () => {
+  const sight = { estimate: 400_000, buffered: 0.8, arriving: 2, bitRates: LEVELS, nowMs: 10_000 };
+  const start = watch(begin(2, 0), 9_900, () => ({ estimate: 5_000_000, buffered: 0.8 }));
+  assert.ok(choose(start, { ...sight, certain: true }).level < 2);
+  const seems = choose(start, { ...sight, certain: false });
+  assert.equal(seems.level, 2);
+  assert.ok(choose(seems, { ...sight, certain: false, nowMs: 10_100 }).level < 2);
+});
+
 test("a list of levels that shrank is begun again with the smallest", () => {
-  const sight = { estimate: 5_000_000, buffered: 1, arriving: 2, bitRates: [300_000, 100_000], nowMs: 1_000 };
+  const sight = {
+    estimate: 5_000_000,
+    certain: false,
+    buffered: 1,
+    arriving: 2,
+    bitRates: [300_000, 100_000],
+    nowMs: 1_000,
+  };
   assert.equal(choose(begin(2, 0), sight).level, 1);
 });
 
 test("the same sight again changes nothing", () => {
-  const sight = { estimate: 100_000, buffered: 0.1, arriving: 2, bitRates: LEVELS, nowMs: 5_000 };
+  const sight = {
+    estimate: 100_000,
+    certain: false,
+    buffered: 0.1,
+    arriving: 2,
+    bitRates: LEVELS,
+    nowMs: 5_000,
+  };
   const once = choose(begin(2, 0), sight);
   assert.deepEqual(choose(once, sight), once);
 });

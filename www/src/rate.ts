@@ -4,6 +4,8 @@
 export interface Sight {
   /** What peers and gateway together could give, bits per second; null while nobody knows. */
   estimate: number | null;
+  /** The engine has just found the link too narrow: no single late part. */
+  certain: boolean;
   /** Seconds buffered ahead of the picture. */
   buffered: number;
   /** The level of the newest part that came: a choice shows from the next segment on. */
@@ -43,7 +45,7 @@ const CARRIES_WELL = 0.8;
 /** … one to go up to even less: what is tried must not have to be taken back. */
 const CARRIES_EASILY = 0.7;
 /** An estimate that is down for less than this may be one late part. */
-const DOWN_AFTER_MS = 200;
+const DOWN_AFTER_MS = 100;
 /** Below this share of the usual the buffer is short, whatever the estimate says. */
 const SHORT = 0.5;
 const SHORT_AFTER_MS = 1_000;
@@ -75,7 +77,7 @@ export function begin(level: number, nowMs: number): Choice {
 
 /** To be called several times a second; the same `sight` again changes nothing. */
 export function choose(before: Choice, sight: Sight): Choice {
-  const { estimate, buffered, arriving, bitRates, nowMs } = sight;
+  const { estimate, certain, buffered, arriving, bitRates, nowMs } = sight;
   const needed = bitRates[before.level];
   if (needed === undefined) return begin(cheapest(bitRates), nowMs);
   const weight = Math.min(1, (nowMs - before.seenMs) / USUAL_MS);
@@ -100,7 +102,7 @@ export function choose(before: Choice, sight: Sight): Choice {
     Object.assign(now, { caution: Math.max(1, now.caution / 2), cautionMs: nowMs });
   const lasts = (ms: number | null, atLeast: number): boolean => ms !== null && nowMs - ms >= atLeast;
 
-  if (estimate !== null && lasts(now.tightMs, DOWN_AFTER_MS)) {
+  if (estimate !== null && lasts(now.tightMs, certain ? 0 : DOWN_AFTER_MS)) {
     const level = fitting(bitRates, estimate * CARRIES_WELL);
     if ((bitRates[level] ?? 0) < needed) return down(now, level, nowMs);
   }

@@ -131,6 +131,8 @@ pub enum Output {
     Gone { place: Place },
     /// The verified window moved on; `anew`: it does not continue the one before.
     News { anew: bool },
+    /// Viewer only: the link became too narrow for what is selected; the estimate says so from now on.
+    Narrowed,
     /// Gateway only: sign the window as it is now, and give it by [`Input::Envelope`]. Asked once a second at most.
     Sign,
 }

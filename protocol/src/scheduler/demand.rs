@@ -37,6 +37,8 @@ pub(super) struct Wanted {
     /// Program date time of its first frame, microseconds.
     pub(super) start: u64,
     pub(super) since: Micros,
+    /// When its announcement should have come: as soon after the gateway made it as is usual.
+    pub(super) announced: Micros,
     /// The player asked for it, and waits.
     pub(super) demanded: bool,
     /// A push of it is likely to come before, from one of these.

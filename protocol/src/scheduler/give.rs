@@ -352,6 +352,7 @@ impl Scheduler {
             // Those first who can pass it on soonest.
             ids.sort_by_key(|(upload, id)| (Reverse(upload.checked_ilog2()), turn(place, id)));
         }
+        let doubts = self.doubts_link();
         let size = self.cache.get(place).map_or(0, bytes::Bytes::len) as f64;
         let mut pushes =
             ((PUSHED - self.backlog()) * self.capacity() / size.max(1.0)).max(1.0) as u32;
@@ -376,7 +377,7 @@ impl Scheduler {
             } else if waits {
                 self.queue(id, place, false);
             } else if peer.follows(place.rendition) && !peer.has.contains(&place) {
-                if seeds && mine && pushes > 0 && !peer.spared.contains(&place) {
+                if seeds && mine && !doubts && pushes > 0 && !peer.spared.contains(&place) {
                     pushes -= 1;
                     self.queue(id, place, true);
                 } else {

@@ -5,8 +5,8 @@
 //!
 //! Only of a stream with several renditions: where there is no smaller one, order alone does not help.
 
-use super::{Micros, Role, Scheduler, choose, demand::Wanted};
-use crate::message::Place;
+use super::{Micros, Output, Role, Scheduler, choose, demand::Wanted};
+use crate::{manifest::Manifest, message::Place};
 
 /// A part that was to be pushed and is not here after this, or after so many times what parts take lately, is overdue.
 const OVERDUE: Micros = 250_000;
@@ -16,21 +16,31 @@ const WEIGHT: f64 = 0.1;
 /// So many within so long tell of the link, if the gateway's own path is among those that are late.
 const TOO_MANY: usize = 2;
 const WITHIN: Micros = 500_000;
+/// A part comes within this behind an announcement that waited where it waited.
+const RIGHT_BEHIND: Micros = 60_000;
 /// A part that came within this while others were late came over no narrow link: somebody else is slow.
 const QUICK: Micros = 100_000;
 /// What was overdue when the viewer stepped out may still be on its way: it is not fetched before.
-const ON_ITS_WAY: Micros = 700_000;
+const ON_ITS_WAY: Micros = 900_000;
+/// What is played may be chosen anew at once: so long nothing is fetched.
+const CHOSEN_ANEW: Micros = 50_000;
 /// As long as less than this was asked for, more is: what HTTP waits for on its way would be lost.
 const UNDER_WAY: usize = 8 * 1024;
 /// It stays out at least so long; twice as long each time that it was too soon, up to the longest.
 const OUT: (Micros, Micros) = (3_000_000, 48_000_000);
 /// Stepping out so soon after stepping in, it was too soon.
 const TOO_SOON: Micros = 20_000_000;
+/// Announcements may come so late after it stepped out.
+const SILENT: Micros = 3_000_000;
 /// Nothing was overdue for so long: it is in time.
 const CALM: Micros = 2_000_000;
+/// It steps in when nothing is missing that was announced longer ago.
+const MISSING: Micros = 400_000;
 /// The estimate is at least so many times what is played; so many times, and it was no matter of the link.
 const ROOM: f64 = 1.2;
 const AMPLE: f64 = 3.0;
+/// A rendition that needs so many times what the link gives is about to be left.
+const FAR_MORE: f64 = 1.5;
 
 #[derive(Debug, Default)]
 pub(super) struct Narrow {
@@ -45,6 +55,10 @@ pub(super) struct Narrow {
     came_late: Option<(Micros, Micros, bool)>,
     /// When a part came quickly that was to be pushed.
     quick_at: Micros,
+    /// When the newest announcement should have come.
+    told: Option<Micros>,
+    /// This viewer's clock less the gateway's when an announcement comes, of late: at once less, slowly more; microseconds.
+    lag: Option<f64>,
     /// How long parts take lately, from the moment at which they were on their way, microseconds.
     takes: f64,
 }
@@ -52,6 +66,22 @@ pub(super) struct Narrow {
 impl Narrow {
     pub(super) fn is_out(&self) -> bool {
         self.since.is_some()
+    }
+
+    /// An announcement came that was made at `clock`, the gateway's.
+    fn told(&mut self, clock: u64, now: Micros) {
+        let lag = now as f64 - clock as f64;
+        let usual = self.lag.unwrap_or(lag);
+        self.told = Some(now.saturating_sub((lag - usual) as Micros));
+        self.lag = Some(match lag < usual {
+            true => lag,
+            false => usual + (lag - usual) * WEIGHT,
+        });
+    }
+
+    /// When what is announced now should have been.
+    pub(super) fn announced(&self, now: Micros) -> Micros {
+        self.told.unwrap_or(now)
     }
 
     fn patience(&self) -> Micros {
@@ -77,20 +107,50 @@ impl Scheduler {
         }
     }
 
+    /// Until when silence is the link's, if it is.
+    pub(super) fn excuses_silence(&self) -> Option<Micros> {
+        let until = self.narrow.since? + SILENT;
+        (self.now < until).then_some(until)
+    }
+
+    /// Whether a part came late just now: what is pushed would hold up what this viewer may have to ask for, on a link
+    /// that is narrow both ways.
+    pub(super) fn doubts_link(&self) -> bool {
+        let came = self.narrow.came_late;
+        self.has_choice() && came.is_some_and(|(_, at, _)| self.now < at + WITHIN)
+    }
+
+    /// The window moved on. Announcements wait on a narrow link, too, behind parts that were on their way before.
+    pub(super) fn moved(&mut self, anew: bool) {
+        let clock = self.window.manifest().map(Manifest::clock);
+        match clock {
+            Some(clock) if !anew => self.narrow.told(clock, self.now),
+            _ => (self.narrow.lag, self.narrow.told) = (None, None),
+        }
+    }
+
     /// When the next of what is wanted is overdue.
     pub(super) fn overdue_at(&self) -> Option<Micros> {
         if self.narrow.is_out() {
             return None;
         }
-        let at = self.due().map(|(at, _)| at);
+        let at = self.due().map(|(at, _)| at).chain(self.silent_at());
         at.filter(|at| *at > self.now).min()
     }
 
     /// What to do to get a part while out of the swarm; when to look again.
     pub(super) fn choose_alone(&mut self, place: Place) -> Option<Micros> {
         let now = self.now;
+        let chosen_anew = self.narrow.since? + CHOSEN_ANEW;
+        if now < chosen_anew {
+            return Some(chosen_anew);
+        }
         let wanted = self.demand.wanted.get(&place)?;
-        let on_its_way = !wanted.pushers.is_empty() && now < wanted.since + ON_ITS_WAY;
+        let on_its_way = !wanted.pushers.is_empty() && now < wanted.announced + ON_ITS_WAY;
+        // What the link cannot carry is about to be left: only what the player still asks of it is worth its time.
+        if !wanted.demanded && self.exceeds_link(place.rendition) {
+            return Some(now + choose::LOOK);
+        }
         let room = self.fetches() == 0 || self.estimate.fetching() < UNDER_WAY;
         let may_fetch = room && self.http.open(now) && now >= wanted.refetch;
         if wanted.fetch.is_none() && may_fetch && !on_its_way && self.arrives(place).is_none() {
@@ -99,12 +159,20 @@ impl Scheduler {
         Some(now + choose::LOOK)
     }
 
+    /// Whether a rendition needs far more than the link gives.
+    fn exceeds_link(&self, rendition: u8) -> bool {
+        let manifest = self.window.manifest();
+        let entry = manifest.and_then(|manifest| manifest.renditions().get(usize::from(rendition)));
+        let needs = entry.map_or(0.0, |entry| f64::from(entry.rendition.bandwidth));
+        needs / 8.0 > FAR_MORE * self.bytes_per_second()
+    }
+
     /// A part that was wanted is here.
     pub(super) fn came(&mut self, wanted: &Wanted) {
         let now = self.now;
         if self.is_overdue(wanted) {
-            self.narrow.came_late = Some((wanted.since, now, self.is_gateways(wanted)));
-        } else if wanted.pushed_until > wanted.since && now < wanted.since + QUICK {
+            self.narrow.came_late = Some((wanted.announced, now, self.is_gateways(wanted)));
+        } else if wanted.pushed_until > wanted.since && now < wanted.announced + QUICK {
             self.narrow.quick_at = now;
         }
         let asked = wanted.asked.map(|asked| asked.at);
@@ -123,17 +191,19 @@ impl Scheduler {
         all.filter(|entry| !entry.rendition.audio_only()).count() > 1
     }
 
-    /// How many parts that were to be pushed are overdue or came too late just now, if nothing came quickly meanwhile;
-    /// whether the gateway's own path is among those that are late.
+    /// How many parts that were to be pushed are overdue or came too late just now, with the next announcement if that
+    /// is, if nothing came quickly meanwhile; whether the gateway's own path is among those that are late.
     fn overdue(&self) -> (usize, bool) {
         let now = self.now;
         let came = self.narrow.came_late.into_iter();
         let came = came.filter(|(_, at, _)| now < at + WITHIN);
         let came = came.map(|(since, _, by_gateway)| (since, by_gateway));
+        let silent = self.silent_at().filter(|at| *at <= now);
+        let silent = silent.map(|at| (at, true));
         let late = self.due().filter(|(at, _)| *at <= now);
-        let late = late.map(|(_, wanted)| (wanted.since, self.is_gateways(wanted)));
+        let late = late.map(|(_, wanted)| (wanted.announced, self.is_gateways(wanted)));
         let (mut count, mut by_gateway) = (0, false);
-        for (since, gateways) in came.chain(late) {
+        for (since, gateways) in came.chain(silent).chain(late) {
             if self.narrow.quick_at > since {
                 return (0, false);
             }
@@ -141,6 +211,17 @@ impl Scheduler {
             by_gateway |= gateways;
         }
         (count, by_gateway)
+    }
+
+    /// When the next announcement is overdue: it waits behind parts on a link that became narrow.
+    fn silent_at(&self) -> Option<Micros> {
+        let manifest = self
+            .window
+            .manifest()
+            .filter(|manifest| !manifest.ended())?;
+        let all = manifest.renditions().iter();
+        let targets = all.map(|entry| Micros::from(entry.rendition.part_target));
+        Some(self.narrow.told? + targets.max()? + self.narrow.patience())
     }
 
     /// Parts that are to be pushed, and when each is overdue: all before it come over the same link.
@@ -152,14 +233,14 @@ impl Scheduler {
         wanted.scan(0.0, move |before, wanted| {
             *before += f64::from(wanted.entry.size);
             let takes = (*before / rate * 1e6) as Micros;
-            Some((wanted.since + patience + takes, wanted))
+            Some((overdue(wanted, patience + takes), wanted))
         })
     }
 
     /// Whether a part that came should have been here before.
     fn is_overdue(&self, wanted: &Wanted) -> bool {
         let takes = f64::from(wanted.entry.size) / self.bytes_per_second() * 1e6;
-        let at = wanted.since + self.narrow.patience() + takes as Micros;
+        let at = overdue(wanted, self.narrow.patience() + takes as Micros);
         wanted.pushed_until > wanted.since && self.now >= at
     }
 
@@ -198,6 +279,7 @@ impl Scheduler {
             self.give_up(place, true);
         }
         self.estimate.narrowed(since.unwrap_or(now), now);
+        self.outputs.push_back(Output::Narrowed);
         self.demand.touch_all();
     }
 
@@ -217,7 +299,10 @@ impl Scheduler {
         } else {
             OUT.0
         };
-        times >= ROOM && now >= since + stays && now >= self.narrow.overdue_at + CALM
+        let is_calm = times >= ROOM && now >= since + stays && now >= self.narrow.overdue_at + CALM;
+        // What is new would take the link from what is missing still.
+        let mut wanted = self.demand.wanted.values();
+        is_calm && wanted.all(|wanted| now < wanted.announced + MISSING)
     }
 
     fn step_in(&mut self) {
@@ -226,6 +311,12 @@ impl Scheduler {
         self.introduce_myself();
         self.demand.touch_all();
     }
+}
+
+/// When a part is overdue that should be here so long after it was announced. One that comes right behind an announcement
+/// that was late itself is not: this viewer was busy, or its link slept.
+fn overdue(wanted: &Wanted, takes: Micros) -> Micros {
+    (wanted.announced + takes).max(wanted.since + RIGHT_BEHIND)
 }
 
 #[cfg(test)]

@@ -93,6 +93,7 @@ impl Scheduler {
         if let Some(manifest) = self.window.manifest() {
             self.demand.place_gaps(manifest);
         }
+        self.moved(anew);
         self.learn_fresh(anew, seeds);
         self.forget_past(first, anew);
         self.outputs.push_back(Output::News { anew });
@@ -191,6 +192,10 @@ impl Scheduler {
             entry,
             start,
             since: now,
+            announced: match demanded {
+                true => now,
+                false => self.narrow.announced(now),
+            },
             demanded,
             pushed_until: now + patience,
             pushers,
@@ -359,6 +364,12 @@ impl Scheduler {
 
     /// Nothing was heard for too long, or something is missing: a gateway is asked, or else a neighbour.
     pub(super) fn ask_manifest(&mut self) {
+        // On a narrow link silence is no loss: a manifest would hold up what is on its way.
+        let waits = (!self.window.needs_manifest()).then(|| self.excuses_silence());
+        if let Some(until) = waits.flatten() {
+            self.silence.ask_at = Some(until);
+            return;
+        }
         let pause = (self.silence.pause * 2).clamp(SILENCE, LONGEST_SILENCE);
         self.silence.pause = pause;
         self.silence.ask_at = Some(self.now + pause);

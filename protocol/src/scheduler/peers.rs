@@ -28,10 +28,11 @@ const RATE: f64 = 250_000.0;
 const FIRST_BYTES: f64 = 64.0 * 1024.0;
 /// Bytes on the way to or from one peer, whatever it is worth.
 const MOST_BYTES: f64 = 1024.0 * 1024.0;
-/// Who has not acknowledged a part for four times as long as it usually takes is given no more, within these bounds; three
-/// round trips are added to the longest.
+/// Who has not acknowledged a part for three times as long as it usually takes is given no more, within these bounds; three
+/// round trips are added to the longest. One that takes very long counts as at most twice the usual.
 const OVERDUE: (Micros, Micros) = (100_000, 300_000);
-const USUALLY: f64 = 4.0;
+const USUALLY: f64 = 3.0;
+const AT_MOST: f64 = 2.0;
 /// What was given and not acknowledged for so long never will be.
 const LOST: Micros = 4_000_000;
 /// Announcements that a peer may repeat, and how long it may send old ones after it was asked for a manifest.
@@ -356,6 +357,7 @@ impl Peer {
         if given.left {
             let took = now.saturating_sub(given.at) as f64;
             let usual = self.acknowledges.unwrap_or(took);
+            let took = took.min(AT_MOST * usual.max(OVERDUE.0 as f64 / USUALLY));
             self.acknowledges = Some(usual + (took - usual) * 0.2);
             measure(&mut self.rate_out, given.size, now.saturating_sub(since));
         }

@@ -431,7 +431,7 @@ impl Rig {
                 self.demanded.remove(&place);
             }
             Output::Dial { peer } => assert!(!self.linked.contains(&peer)),
-            Output::News { .. } | Output::Sign => {}
+            Output::News { .. } | Output::Narrowed | Output::Sign => {}
         }
     }
 

@@ -1,6 +1,12 @@
 //! Out of the swarm and in again, in the simulator: a viewer and its neighbour, and the link of the first.
 
-use crate::sim::{Line, Scene, World};
+use libp2p_identity::{Keypair, PeerId};
+
+use crate::{
+    message::Message,
+    scheduler::{Input, Kind, Output, Role, Scheduler, Settings},
+    sim::{Line, Publisher, Scene, World},
+};
 
 const SECOND: u64 = 1_000_000;
 /// Bits per second of the renditions.
@@ -91,5 +97,134 @@ fn a_link_that_stays_wide_and_a_stream_without_a_choice_are_no_reason() {
         let (mut world, one, _) = swarm(rates);
         narrow(&mut world, one, 300.0);
         assert_eq!(until(&mut world, 20, |world| is_out(world, one)), None);
+    }
+}
+
+/// A viewer of two renditions to whom a gateway alone pushes, five seconds on.
+struct Pushed {
+    publisher: Publisher,
+    engine: Scheduler,
+    gateway: PeerId,
+    now: u64,
+    /// So late comes what is announced.
+    held: u64,
+}
+
+impl Pushed {
+    fn new() -> Self {
+        let someone = |number| {
+            let key = Keypair::ed25519_from_bytes([number; 32]).expect("any 32 bytes are a key");
+            key.public().to_peer_id()
+        };
+        let (me, gateway) = (someone(1), someone(2));
+        let publisher = Publisher::new(&[LARGE, SMALL]);
+        let settings = Settings {
+            cache_bytes: 8 << 20,
+            neighbours: 2,
+            upload: UPLOAD,
+            reserve: 300_000,
+        };
+        let name = publisher.key().name();
+        let engine = Scheduler::new(me, name, Role::Viewer, settings, 7);
+        let mut pushed = Self {
+            publisher,
+            engine,
+            gateway,
+            now: 1_000_000,
+            held: 0,
+        };
+        let envelope = pushed.publisher.signed();
+        pushed.handle(Input::Envelope(&envelope));
+        pushed.handle(Input::Select { renditions: 1 });
+        let kind = Kind::Gateway;
+        pushed.handle(Input::Linked {
+            peer: gateway,
+            kind,
+        });
+        for _ in 0..25 {
+            pushed.part(10_000);
+        }
+        pushed
+    }
+
+    fn handle(&mut self, input: Input<'_>) -> Vec<Output> {
+        let taken = self.engine.handle(input, self.now);
+        taken.expect("what the publisher signs is genuine");
+        std::iter::from_fn(|| self.engine.output()).collect()
+    }
+
+    /// Two tenths of a second in which a part is announced at once and is here `after` microseconds later.
+    fn part(&mut self, after: u64) -> Vec<Output> {
+        let since = self.now;
+        let published = self.publisher.publish(since - self.held);
+        let seeds = vec![self.engine.me];
+        let envelope = published.envelope;
+        let message = Message::Announcement { envelope, seeds };
+        let peer = self.gateway;
+        let mut outputs = self.handle(Input::Message { peer, message });
+        self.now = since + after;
+        let (place, bytes) = published.parts[0].clone();
+        outputs.extend(self.handle(Input::Part { peer, place, bytes }));
+        self.now = self.now.max(since + 200_000);
+        outputs
+    }
+
+    /// Nothing comes for so long.
+    fn silence(&mut self, micros: u64) -> Vec<Output> {
+        let until = self.now + micros;
+        let mut outputs = Vec::new();
+        while let Some(at) = self.engine.wake_at().filter(|at| *at <= until) {
+            self.now = at.max(self.now);
+            outputs.extend(self.handle(Input::Wake));
+        }
+        self.now = until;
+        outputs
+    }
+}
+
+fn narrowed(outputs: &[Output]) -> bool {
+    outputs.contains(&Output::Narrowed)
+}
+
+fn asks_for_all(outputs: &[Output]) -> bool {
+    let asks = |output: &Output| {
+        matches!(
+            output,
+            Output::Send {
+                message: Message::WantManifest,
+                ..
+            }
+        )
+    };
+    outputs.iter().any(asks)
+}
+
+#[test]
+fn an_announcement_that_waits_behind_a_late_part_tells_of_the_link_and_is_no_loss() {
+    let mut pushed = Pushed::new();
+    assert!(!narrowed(&pushed.part(350_000)), "one late part is none");
+    let outputs = pushed.silence(300_000);
+    assert!(narrowed(&outputs) && pushed.engine.narrow.is_out());
+    // A manifest would hold up what is on its way.
+    assert!(!asks_for_all(&outputs) && !asks_for_all(&pushed.silence(1_500_000)));
+    assert!(asks_for_all(&pushed.silence(3_000_000)));
+}
+
+#[test]
+fn silence_alone_is_the_gateways() {
+    let mut pushed = Pushed::new();
+    pushed.part(10_000);
+    let outputs = pushed.silence(3_000_000);
+    assert!(!narrowed(&outputs));
+    assert!(asks_for_all(&outputs), "a loss");
+}
+
+#[test]
+fn a_part_right_behind_an_announcement_that_was_late_itself_is_not_late() {
+    let mut pushed = Pushed::new();
+    pushed.now += 300_000;
+    pushed.held = 300_000;
+    for _ in 0..4 {
+        assert!(!narrowed(&pushed.part(20_000)));
     }
 }

@@ -232,7 +232,7 @@ impl World {
                 self.shown(node, place, true);
             }
             Output::Gone { place } => self.shown(node, place, false),
-            Output::News { .. } => {}
+            Output::News { .. } | Output::Narrowed => {}
             Output::Sign => {
                 let whole = self.publisher.signed();
                 self.at(self.now, Event::Feed(node, whole));
