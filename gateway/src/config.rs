@@ -261,6 +261,7 @@ impl Config {
     pub fn check(&self) -> Result<(), Error> {
         self.check_own()?;
         self.http.check()?;
+        self.archive.check()?;
         self.p2p.check()?;
         self.mirror.check()?;
         for input in &self.inputs {

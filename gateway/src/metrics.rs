@@ -71,6 +71,8 @@ pub struct Metrics {
     parts: Family<RenditionLabel, Counter>,
     ingest_lag: Family<StreamLabel, Gauge<f64, AtomicU64>>,
     store_bytes: Gauge,
+    archive_verified: Counter,
+    archive_damaged: Gauge,
     tasks: Gauge,
 }
 
@@ -92,6 +94,8 @@ impl Metrics {
         let parts = Family::<RenditionLabel, Counter>::default();
         let ingest_lag = Family::<StreamLabel, Gauge<f64, AtomicU64>>::default();
         let store_bytes = Gauge::default();
+        let archive_verified = Counter::default();
+        let archive_damaged = Gauge::default();
         let tasks = Gauge::default();
         // The registry adds `_total` to counters itself.
         registry.register(
@@ -131,6 +135,16 @@ impl Metrics {
             store_bytes.clone(),
         );
         registry.register(
+            "meshlive_archive_verified_bytes",
+            "Bytes of the archive that were read back whole",
+            archive_verified.clone(),
+        );
+        registry.register(
+            "meshlive_archive_damaged_blocks",
+            "Blocks that the last reading back of the whole archive found damaged or missing; the log names them",
+            archive_damaged.clone(),
+        );
+        registry.register(
             "meshlive_tasks",
             "Tasks of the runtime that have not ended; grows with connections and falls with them",
             tasks.clone(),
@@ -156,6 +170,8 @@ impl Metrics {
             parts,
             ingest_lag,
             store_bytes,
+            archive_verified,
+            archive_damaged,
             tasks,
         }
     }
@@ -223,6 +239,16 @@ impl Metrics {
     /// How many bytes the pin store takes on disk.
     pub fn store_bytes(&self, bytes: u64) {
         self.store_bytes.set(bytes as i64);
+    }
+
+    /// So many bytes of the archive were read back whole.
+    pub fn archive_verified(&self, bytes: usize) {
+        self.archive_verified.inc_by(bytes as u64);
+    }
+
+    /// How many blocks a reading back of the whole archive found damaged.
+    pub fn archive_damaged(&self, blocks: u64) {
+        self.archive_damaged.set(blocks as i64);
     }
 
     /// How many tasks the runtime has.

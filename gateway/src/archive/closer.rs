@@ -1,4 +1,4 @@
-//! The archives of all streams, and the thread that closes their hours.
+//! The archives of all streams, the thread that closes their hours, and the one that reads them back.
 
 use std::{
     collections::BTreeMap,
@@ -14,8 +14,8 @@ use std::{
 
 use meshlive_protocol::{key::SigningKey, name::StreamName};
 
-use super::{Archive, Keep, Settings};
-use crate::{clock::Clock, store::Store};
+use super::{Archive, Keep, Settings, scrub::Scrub};
+use crate::{clock::Clock, metrics::Metrics, store::Store};
 
 /// How often it looks at the clock without being asked.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -38,7 +38,7 @@ impl Wake {
     }
 }
 
-/// Every stream's archive; dropping it ends the thread.
+/// Every stream's archive; dropping it ends the threads.
 pub struct Archives {
     settings: Settings,
     by_alias: BTreeMap<String, Keep>,
@@ -46,23 +46,21 @@ pub struct Archives {
     shared: Arc<RwLock<BTreeMap<String, Arc<Archive>>>>,
     wake: Wake,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Archives {
     /// None yet.
-    pub(crate) fn new(store: Store, clock: Arc<Clock>) -> Self {
+    pub(crate) fn new(store: Store, clock: &Arc<Clock>) -> Self {
         let shared: Arc<RwLock<BTreeMap<String, Arc<Archive>>>> = Arc::default();
         let stop = Arc::new(AtomicBool::new(false));
         let (wake, asked) = mpsc::sync_channel(1);
         let thread = thread::Builder::new().name("archive".into()).spawn({
             let (shared, store, stop) = (shared.clone(), store.clone(), stop.clone());
+            let clock = clock.clone();
             move || {
                 while !stop.load(Relaxed) {
-                    let archives: Vec<_> = {
-                        let shared = shared.read().unwrap_or_else(PoisonError::into_inner);
-                        shared.values().cloned().collect()
-                    };
+                    let archives = all(&shared);
                     for archive in &archives {
                         archive.close_what_is_over(clock.now());
                         archive.let_go_of_the_old();
@@ -83,11 +81,31 @@ impl Archives {
             shared,
             wake: Wake(wake),
             stop,
-            thread: thread.ok(),
+            threads: thread.into_iter().collect(),
         }
     }
 
-    pub(crate) fn configure(&mut self, settings: Settings, by_alias: BTreeMap<String, Keep>) {
+    /// From here on all is read back from time to time.
+    pub(crate) fn configure(
+        &mut self,
+        settings: Settings,
+        by_alias: BTreeMap<String, Keep>,
+        metrics: Arc<Metrics>,
+    ) {
+        let scrub = Scrub {
+            settings: settings.clone(),
+            store: self.store.clone(),
+            metrics,
+            stop: self.stop.clone(),
+        };
+        let shared = self.shared.clone();
+        let thread = thread::Builder::new()
+            .name("archive scrub".into())
+            .spawn(move || scrub.run(|| all(&shared)));
+        let thread = thread.inspect_err(
+            |error| tracing::error!(%error, "the archive is not read back: the system gives no thread"),
+        );
+        self.threads.extend(thread);
         (self.settings, self.by_alias) = (settings, by_alias);
     }
 
@@ -138,8 +156,13 @@ impl Drop for Archives {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             let _ = thread.join(); // a panic there was printed there
         }
     }
+}
+
+fn all(shared: &RwLock<BTreeMap<String, Arc<Archive>>>) -> Vec<Arc<Archive>> {
+    let shared = shared.read().unwrap_or_else(PoisonError::into_inner);
+    shared.values().cloned().collect()
 }

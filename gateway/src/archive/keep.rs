@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr, time::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::{Nonsense, value};
+
 /// How much of its past each stream keeps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -12,12 +14,38 @@ pub struct Settings {
     /// How long hours are kept that have closed: "7days", "everything", or "off" for no archive. When the store grows beyond
     /// store.max_bytes, or its disk is full, the oldest hours go earlier. [streams.ALIAS] may say otherwise for one stream.
     pub keep: Keep,
+    /// How long after one reading back of all that is held the next begins, for damage to be named in the log and in
+    /// meshlive_archive_damaged_blocks. "0s": never.
+    #[serde(with = "value::duration")]
+    #[schemars(with = "String")]
+    pub verify_every: Duration,
+    /// How many bytes it reads in a second, at most.
+    pub verify_bytes_per_second: u64,
+}
+
+impl Settings {
+    /// Says which setting makes no sense.
+    ///
+    /// # Errors
+    /// For the first that makes none.
+    pub fn check(&self) -> Result<(), Nonsense> {
+        if self.verify_bytes_per_second < 1000 {
+            return Err(Nonsense::new(
+                "archive.verify_bytes_per_second",
+                self.verify_bytes_per_second,
+                "give 1000 or more; archive.verify_every = \"0s\" switches it off",
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             keep: Keep::For(Duration::from_secs(7 * 86_400)),
+            verify_every: Duration::from_secs(7 * 86_400),
+            verify_bytes_per_second: 2_000_000,
         }
     }
 }

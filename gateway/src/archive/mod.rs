@@ -9,7 +9,7 @@
 //! segment belongs to another hour, or the clock says so, and the thread of `closer` makes directories and playlists of
 //! what was written down, keeps them as blocks beside the segments, pins the hour and signs an entry (`close`). An hour is
 //! read back from its own playlists (`read`): for its day, and where more comes for one that was closed. `retain` lets old
-//! hours go, `take_down` takes one back, `verify` reads everything back, `car` has hours leave and come as one file.
+//! hours go, `take_down` takes one back, `verify` reads everything back (`scrub` does so from time to time), `car` has hours leave and come as one file.
 
 pub mod car;
 mod close;
@@ -17,6 +17,7 @@ mod closer;
 mod keep;
 pub mod read;
 mod retain;
+mod scrub;
 mod take_down;
 #[cfg(test)]
 mod tests;
@@ -41,7 +42,7 @@ use meshlive_protocol::{
 
 pub use closer::Archives;
 pub use keep::{Keep, Settings};
-pub use verify::{Fault, walk};
+pub use verify::{Fault, held as read_back, walk};
 
 use crate::store::{Journal, Store};
 

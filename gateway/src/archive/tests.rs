@@ -29,6 +29,7 @@ const SECOND: u64 = 1_000_000;
 pub(super) struct Run {
     pub(super) store: Store,
     pub(super) streams: Streams,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Run {
@@ -47,10 +48,19 @@ impl Run {
             keys,
             store.clone(),
             clock,
-            metrics,
+            metrics.clone(),
         );
-        let streams = streams.with_archives(Settings { keep }, BTreeMap::new());
-        Self { store, streams }
+        let archived = Settings {
+            keep,
+            verify_every: Duration::from_millis(100),
+            ..Settings::default()
+        };
+        let streams = streams.with_archives(archived, BTreeMap::new());
+        Self {
+            store,
+            streams,
+            metrics,
+        }
     }
 
     pub(super) fn air(&self) -> Air {

@@ -1,12 +1,22 @@
 //! Reads everything below a directory back, block by block, each checked against its CID.
 
-use std::{collections::HashSet, fmt, io};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt, io,
+    ops::Range,
+};
 
 use bytes::Bytes;
 use cid::Cid;
-use meshlive_protocol::dag::DAG_PB;
+use meshlive_protocol::{
+    archive::{day_name, hour_name},
+    dag::DAG_PB,
+};
 
-use super::read::{self, Source};
+use super::{
+    Archive,
+    read::{self, Source},
+};
 use crate::http::unixfs::Node;
 
 /// More names in a path lead nowhere.
@@ -27,6 +37,56 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}): {}", self.path, self.cid, self.error)
     }
+}
+
+/// Reads back all that is held here of an archive: hours, and the days over them. What `visit` gets is as with [`walk`];
+/// what is missing of an hour that was let go meanwhile is not damaged. Returns the hours.
+///
+/// # Errors
+/// What `visit` says.
+pub fn held(
+    archive: &Archive,
+    source: &impl Source,
+    visit: &mut impl FnMut(&Cid, Result<Bytes, Fault>) -> io::Result<()>,
+) -> io::Result<usize> {
+    let (catalogue, held) = (archive.catalogue(), archive.held());
+    let hours = catalogue.hours();
+    let is_held = |hours: Range<u64>, held: &BTreeSet<u64>| held.range(hours).next().is_some();
+    // Hours that were let go are none of a day's damage, and those that are here are read by themselves.
+    let seen: HashSet<Cid> = hours.values().map(|entry| entry.link.cid).collect();
+    let mut roots = Vec::new();
+    for (hour, entry) in hours.iter().filter(|(hour, _)| held.contains(hour)) {
+        let path = format!("{}/{}", day_name(*hour / 24), hour_name(*hour));
+        roots.push((*hour..*hour + 1, entry.link.cid, path, HashSet::new()));
+    }
+    let count = roots.len();
+    for (day, link) in catalogue.days() {
+        let of_day = *day * 24..*day * 24 + 24;
+        if is_held(of_day.clone(), &held) {
+            roots.push((of_day, link.cid, day_name(*day), seen.clone()));
+        }
+    }
+    for (hours, root, path, mut seen) in roots {
+        let mut faults = Vec::new();
+        walk(source, root, &path, &mut seen, &mut |cid, block| {
+            match block {
+                Ok(block) => visit(cid, Ok(block))?,
+                Err(fault) => faults.push(fault),
+            }
+            Ok(())
+        })?;
+        let offered = hours.end - hours.start > 1 || {
+            let now = archive.catalogue();
+            let entry = now.hours().get(&hours.start);
+            entry.is_some_and(|entry| entry.link.cid == root)
+        };
+        if offered && is_held(hours, &archive.held()) {
+            for fault in faults {
+                visit(&fault.cid.clone(), Err(fault))?;
+            }
+        }
+    }
+    Ok(count)
 }
 
 /// Visits each block at and below `root`, whose path is `path`, once: what links before what is linked. `visit` gets the

@@ -1,7 +1,6 @@
 //! `archive`: what is past, from a shell. It needs the data folder for itself: a gateway that runs shows the same on its page.
 
 use std::{
-    collections::HashSet,
     fs::File,
     io::{self, BufWriter, IsTerminal, Write},
     path::{Path, PathBuf},
@@ -15,7 +14,7 @@ use meshlive_gateway::{
     archive::{
         Archive,
         car::{self, Car, Taken},
-        walk,
+        read_back,
     },
     keys::Keys,
     store::Store,
@@ -228,44 +227,25 @@ fn import(opened: &Opened, file: &Path) -> Result<(), Failure> {
 fn verify(Opened { archive, store }: &Opened) -> Result<(), Failure> {
     let (catalogue, held) = (archive.catalogue(), archive.held());
     let hours = catalogue.hours().iter();
-    let hours: Vec<_> = hours.filter(|(hour, _)| held.contains(hour)).collect();
-    let total = hours.iter().map(|(_, entry)| entry.link.bytes).sum();
+    let hours = hours.filter(|(hour, _)| held.contains(hour));
+    let total = hours.map(|(_, entry)| entry.link.bytes).sum();
     let mut bar = Bar::new("verify", total);
-    let (mut seen, mut faults, mut blocks) = (HashSet::new(), Vec::new(), 0_u64);
-    let mut below = |cid, path: &str, seen: &mut HashSet<_>| {
-        walk(store, cid, path, seen, &mut |_, block| {
-            match block {
-                Ok(block) => bar.add(block.len() as u64),
-                Err(fault) => faults.push(fault),
-            }
-            blocks += 1;
-            Ok(())
-        })
-    };
-    for (hour, entry) in &hours {
-        let path = format!("{}/{}", day_name(*hour / 24), hour_name(**hour));
-        below(entry.link.cid, &path, &mut seen).map_err(failed)?;
-    }
-    // Hours that were let go are none of a day's damage.
-    for (hour, entry) in catalogue.hours() {
-        if !held.contains(hour) {
-            seen.insert(entry.link.cid);
+    let (mut faults, mut blocks) = (Vec::new(), 0_u64);
+    let hours = read_back(archive, store, &mut |_, block| {
+        match block {
+            Ok(block) => bar.add(block.len() as u64),
+            Err(fault) => faults.push(fault),
         }
-    }
-    let days = catalogue.days().iter();
-    for (day, link) in days.filter(|(day, _)| held.range(**day * 24..**day * 24 + 24).count() > 0) {
-        below(link.cid, &day_name(*day), &mut seen).map_err(failed)?;
-    }
+        blocks += 1;
+        Ok(())
+    });
+    let hours = hours.map_err(failed)?;
     bar.end();
     let mut out = String::new();
     for fault in &faults {
         out += &format!("damaged: {fault}\n");
     }
-    out += &format!(
-        "{} hours, {blocks} blocks, {} damaged\n",
-        hours.len(),
-        faults.len()
-    );
+    out += &format!("{hours} hours, {blocks} blocks, {} damaged\n", faults.len());
     print(&out)?;
     match faults.len() {
         0 => Ok(()),

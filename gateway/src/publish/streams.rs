@@ -46,7 +46,7 @@ impl Streams {
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            archives: Archives::new(store.clone(), clock.clone()),
+            archives: Archives::new(store.clone(), &clock),
             settings,
             target_duration,
             keys,
@@ -65,7 +65,8 @@ impl Streams {
         settings: archive::Settings,
         by_alias: BTreeMap<String, archive::Keep>,
     ) -> Self {
-        self.archives.configure(settings, by_alias);
+        let metrics = self.metrics.clone();
+        self.archives.configure(settings, by_alias, metrics);
         self
     }
 

@@ -241,3 +241,40 @@ fn an_hour_that_is_taken_down_is_gone_here_and_stays_with_others() {
             .is_empty()
     );
 }
+
+#[test]
+fn damage_is_found_by_itself_and_what_is_whole_is_not_taken_for_damaged() {
+    let folder = made();
+    let wait = |run: &Run, until: &dyn Fn(&str) -> bool| {
+        let begun = Instant::now();
+        loop {
+            let text = run.metrics.render();
+            if until(&text) {
+                return text;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "{text}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let value = |text: &str, name: &str| -> u64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.map_or(0, |value| value.trim().parse().unwrap())
+    };
+    let verified = "meshlive_archive_verified_bytes_total ";
+    let damaged = "meshlive_archive_damaged_blocks ";
+    let start = || {
+        let run = Run::start(folder.path(), TEN + 3 * HOUR);
+        let air = run.air();
+        (run, air)
+    };
+    let (run, air) = start();
+    let once = value(&wait(&run, &|text| value(text, verified) > 0), verified);
+    // A whole round and more.
+    let text = wait(&run, &|text| value(text, verified) > 3 * once);
+    assert_eq!(value(&text, damaged), 0);
+    drop((air, run));
+    flip(folder.path());
+    let (run, air) = start();
+    wait(&run, &|text| value(text, damaged) == 1);
+    drop((air, run));
+}
