@@ -172,7 +172,7 @@ pub(super) async fn still(
     Ok(answer)
 }
 
-fn archive_of(state: &State, name: &str) -> Result<Arc<Archive>, Refusal> {
+pub(super) fn archive_of(state: &State, name: &str) -> Result<Arc<Archive>, Refusal> {
     let live = state.live(name)?;
     let archive = live.stream.archive().cloned();
     archive.ok_or(Refusal::absent("no archive is kept of this stream"))

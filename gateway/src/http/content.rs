@@ -13,6 +13,7 @@ use cid::Cid;
 use super::{
     State, body,
     range::{self, Wanted},
+    recording::Recording,
 };
 use crate::{metrics::Kind, publish::Stream};
 
@@ -40,6 +41,8 @@ pub(super) enum Stored {
         live: Option<Arc<Stream>>,
         blocks: Vec<(Cid, u64)>,
     },
+    /// A stretch of the past.
+    Recording(Arc<Recording>),
 }
 
 impl Stored {
@@ -47,6 +50,7 @@ impl Stored {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
             Self::Blocks { blocks, .. } => blocks.iter().map(|(_, size)| size).sum(),
+            Self::Recording(recording) => recording.length(),
         }
     }
 }
@@ -109,6 +113,11 @@ impl Content {
                 let sequence =
                     body::Sequence::new(state.blocks.clone(), live.clone(), blocks, &range);
                 body::read(&state.metrics, self.kind, sequence, Some(length))
+            }
+            Stored::Recording(recording) => {
+                let length = range.end - range.start;
+                let bytes = recording.clone().bytes(state.blocks.clone(), &range);
+                body::read(&state.metrics, self.kind, bytes, Some(length))
             }
         }
     }

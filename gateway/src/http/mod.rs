@@ -2,7 +2,7 @@
 //!
 //! Files: `serve`, `taken` (connections and their limits) → `query`, `range`, `encoding`, `error` (what is asked, purely) →
 //! `playlists`, `parts`, `wait`, `live` (LL-HLS; one rendering serves all who wait) → `sockets`, `client` (pushes) → `api`, `peers` (the swarm's WebSockets) →
-//! `ipfs`, `ipns`, `format`, `resolve`, `unixfs`, `hamt`, `listing`, `car` (path and trustless gateway) → `archive` (what is past) → `page`, `still`, `key_frame` → `content`, `body`, `blocks`, `files` (bytes out).
+//! `ipfs`, `ipns`, `format`, `resolve`, `unixfs`, `hamt`, `listing`, `car` (path and trustless gateway) → `archive`, `recording`, `retime` (what is past, and as MP4) → `page`, `still`, `key_frame` → `content`, `body`, `blocks`, `files` (bytes out).
 
 mod api;
 mod archive;
@@ -27,7 +27,9 @@ mod peers;
 mod playlists;
 pub mod query;
 pub mod range;
+mod recording;
 mod resolve;
+mod retime;
 mod serve;
 mod settings;
 mod sockets;
@@ -87,6 +89,10 @@ pub fn router(state: State) -> Router {
             "/api/v1/streams/{stream}/archive/still.jpg",
             get(archive::still),
         )
+        .route(
+            "/api/v1/streams/{stream}/archive/recording.mp4",
+            get(recording::recording),
+        )
         .route("/api/v1/peer", get(peers::peer))
         .route("/embed.js", get(page::embed))
         .route("/assets/{file}", get(page::asset))
@@ -136,6 +142,8 @@ pub struct Shared {
     blocks: Arc<Blocks>,
     lives: Mutex<HashMap<StreamName, Arc<Live>>>,
     sockets: Arc<Semaphore>,
+    /// Recordings that are being looked up at once: each reads the playlists of its hours.
+    recordings: Semaphore,
     closing: watch::Sender<bool>,
     swarm: Option<Door>,
 }
@@ -163,6 +171,7 @@ impl State {
             blocks,
             lives: Mutex::default(),
             sockets: Arc::new(Semaphore::new(settings.websockets)),
+            recordings: Semaphore::new(2),
             closing: watch::Sender::new(false),
             streams,
             store,
