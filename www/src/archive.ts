@@ -158,6 +158,8 @@ function drawDay(day: string): void {
     });
     button.addEventListener("click", () => play(first, first.start));
     whole.push(button);
+    const last = hours.at(-1) ?? first;
+    whole.push(movie(first.start, last.start + 3_600_000, "Download the day (MP4)"));
   }
   byId("whole").replaceChildren(...whole);
   byId("hours").replaceChildren(...hours.map(hourRow));
@@ -186,7 +188,7 @@ function hourRow(hour: Hour): HTMLLIElement {
   const link = document.createElement("a");
   link.href = `/ipfs/${hour.cid}/index.m3u8`;
   link.textContent = "Playlist";
-  head.append(car, link);
+  head.append(movie(hour.start, hour.start + 3_600_000, "Download (MP4)"), car, link);
   const strip = document.createElement("div");
   strip.className = "strip";
   for (const at of stills(hour)) {
@@ -204,6 +206,14 @@ function hourRow(hour: Hour): HTMLLIElement {
   }
   row.append(strip);
   return row;
+}
+
+/** A link to what was between two times (ms since 1970), as one file. */
+function movie(from: number, to: number, text: string): HTMLAnchorElement {
+  const link = document.createElement("a");
+  link.href = `${api}/recording.mp4?from=${from / 1000}&to=${to / 1000}`;
+  link.textContent = text;
+  return link;
 }
 
 function segments() {

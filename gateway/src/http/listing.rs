@@ -64,7 +64,8 @@ fn html(path: &str, entries: &[(String, Cid, u64)]) -> String {
     page
 }
 
-fn escaped(text: &str) -> String {
+/// As text of HTML or XML, also within quotes.
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -2,7 +2,7 @@
 //!
 //! Files: `serve`, `taken` (connections and their limits) → `query`, `range`, `encoding`, `error` (what is asked, purely) →
 //! `playlists`, `parts`, `wait`, `live` (LL-HLS; one rendering serves all who wait) → `sockets`, `client` (pushes) → `api`, `peers` (the swarm's WebSockets) →
-//! `ipfs`, `ipns`, `format`, `resolve`, `unixfs`, `hamt`, `listing`, `car` (path and trustless gateway) → `archive`, `recording`, `retime` (what is past, and as MP4) → `page`, `still`, `key_frame` → `content`, `body`, `blocks`, `files` (bytes out).
+//! `ipfs`, `ipns`, `format`, `resolve`, `unixfs`, `hamt`, `listing`, `car` (path and trustless gateway) → `archive`, `feed`, `recording`, `retime` (what is past, and as MP4) → `page`, `still`, `key_frame` → `content`, `body`, `blocks`, `files` (bytes out).
 
 mod api;
 mod archive;
@@ -13,6 +13,7 @@ mod client;
 mod content;
 mod encoding;
 mod error;
+mod feed;
 mod files;
 mod format;
 mod hamt;
@@ -111,6 +112,7 @@ pub fn router(state: State) -> Router {
         .route("/p2p", get(peers::p2p))
         .route("/s/{stream}", get(page::player))
         .route("/s/{stream}/archive", get(page::archive))
+        .route("/s/{stream}/archive/feed.xml", get(feed::feed))
         .route("/healthz", get(api::healthz))
         .route("/readyz", get(api::readyz))
         .route("/metrics", get(api::metrics))

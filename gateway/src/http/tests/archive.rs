@@ -151,3 +151,43 @@ async fn what_is_not_there_is_said() {
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn recordings_are_a_feed_the_newest_first_and_what_is_taken_down_is_in_no_door() {
+    let bench = Bench::new();
+    let (air, name) = with_two_hours(&bench).await;
+    let place = "/s/cam/archive/feed.xml";
+    let (status, headers, text) = bench.ask("GET", place, &[("host", "node.mesh:81")]).await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        headers["content-type"],
+        "application/rss+xml; charset=utf-8"
+    );
+    let text = String::from_utf8(text).unwrap();
+    assert_eq!(text.matches("<item>").count(), 2, "{text}");
+    let [newer, older] = ["2023-11-14 23:00 UTC", "2023-11-14 22:00 UTC"].map(|at| text.find(at));
+    assert!(newer.is_some() && newer < older, "{text}");
+    let link = format!("<link>http://node.mesh:81/s/{name}/archive#t=1700002800</link>");
+    assert!(text.contains(&link), "{text}");
+    let tag = headers["etag"].to_str().unwrap();
+    let known = [("host", "node.mesh:81"), ("if-none-match", tag)];
+    assert_eq!(bench.ask("GET", place, &known).await.0, 304);
+    assert_eq!(bench.get("/s/nobody/archive/feed.xml").await.0, 404);
+
+    let archive = air.publisher.stream().archive().unwrap().clone();
+    let hour = START / HOUR;
+    let cid = archive.catalogue().hours()[&hour].link.cid;
+    assert_eq!(bench.get(&format!("/ipfs/{cid}/index.m3u8")).await.0, 200);
+    let taken = tokio::task::spawn_blocking(move || archive.take_down(hour));
+    taken.await.unwrap().unwrap();
+    let (_, text) = bench.get(place).await;
+    assert_eq!(text.matches("<item>").count(), 1, "{text}");
+    let (_, text) = bench.get("/api/v1/streams/cam/archive").await;
+    assert!(!text.contains(&cid.to_string()) && text.contains("2023-11-14T23:00:00Z"));
+    let from = START / 1_000_000;
+    let recording = format!(
+        "/api/v1/streams/cam/archive/recording.mp4?from={from}&to={}",
+        from + 1
+    );
+    assert_eq!(bench.get(&recording).await.0, 404);
+}
