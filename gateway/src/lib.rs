@@ -176,7 +176,7 @@ impl Gateway {
                 return Err(error);
             }
         };
-        match Follows::start(&config, &streams, &network.peers()) {
+        match Follows::start(&config, &streams, &fetcher) {
             Ok(follows) => Ok(Self {
                 inputs,
                 follows,
@@ -238,7 +238,8 @@ impl Gateway {
         place: &Place,
     ) -> Result<Fetched, FetchError> {
         let peer = self.fetcher.peers.connect(address).await?;
-        self.fetcher.dag(root, &[peer], place).await
+        let (pace, known) = Default::default();
+        self.fetcher.dag(root, &[peer], place, &pace, &known).await
     }
 
     /// Asks peers for a newer IPNS record of a stream; what they tell and what proves valid is then in [`Streams::names`].

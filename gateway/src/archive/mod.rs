@@ -9,18 +9,20 @@
 //! segment belongs to another hour, or the clock says so, and the thread of `closer` makes directories and playlists of
 //! what was written down, keeps them as blocks beside the segments, pins the hour and signs an entry (`close`). An hour is
 //! read back from its own playlists (`read`): for its day, and where more comes for one that was closed. `retain` lets old
-//! hours go, `take_down` takes one back, `verify` reads everything back (`scrub` does so from time to time), `car` has hours leave and come as one file.
+//! hours go, `take_down` takes one back, `mirror` takes over the list of a stream that is followed, `verify` reads everything
+//! back (`scrub` does so from time to time), `car` has hours leave and come as one file.
 
 pub mod car;
 mod close;
 mod closer;
 mod keep;
+pub(crate) mod mirror;
 pub mod read;
 mod retain;
 mod scrub;
 mod take_down;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verify;
 
 use std::{
@@ -47,7 +49,7 @@ pub use verify::{Fault, held as read_back, walk};
 use crate::store::{Journal, Store};
 
 /// Who pins in the store.
-const OWNER: &str = "archive";
+pub(crate) const OWNER: &str = "archive";
 /// What belongs to all renditions of an hour lies in a pack of this name, which no rendition's id can be.
 const SHARED: &str = "hour.archive";
 /// The extension of an hour that is not over.
@@ -64,6 +66,8 @@ pub struct Archive {
     wake: closer::Wake,
     state: Mutex<State>,
     list: Mutex<List>,
+    /// Of a mirror.
+    whole: Mutex<Option<mirror::Whole>>,
 }
 
 /// What the publisher writes; never held while anything waits for the disk.
@@ -124,6 +128,10 @@ impl Archive {
             };
             open.insert(hour, OpenHour::open(&store, &stream, hour)?);
         }
+        let whole = match key {
+            Some(_) => None,
+            None => Some(mirror::Whole::open(&store, &stream)?),
+        };
         let state = State {
             open,
             current: None,
@@ -142,7 +150,22 @@ impl Archive {
             wake,
             state: Mutex::new(state),
             list: Mutex::new(list),
+            whole: Mutex::new(whole),
         })
+    }
+
+    /// That of a stream which is followed, and which no gateway runs at the moment: for a command.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn of_mirror(stream: StreamName, store: Store) -> io::Result<Self> {
+        Self::open(
+            stream,
+            None,
+            store,
+            Keep::Everything,
+            closer::Wake::nobody(),
+        )
     }
 
     /// That of a stream which no gateway runs at the moment: for a command.
@@ -245,6 +268,10 @@ impl Archive {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn whole(&self) -> MutexGuard<'_, Option<mirror::Whole>> {
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn list(&self) -> MutexGuard<'_, List> {

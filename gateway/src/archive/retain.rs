@@ -8,7 +8,7 @@ use super::{Archive, Keep, OWNER, start};
 use crate::store::Store;
 
 /// The hours to let go of those held: older than `keep` (µs), seen from the newest. The newest itself stays.
-fn too_old(held: impl Iterator<Item = u64>, newest: u64, keep: u64) -> Vec<u64> {
+pub(super) fn too_old(held: impl Iterator<Item = u64>, newest: u64, keep: u64) -> Vec<u64> {
     held.filter(|hour| start(hour + 1).saturating_add(keep) < start(newest))
         .collect()
 }

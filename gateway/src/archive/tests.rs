@@ -22,18 +22,18 @@ use crate::{
 };
 
 /// 2026-11-22T10:00:00Z.
-const TEN: u64 = 1_795_341_600_000_000;
+pub(crate) const TEN: u64 = 1_795_341_600_000_000;
 const SECOND: u64 = 1_000_000;
 
 /// One run of a gateway, without its doors.
-pub(super) struct Run {
+pub(crate) struct Run {
     pub(super) store: Store,
     pub(super) streams: Streams,
     pub(super) metrics: Arc<Metrics>,
 }
 
 impl Run {
-    pub(super) fn start(folder: &Path, now: u64) -> Self {
+    pub(crate) fn start(folder: &Path, now: u64) -> Self {
         Self::with(folder, now, store::Settings::default(), Keep::Everything)
     }
 
@@ -63,7 +63,7 @@ impl Run {
         }
     }
 
-    pub(super) fn air(&self) -> Air {
+    pub(crate) fn air(&self) -> Air {
         let publisher = self.streams.open("cam", None).unwrap();
         let numbers = publisher.numbers();
         Air {
@@ -76,7 +76,7 @@ impl Run {
 }
 
 /// A stream whose segments (of two seconds and three parts, in two renditions) begin when the test says.
-pub(super) struct Air {
+pub(crate) struct Air {
     publisher: Publisher,
     segment: u64,
     init: u32,
@@ -84,7 +84,7 @@ pub(super) struct Air {
 }
 
 impl Air {
-    pub(super) fn archive(&self) -> Arc<Archive> {
+    pub(crate) fn archive(&self) -> Arc<Archive> {
         self.publisher.stream().archive().unwrap().clone()
     }
 
@@ -124,7 +124,7 @@ impl Air {
     }
 
     /// Segments from one time to another.
-    pub(super) fn segments(&mut self, from: u64, to: u64) -> Vec<u64> {
+    pub(crate) fn segments(&mut self, from: u64, to: u64) -> Vec<u64> {
         (from..to)
             .step_by(2 * SECOND as usize)
             .map(|start| self.segment(start))
@@ -152,7 +152,7 @@ fn rendition(id: &str, init: u32) -> package::Rendition {
 }
 
 /// Waits until so many entries are in the list; how long that took.
-pub(super) fn wait_for(archive: &Archive, entries: u64) -> Duration {
+pub(crate) fn wait_for(archive: &Archive, entries: u64) -> Duration {
     let begun = Instant::now();
     while archive.catalogue().last().1 < entries {
         assert!(

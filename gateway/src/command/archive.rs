@@ -17,9 +17,14 @@ use meshlive_gateway::{
         read_back,
     },
     keys::Keys,
+    publish,
     store::Store,
 };
-use meshlive_protocol::archive::{HourEntry, Link, day_name, hour_name};
+use meshlive_protocol::{
+    archive::{HourEntry, Link, day_name, hour_name},
+    key::SigningKey,
+    name::StreamName,
+};
 
 use super::{Failure, place::Place, print};
 
@@ -64,7 +69,7 @@ enum What {
 
 #[derive(Args)]
 struct Stream {
-    /// Alias of the stream; needed where there are several
+    /// Alias of the stream, or the name of one that is mirrored; needed where there are several
     #[arg(long, value_name = "ALIAS")]
     stream: Option<String>,
     #[command(flatten)]
@@ -92,21 +97,32 @@ struct Opened {
     store: Store,
 }
 
+enum Whose {
+    Own(SigningKey),
+    Mirrored(StreamName),
+}
+
 impl Stream {
     fn open(&self) -> Result<Opened, Failure> {
         let config = self.place.settings()?;
         let keys = Keys::open(&config.data).and_then(|keys| keys.list());
-        let mut keys = keys.map_err(failed)?;
-        if let Some(alias) = &self.stream {
-            keys.retain(|entry| entry.alias == *alias);
+        let keys = keys.map_err(failed)?;
+        let store = Store::open(&config.data.join("store"), config.store).map_err(failed)?;
+        let own = keys.into_iter();
+        let own = own.map(|entry| (entry.alias, Whose::Own(entry.signing_key)));
+        let mirrored = store.streams_with(publish::MIRRORED).into_iter();
+        let mirrored = mirrored.map(|name| (name.to_string(), Whose::Mirrored(name)));
+        let mut all: Vec<_> = own.chain(mirrored).collect();
+        if let Some(asked) = &self.stream {
+            all.retain(|(alias, _)| alias == asked);
         }
-        let aliases: Vec<_> = keys.iter().map(|entry| entry.alias.clone()).collect();
-        let entry = match <[_; 1]>::try_from(keys) {
-            Ok([entry]) => entry,
-            Err(keys) if keys.is_empty() => {
+        let aliases: Vec<_> = all.iter().map(|(alias, _)| alias.clone()).collect();
+        let whose = match <[_; 1]>::try_from(all) {
+            Ok([(_, whose)]) => whose,
+            Err(all) if all.is_empty() => {
                 let name = self.stream.as_deref().unwrap_or("any stream");
                 return Err(Failure::Failed(format!(
-                    "data {:?} has no keys of {name}: `keys list` shows all",
+                    "data {:?} has no keys of {name} and no mirror of it: `keys list` shows all keys, and a mirror's streams are called by their names (k51…)",
                     config.data
                 )));
             }
@@ -117,8 +133,11 @@ impl Stream {
                 )));
             }
         };
-        let store = Store::open(&config.data.join("store"), config.store).map_err(failed)?;
-        let archive = Archive::of(Arc::new(entry.signing_key), store.clone()).map_err(failed)?;
+        let archive = match whose {
+            Whose::Own(key) => Archive::of(Arc::new(key), store.clone()),
+            Whose::Mirrored(name) => Archive::of_mirror(name, store.clone()),
+        };
+        let archive = archive.map_err(failed)?;
         Ok(Opened { archive, store })
     }
 }

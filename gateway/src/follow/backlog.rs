@@ -124,8 +124,8 @@ impl Backlog {
         }
     }
 
-    /// The next to fetch now.
-    pub(super) fn next(&mut self, now: u64) -> Option<Block> {
+    /// The next to fetch now; while something is `late`, only what is urgent.
+    pub(super) fn next(&mut self, now: u64, late: bool) -> Option<Block> {
         if self.fetching >= AT_ONCE {
             return None;
         }
@@ -135,7 +135,7 @@ impl Backlog {
             .rev()
             .find(|block| {
                 let state = &self.known[&block.cid];
-                let free = block.urgent || now >= self.free_at;
+                let free = block.urgent || !late && now >= self.free_at;
                 !state.fetching && now >= state.not_before && free
             })?
             .clone();
@@ -200,7 +200,7 @@ mod tests {
             backlog.add(block(n, start, false));
         }
         backlog.add(block(5, 5, true));
-        let order = std::iter::from_fn(|| backlog.next(0));
+        let order = std::iter::from_fn(|| backlog.next(0, false));
         let starts: Vec<_> = order.map(|block| block.cid).collect();
         let expected = [(5, 5), (3, 20), (4, 20), (1, 10), (2, 10)];
         assert_eq!(
@@ -217,15 +217,24 @@ mod tests {
         }
         let mut taken = 0;
         for now in 0..1_000 {
-            while let Some(block) = backlog.next(now * 1_000) {
+            while let Some(block) = backlog.next(now * 1_000, false) {
                 taken += 1;
                 backlog.done(&block.cid);
             }
         }
         assert_eq!(taken, 10);
         backlog.add(block(99, 0, true));
-        assert!(backlog.next(999_000).is_some_and(|block| block.urgent));
-        assert!(backlog.next(999_000).is_none());
+        assert!(
+            backlog
+                .next(999_000, false)
+                .is_some_and(|block| block.urgent)
+        );
+        assert!(backlog.next(999_000, false).is_none());
+        assert!(
+            backlog.next(1_000_000, true).is_none(),
+            "what is live is late"
+        );
+        assert!(backlog.next(1_000_000, false).is_some());
     }
 
     #[test]
@@ -235,14 +244,17 @@ mod tests {
         let cid = block(1, 0, false).cid;
         let mut now = 0;
         for pause in [500_000, 1_000_000, 2_000_000] {
-            assert!(backlog.next(now).is_some());
-            assert!(backlog.next(now).is_none(), "it is asked for already");
+            assert!(backlog.next(now, false).is_some());
+            assert!(
+                backlog.next(now, false).is_none(),
+                "it is asked for already"
+            );
             backlog.failed(&cid, now);
-            assert!(backlog.next(now + pause - 1).is_none());
+            assert!(backlog.next(now + pause - 1, false).is_none());
             now += pause;
         }
         backlog.add(block(1, 0, true));
-        assert!(backlog.next(now - 1).is_some(), "urgent now");
+        assert!(backlog.next(now - 1, false).is_some(), "urgent now");
         backlog.done(&cid);
         assert_eq!((backlog.len(), backlog.fetching), (0, 0));
     }
@@ -255,7 +267,7 @@ mod tests {
         }
         assert_eq!(backlog.len(), MAX_BLOCKS);
         assert!(!backlog.known.contains_key(&block(0, 0, false).cid));
-        let fetching = std::iter::from_fn(|| backlog.next(0)).count();
+        let fetching = std::iter::from_fn(|| backlog.next(0, false)).count();
         assert_eq!(fetching, AT_ONCE);
         assert_eq!(backlog.wake_at(0), None);
         backlog.forget_before(u64::MAX);

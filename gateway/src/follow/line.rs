@@ -8,6 +8,8 @@ use cid::Cid;
 pub(super) const PATIENCE: u64 = 2_000_000;
 /// A window is, after so long: what came before this mirror joined is much.
 pub(super) const LONG_PATIENCE: u64 = 5_000_000;
+/// What was said so long ago, microseconds, and is not told is late.
+const LATE: u64 = 300_000;
 /// So many wait at most; one more, and the first is told at once. At five a second these are 50 seconds.
 pub(super) const MAX_WAITING: usize = 256;
 
@@ -35,6 +37,7 @@ pub(super) struct Line<T> {
 struct Waiting<T> {
     what: T,
     lacks: HashSet<Cid>,
+    since: u64,
     until: u64,
 }
 
@@ -63,6 +66,7 @@ impl<T> Line<T> {
                 self.waiting.push_back(Waiting {
                     what,
                     lacks,
+                    since: now,
                     until: now + patience,
                 });
             }
@@ -96,6 +100,13 @@ impl<T> Line<T> {
             told.push(first.what);
         }
         (told, missing)
+    }
+
+    /// Whether the first has waited so long that what is less urgent is to wait.
+    pub(super) fn is_late(&self, now: u64) -> bool {
+        self.waiting
+            .front()
+            .is_some_and(|first| now > first.since + LATE)
     }
 
     /// When [`Input::Wake`] is due.

@@ -5,28 +5,33 @@
 //! mirrors feed each other. What the origin signed stands in a `line` until the blocks it names are stored; then
 //! [`Mirrored`](crate::publish::Mirrored) tells it, unchanged, and from there on everything is as for a stream that is
 //! published here. What the engine does not bring (init segments, what was missed) is fetched over bitswap (`backlog`).
-//! `run` is the thread that has all of it; `spec` reads what the operator wrote.
+//! `run` is the thread that has all of it; `spec` reads what the operator wrote. Beside it `catch_up` takes over the signed
+//! list of closed hours (`catalogue`), and has each of them fetched that is not here.
 //!
 //! Nothing of a remote is believed: envelopes bear the stream's signature, blocks are checked against their CID. What it may
 //! fill is bounded: the window by `protocol::manifest`, the line, the backlog, the journal, and the disk by store.max_bytes.
 
 mod backlog;
+mod catalogue;
+mod catch_up;
 mod line;
 mod peer;
 mod run;
 mod spec;
+#[cfg(test)]
+mod tests;
 
 use std::{str::FromStr, sync::Arc, thread};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     StartError,
     config::{Config, Nonsense},
     publish::Streams,
-    swarm::Peers,
+    swarm::{Fetcher, Pace},
 };
 
 pub use spec::{Spec, SpecError};
@@ -60,6 +65,7 @@ impl Settings {
 pub(crate) struct Follows {
     stop: watch::Sender<bool>,
     threads: Vec<thread::JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Follows {
@@ -70,11 +76,12 @@ impl Follows {
     pub(crate) fn start(
         config: &Config,
         streams: &Arc<Streams>,
-        peers: &Peers,
+        fetcher: &Fetcher,
     ) -> Result<Self, StartError> {
         let mut this = Self {
             stop: watch::Sender::new(false),
             threads: Vec::new(),
+            tasks: Vec::new(),
         };
         for text in &config.mirror.follow {
             let spec = Spec::from_str(text).expect("the configuration was checked");
@@ -82,7 +89,20 @@ impl Follows {
             let title = title.filter(|title| !title.is_empty()).cloned();
             let title = spec.title.clone().or(title);
             let mirrored = streams.follow(&spec.stream, &spec.alias, title)?;
-            let run = run::Run::new(spec, config, mirrored, peers.clone());
+            let (gateways, told) = watch::channel(Vec::new());
+            let pace = Pace {
+                rate: config.mirror.catch_up,
+                ..Pace::default()
+            };
+            let late = pace.late.clone();
+            if let Some(archive) = mirrored.stream().archive() {
+                let (archive, fetcher) = (archive.clone(), fetcher.clone());
+                let task = catch_up::CatchUp::new(archive, fetcher, told, pace);
+                this.tasks
+                    .push(tokio::spawn(task.run(this.stop.subscribe())));
+            }
+            let peers = fetcher.peers.clone();
+            let run = run::Run::new(spec, config, mirrored, peers, gateways, late);
             let thread = run
                 .spawn(this.stop.subscribe())
                 .map_err(StartError::Thread)?;
@@ -94,6 +114,9 @@ impl Follows {
     /// Ends all; returns when all that was told is on the disk.
     pub(crate) async fn shutdown(self) {
         self.stop.send_replace(true);
+        for task in self.tasks {
+            let _ = task.await; // a panic in there has been reported
+        }
         let ended = tokio::task::spawn_blocking(move || {
             for thread in self.threads {
                 let _ = thread.join(); // a panic in there has been reported

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
@@ -48,13 +48,23 @@ pub(super) struct Room {
     engine: Engine,
 }
 
+/// A gateway that is connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Gateway {
+    pub(super) peer: PeerId,
+    pub(super) address: Multiaddr,
+    /// Where its HTTP is, as it says.
+    pub(super) http: Option<SocketAddr>,
+}
+
 /// A gateway that the operator named.
-struct Gateway {
+struct Named {
     address: Multiaddr,
     /// The dial that is under way.
     dialling: Option<ConnectionId>,
     /// Who was found there, while it is connected.
     peer: Option<PeerId>,
+    http: Option<SocketAddr>,
     next: Micros,
     pause: Micros,
     /// It has been said that nobody answers.
@@ -65,7 +75,7 @@ struct Gateway {
 pub(super) struct Peer {
     stream: StreamName,
     swarm: Swarm<Room>,
-    gateways: Vec<Gateway>,
+    gateways: Vec<Named>,
     /// Relayed connections, and with whom.
     circuits: HashMap<ConnectionId, PeerId>,
     now: fn() -> Micros,
@@ -142,10 +152,11 @@ impl Peer {
         }
         this.gateways = gateways
             .iter()
-            .map(|address| Gateway {
+            .map(|address| Named {
                 address: address.clone(),
                 dialling: None,
                 peer: None,
+                http: None,
                 next: 0,
                 pause: REDIAL.0,
                 said: false,
@@ -165,12 +176,16 @@ impl Peer {
         self.swarm.behaviour_mut().engine.renew(&self.stream);
     }
 
-    /// Gateways that are connected at the moment, the nearest first, with their addresses.
-    pub(super) fn connected(&self) -> Vec<(PeerId, Multiaddr)> {
+    /// Gateways that are connected at the moment, the nearest first.
+    pub(super) fn gateways(&self) -> Vec<Gateway> {
         let gateways = self.gateways.iter();
         let connected = gateways.filter_map(|one| {
             let peer = one.peer?;
-            Some((peer, with_peer(&one.address, peer)))
+            Some(Gateway {
+                peer,
+                address: with_peer(&one.address, peer),
+                http: one.http,
+            })
         });
         connected.collect()
     }
@@ -277,9 +292,10 @@ impl Peer {
                 connection_id,
                 peer_id,
                 info,
-            }) if self.circuits.contains_key(&connection_id) => {
-                self.introduced(peer_id, &info);
-            }
+            }) => match self.circuits.contains_key(&connection_id) {
+                true => self.introduced(peer_id, &info),
+                false => self.identified(peer_id, &info),
+            },
             _ => {}
         }
         Happened::Nothing
@@ -303,12 +319,39 @@ impl Peer {
         }
     }
 
+    /// A gateway says where it is: its WebSockets come in over HTTP.
+    fn identified(&mut self, peer: PeerId, info: &identify::Info) {
+        for gateway in self
+            .gateways
+            .iter_mut()
+            .filter(|one| one.peer == Some(peer))
+        {
+            let dialled = ip_of(&gateway.address);
+            let ports = info.listen_addrs.iter().filter_map(|address| {
+                let parts: Vec<_> = address.iter().take(3).collect();
+                match parts[..] {
+                    [_, Protocol::Tcp(port), Protocol::Ws(_)] => Some((ip_of(address), port)),
+                    _ => None,
+                }
+            });
+            // Best at the address that was dialled, which is reached from here.
+            let port = ports.max_by_key(|(ip, _)| *ip == dialled);
+            gateway.http = dialled
+                .zip(port)
+                .map(|(ip, (_, port))| SocketAddr::new(ip, port));
+        }
+    }
+
     /// The engine wants a link to someone whom a gateway named.
     fn introduce(&mut self, peer: PeerId) {
         let circuits: Vec<Multiaddr> = self
-            .connected()
+            .gateways()
             .into_iter()
-            .map(|(_, address)| address.with(Protocol::P2pCircuit).with(Protocol::P2p(peer)))
+            .map(|one| {
+                one.address
+                    .with(Protocol::P2pCircuit)
+                    .with(Protocol::P2p(peer))
+            })
             .collect();
         let known: HashSet<_> = self.circuits.values().collect();
         if circuits.is_empty() || known.len() >= MAX_CIRCUITS || known.contains(&peer) {
@@ -345,7 +388,7 @@ impl Peer {
     }
 }
 
-impl Gateway {
+impl Named {
     fn failed(&mut self, stream: &StreamName, error: &libp2p::swarm::DialError, now: Micros) {
         self.dialling = None;
         self.next = now + self.pause;
@@ -353,6 +396,14 @@ impl Gateway {
         if !std::mem::replace(&mut self.said, true) {
             tracing::warn!(%stream, gateway = %self.address, %error, "the gateway is not reached; what is here is served, and it is dialled again and again");
         }
+    }
+}
+
+fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => Some(ip.into()),
+        Some(Protocol::Ip6(ip)) => Some(ip.into()),
+        _ => None,
     }
 }
 

@@ -3,6 +3,10 @@
 use std::{
     collections::{HashMap, HashSet},
     net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread,
     time::Duration,
 };
@@ -22,7 +26,7 @@ use super::{
     Spec,
     backlog::{Backlog, Block},
     line::{self, Line},
-    peer::{Happened, Peer},
+    peer::{Gateway, Happened, Peer},
 };
 use crate::{
     config::Config,
@@ -58,6 +62,9 @@ pub(super) struct Run {
     /// Gateways that blocks can be asked of, and until when that is believed; 0: it is being connected.
     sources: HashMap<PeerId, Micros>,
     fetches: FuturesUnordered<BoxFuture<'static, Fetched>>,
+    /// For who catches up: where to, and whether what is live is late.
+    gateways: watch::Sender<Vec<Gateway>>,
+    late: Arc<AtomicBool>,
 }
 
 /// What a fetch or the connection for it led to.
@@ -67,7 +74,14 @@ enum Fetched {
 }
 
 impl Run {
-    pub(super) fn new(spec: Spec, config: &Config, mirrored: Mirrored, peers: Peers) -> Self {
+    pub(super) fn new(
+        spec: Spec,
+        config: &Config,
+        mirrored: Mirrored,
+        peers: Peers,
+        gateways: watch::Sender<Vec<Gateway>>,
+        late: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             spec,
             listen: config.listen.p2p_tcp_ip(),
@@ -83,6 +97,8 @@ impl Run {
             silent_at: None,
             sources: HashMap::new(),
             fetches: FuturesUnordered::new(),
+            gateways,
+            late,
         }
     }
 
@@ -119,6 +135,13 @@ impl Run {
         self.look_for_gaps();
         loop {
             let redial = peer.dial();
+            self.late.store(self.line.is_late(now()), Relaxed);
+            let gateways = peer.gateways();
+            self.gateways.send_if_modified(|known| {
+                let changed = *known != gateways;
+                *known = gateways;
+                changed
+            });
             self.fetch(&peer);
             let wake = [
                 redial,
@@ -145,7 +168,7 @@ impl Run {
     fn wake(&mut self, peer: &mut Peer) {
         self.line(line::Input::Wake);
         self.mirrored.look(now());
-        if self.heard.is_some() || peer.connected().is_empty() {
+        if self.heard.is_some() || peer.gateways().is_empty() {
             self.silent_at = None;
         } else if *self.silent_at.get_or_insert(now() + SILENT) <= now() {
             self.silent_at = Some(Micros::MAX);
@@ -327,10 +350,11 @@ impl Run {
         if self.backlog.is_empty() {
             return;
         }
-        let connected = peer.connected();
-        (self.sources).retain(|known, _| connected.iter().any(|(peer, _)| peer == known));
+        let late = self.late.load(Relaxed);
+        let connected = peer.gateways();
+        (self.sources).retain(|known, _| connected.iter().any(|one| one.peer == *known));
         let mut from = Vec::new();
-        for (peer, address) in connected {
+        for Gateway { peer, address, .. } in connected {
             let known = self.sources.get(&peer).copied();
             if known.is_some_and(|until| until > now()) {
                 from.push(peer);
@@ -345,7 +369,7 @@ impl Run {
         if from.is_empty() {
             return;
         }
-        while let Some(block) = self.backlog.next(now()) {
+        while let Some(block) = self.backlog.next(now(), late) {
             let (peers, from) = (self.peers.clone(), from.clone());
             self.fetches.push(Box::pin(async move {
                 let bytes = peers.block(block.cid, &from).await.ok();

@@ -25,8 +25,8 @@ use crate::{
     store::{Journal, Store},
 };
 
-/// The journal's file.
-pub(super) const JOURNAL: &str = "follow.log";
+/// The journal's file, beside the stream's packs.
+pub const JOURNAL: &str = "follow.log";
 /// What a record with a whole window begins with; an envelope begins with another byte.
 const SET: &[u8] = b"set ";
 /// Announcements behind a window after which a newer window is to be had: peers that join are told of 64 at most

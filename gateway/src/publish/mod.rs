@@ -23,7 +23,7 @@ use meshlive_protocol::{manifest, name::StreamName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use mirrored::{Heard, Mirrored};
+pub use mirrored::{Heard, JOURNAL as MIRRORED, Mirrored};
 pub use publisher::Publisher;
 pub use snapshot::Snapshot;
 pub use stream::Stream;

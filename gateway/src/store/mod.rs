@@ -369,6 +369,25 @@ impl Store {
         std::fs::remove_file(self.inner.folder.join(stream.to_string()).join(name))
     }
 
+    /// Bytes that it may hold beside what it holds; 0 where its disk is full.
+    pub(crate) fn room(&self) -> u64 {
+        let held = self.inner.read_state().bytes();
+        match self.inner.full.load(Relaxed) {
+            true => 0,
+            false => self.inner.settings.max_bytes.saturating_sub(held),
+        }
+    }
+
+    /// The names of the streams that have a file of this name.
+    pub fn streams_with(&self, file: &str) -> Vec<StreamName> {
+        let folders = std::fs::read_dir(&self.inner.folder).into_iter().flatten();
+        let with = folders
+            .flatten()
+            .filter(|entry| entry.path().join(file).exists());
+        let names = with.filter_map(|entry| entry.file_name().into_string().ok());
+        names.filter_map(|name| name.parse().ok()).collect()
+    }
+
     /// Whether it holds more than it may, or its disk is full, also when all that nobody holds is given up.
     pub(crate) fn is_crowded(&self) -> bool {
         let too_much = self.inner.read_state().bytes() > self.inner.settings.max_bytes;

@@ -1,6 +1,14 @@
 //! A whole DAG from other peers over bitswap, checked block by block and kept in our own store.
 
-use std::{collections::HashSet, io, sync::Arc};
+use std::{
+    collections::HashSet,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -10,6 +18,8 @@ use meshlive_protocol::{
     dag::{DAG_PB, RAW, SHA2_256},
     name::StreamName,
 };
+
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::peers::{Peers, Unreached};
 use crate::{
@@ -22,6 +32,11 @@ use crate::{
 
 /// Blocks that are asked for at once.
 const AT_ONCE: usize = 32;
+/// The same where the rate is limited.
+const FEW_AT_ONCE: usize = 4;
+/// How often it is looked whether something is still late, and how many times before one more block is asked for.
+const LOOK: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: usize = 100;
 /// A DAG has at most so many blocks: ten days of four renditions.
 const MAX_BLOCKS: usize = 20_000_000;
 /// Names that wait to be asked for. What is wide is asked for depth first, so that this is not reached by any directory
@@ -37,6 +52,34 @@ pub struct Place {
     pub rendition: String,
     /// A time in the hour, µs since the Unix epoch.
     pub start: u64,
+}
+
+/// How fast it may come.
+#[derive(Clone, Debug, Default)]
+pub struct Pace {
+    /// Bytes per second; 0: as fast as can be.
+    pub rate: u64,
+    /// While this is set, something more urgent is late: it is waited.
+    pub late: Arc<AtomicBool>,
+}
+
+impl Pace {
+    /// Waits until the next block may be asked for, after `bytes` since `begun`. What is late is waited for up to so long.
+    async fn wait(&self, begun: Instant, bytes: u64) {
+        for _ in 0..LONGEST_WAIT {
+            if !self.late.load(Relaxed) {
+                break;
+            }
+            sleep(LOOK).await;
+        }
+        if let Some(micros) = (bytes * 1_000_000).checked_div(self.rate) {
+            sleep_until(begun + Duration::from_micros(micros)).await;
+        }
+    }
+
+    fn at_once(&self) -> usize {
+        if self.rate == 0 { AT_ONCE } else { FEW_AT_ONCE }
+    }
 }
 
 /// What was fetched.
@@ -83,7 +126,8 @@ pub(crate) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Has everything that `root` leads to in the store, from these peers as far as it is not here already.
+    /// Has everything that `root` leads to in the store, but for what `known` leads to, from these peers as far as it is not
+    /// here already.
     ///
     /// # Errors
     /// See [`FetchError`].
@@ -92,16 +136,22 @@ impl Fetcher {
         root: Cid,
         from: &[PeerId],
         place: &Place,
+        pace: &Pace,
+        known: &HashSet<Cid>,
     ) -> Result<Fetched, FetchError> {
+        let begun = Instant::now();
         let mut fetched = Fetched::default();
         let mut waiting = vec![root];
         // Nodes that were asked for. Leaves are many, and one that comes again is here by then.
-        let mut seen = HashSet::new();
+        let mut seen = known.clone();
         let mut coming = FuturesUnordered::new();
         loop {
-            while coming.len() < AT_ONCE
+            while coming.len() < pace.at_once()
                 && let Some(cid) = waiting.pop()
             {
+                if fetched.new > 0 {
+                    pace.wait(begun, fetched.bytes).await;
+                }
                 coming.push(self.one(stored_name(cid)?, from, place));
             }
             let Some(one) = coming.next().await else {
@@ -170,4 +220,29 @@ fn unreadable(cid: Cid, why: &Unreadable) -> FetchError {
         Unreadable::Unsupported => "it is of a form that is not served here",
     };
     FetchError::Unreadable(cid, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_holds_and_what_is_late_goes_before() {
+        let pace = Pace {
+            rate: 1_000_000,
+            ..Pace::default()
+        };
+        let begun = Instant::now();
+        pace.wait(begun, 3_000_000).await;
+        assert_eq!(begun.elapsed().as_secs(), 3);
+        pace.wait(begun, 1_000_000).await;
+        assert_eq!(begun.elapsed().as_secs(), 3, "it is behind its rate");
+        let (begun, free) = (Instant::now(), Pace::default());
+        free.wait(begun, u64::MAX / 2_000_000).await;
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        free.late.store(true, Relaxed);
+        free.wait(begun, 1).await;
+        let longest = LOOK * LONGEST_WAIT as u32;
+        assert!(begun.elapsed() >= longest && begun.elapsed() < longest * 2);
+    }
 }

@@ -48,7 +48,7 @@ pub use dht::Dht;
 use feed::Feed;
 pub(crate) use feed::now;
 pub(crate) use fetch::Fetcher;
-pub use fetch::{FetchError, Fetched, Place};
+pub use fetch::{FetchError, Fetched, Pace, Place};
 pub(crate) use peers::Peers;
 pub use peers::Unreached;
 use run::Run;

@@ -1,0 +1,246 @@
+//! A real origin with a past, and a real mirror that missed it: it has all of it soon, while live goes on.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use meshlive_protocol::{
+    archive::{Entry, HOUR, HourEntry, Link, What},
+    dag,
+    key::SigningKey,
+};
+use tokio::time::sleep;
+
+use crate::{
+    Gateway,
+    archive::{
+        Archive,
+        tests::{Run, TEN, wait_for},
+        walk,
+    },
+    config::{
+        Config,
+        value::{Address, Beside},
+    },
+    publish::Stream,
+    store::{self, Store},
+};
+
+const SECOND: u64 = 1_000_000;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn config(data: &Path) -> Config {
+    let mut config = Config {
+        data: data.into(),
+        inputs: Vec::new(),
+        ..Config::default()
+    };
+    config.listen.http = Address::loopback(0);
+    config.listen.rtmp = Address::OFF;
+    config.listen.p2p_tcp = Beside::Port(0);
+    for off in [
+        &mut config.listen.p2p_quic,
+        &mut config.listen.p2p_webrtc,
+        &mut config.listen.stun,
+    ] {
+        *off = Beside::Off;
+    }
+    config
+}
+
+/// Where other gateways reach it.
+fn tcp(gateway: &Gateway) -> String {
+    let ready = gateway.ready();
+    let port = ready.split("p2p-tcp=127.0.0.1:").nth(1).unwrap();
+    format!("/ip4/127.0.0.1/tcp/{}", port.split(' ').next().unwrap())
+}
+
+/// When each announcement of a stream was told from now on.
+fn tell_times(stream: &Stream) -> tokio::task::JoinHandle<BTreeMap<(u64, u64), Instant>> {
+    let mut news = stream.subscribe();
+    tokio::spawn(async move {
+        let mut told = BTreeMap::new();
+        let end = Instant::now() + Duration::from_secs(8);
+        while Instant::now() < end {
+            let waiting = tokio::time::timeout(Duration::from_secs(1), news.changed());
+            if !matches!(waiting.await, Ok(Ok(()))) {
+                continue;
+            }
+            let manifest = &news.borrow_and_update().manifest;
+            told.insert((manifest.epoch(), manifest.sequence()), Instant::now());
+        }
+        told
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_that_missed_two_hours_has_them_soon_with_the_same_roots_and_live_is_not_late() {
+    let folders = [0; 2].map(|_| tempfile::tempdir().unwrap());
+    let run = Run::start(folders[0].path(), TEN);
+    let mut air = run.air();
+    air.segments(TEN, TEN + 2 * HOUR + 4 * SECOND);
+    wait_for(&air.archive(), 2);
+    drop((air, run));
+
+    let mut origin = config(folders[0].path());
+    origin.inputs = vec!["testcard?name=cam&size=320x240&rate=15&bit_rate=300000".into()];
+    let origin = Gateway::start(origin).await.unwrap();
+    let original = origin.streams().find("cam").unwrap();
+    let name = original.name().clone();
+    let mut copy = config(folders[1].path());
+    copy.mirror.follow = vec![format!("{name}@{}?name=copy", tcp(&origin))];
+    let copy = Gateway::start(copy).await.unwrap();
+    let mirrored = copy.streams().find("copy").unwrap();
+    let begun = Instant::now();
+    while !mirrored.is_live() {
+        assert!(begun.elapsed() < PATIENCE, "the mirror is not live");
+        sleep(Duration::from_millis(20)).await;
+    }
+
+    let (told, mirrors) = (tell_times(&original), tell_times(&mirrored));
+    let archive = mirrored.archive().unwrap().clone();
+    // The third is of four seconds alone, and closes as soon as the origin runs.
+    let past = original.archive().unwrap().clone();
+    while past.catalogue().hours().len() < 3 {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", past.catalogue());
+        sleep(Duration::from_millis(20)).await;
+    }
+    let wanted = past.catalogue();
+    let root = wanted.root().unwrap().cid;
+    while archive.held().len() < 3 || !archive.is_whole(&root) {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", archive.catalogue());
+        sleep(Duration::from_millis(20)).await;
+    }
+    println!("two hours caught up in {:?}", begun.elapsed());
+    assert_eq!(archive.catalogue(), wanted);
+    assert_eq!(copy.streams().root_of(&name), Some(root), "/ipns");
+    let (told, mirrors) = (told.await.unwrap(), mirrors.await.unwrap());
+    let late = mirrors
+        .iter()
+        .filter_map(|(at, seen)| Some(seen.saturating_duration_since(*told.get(at)?)));
+    let late: Vec<_> = late.collect();
+    let worst = late.iter().max().unwrap();
+    println!(
+        "live was {worst:?} behind the origin at most, of {}",
+        late.len()
+    );
+    assert!(
+        late.len() > 10 && *worst < Duration::from_secs(2),
+        "{worst:?}"
+    );
+    drop((archive, mirrored, past, original));
+    copy.shutdown().await;
+    origin.shutdown().await;
+
+    // As `archive verify` does. A read that was under way when the gateway ended may have the folder for a moment.
+    let (folder, ended) = (folders[1].path().join("store"), Instant::now());
+    let store = loop {
+        match Store::open(&folder, store::Settings::default()) {
+            Ok(store) => break store,
+            Err(error) => assert!(ended.elapsed() < PATIENCE, "{error}"),
+        }
+        sleep(Duration::from_millis(20)).await;
+    };
+    let archive = Archive::of_mirror(name, store.clone()).unwrap();
+    assert_eq!(archive.catalogue(), wanted, "after a restart");
+    let (mut blocks, mut faults) = (0, Vec::new());
+    walk(&store, root, "", &mut HashSet::new(), &mut |_, block| {
+        blocks += 1;
+        faults.extend(block.err());
+        Ok(())
+    })
+    .unwrap();
+    assert!(faults.is_empty(), "{faults:?}");
+    assert!(blocks > 2 * 1800, "{blocks}");
+    assert!(archive.lacking().is_empty(), "nothing is fetched again");
+}
+
+fn taken_down(key: &SigningKey, epoch: u64, sequence: u64, hour: u64) -> Bytes {
+    let cid = dag::cid_of(b"without it");
+    let (day, root) = (None, Link { cid, bytes: 8 });
+    let what = What::Tombstone { hour, day };
+    let entry = Entry {
+        epoch,
+        sequence,
+        what,
+        root,
+    };
+    entry.sign(key).into()
+}
+
+fn entry(key: &SigningKey, epoch: u64, sequence: u64, hour: u64) -> Bytes {
+    let cid = dag::cid_of(&hour.to_le_bytes());
+    let link = Link { cid, bytes: 8 };
+    let what = What::Hour {
+        hour,
+        entry: HourEntry {
+            link,
+            duration: HOUR,
+        },
+        day: link,
+    };
+    let root = link;
+    let entry = Entry {
+        epoch,
+        sequence,
+        what,
+        root,
+    };
+    entry.sign(key).into()
+}
+
+#[test]
+fn a_list_that_is_forged_replayed_or_of_a_lower_epoch_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), store::Settings::default()).unwrap();
+    let (key, other) = (
+        SigningKey::from_secret([7; 32]),
+        SigningKey::from_secret([8; 32]),
+    );
+    let open = || Archive::of_mirror(key.name(), store.clone()).unwrap();
+    let archive = open();
+    let list = [entry(&key, 5, 1, 100), entry(&key, 5, 2, 101)];
+    assert_eq!(archive.learn(&list).unwrap(), 2);
+    let known = archive.catalogue();
+    // Replayed, as it was and in part, and an older epoch.
+    assert_eq!(archive.learn(&list).unwrap(), 0);
+    assert_eq!(archive.learn(&[entry(&key, 4, 9, 200)]).unwrap(), 0);
+    // Another key's, one that does not follow, and one that was changed on its way.
+    let mut changed = entry(&key, 5, 3, 102).to_vec();
+    *changed.last_mut().unwrap() ^= 1;
+    for bad in [
+        entry(&other, 5, 3, 102),
+        entry(&key, 5, 4, 103),
+        changed.into(),
+    ] {
+        assert!(archive.learn(&[bad]).is_err());
+    }
+    assert_eq!(
+        (archive.catalogue(), archive.entry_count()),
+        (known.clone(), 2)
+    );
+    drop(archive);
+    let archive = open();
+    assert_eq!(archive.catalogue(), known, "after a restart");
+    // A list that was lost goes on with a higher epoch.
+    assert_eq!(archive.learn(&[entry(&key, 6, 1, 102)]).unwrap(), 1);
+    let lacking: Vec<u64> = archive.lacking().iter().map(|(hour, _)| *hour).collect();
+    assert_eq!(lacking, [102, 101, 100], "the newest first");
+    // An hour that was taken down is let go, and not fetched again.
+    let at = 101 * HOUR;
+    let part = dag::cid_of(b"a part");
+    store
+        .append(&key.name(), "source", at, &part, b"a part")
+        .unwrap();
+    for pack in ["source", "hour.archive"] {
+        store.pin("archive", &key.name(), pack, at).unwrap();
+    }
+    assert!(archive.held().contains(&101) && store.has(&part).unwrap());
+    assert_eq!(archive.learn(&[taken_down(&key, 6, 2, 101)]).unwrap(), 1);
+    assert!(archive.held().is_empty() && !store.has(&part).unwrap());
+    let lacking: Vec<u64> = archive.lacking().iter().map(|(hour, _)| *hour).collect();
+    assert_eq!(lacking, [102, 100]);
+}
