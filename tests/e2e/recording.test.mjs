@@ -22,6 +22,9 @@ const RUNS = [
 const OTHER = TEN + 7200;
 
 const folder = mkdtempSync(join(tmpdir(), "meshlive-recording-"));
+/** No stream of its own: the test card would want the machine. */
+const config = join(folder, "config.toml");
+writeFileSync(config, "inputs = []\n");
 const [video, small, sound, data] = ["v.h264", "s.h264", "a.aac", "data"].map((name) => join(folder, name));
 let gateway;
 let made;
@@ -59,7 +62,7 @@ before(async () => {
   command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=r=48000:d=21", "-ac", "2", "-c:a", "aac", "-f", "adts", sound);
   made = JSON.parse(command(generator(), data, "cam", video, sound, ...RUNS.map(([at, length]) => `${at}:${length}`)));
   command(generator(), data, "cam", small, sound, `${OTHER}:8`);
-  gateway = await Gateway.start({ data, inputs: [], flags: [] });
+  gateway = await Gateway.start({ data, inputs: [], flags: ["--config", config] });
 });
 after(async () => {
   await gateway?.dispose();
@@ -126,4 +129,37 @@ test("a change of the picture's size inside is named, and each side of it can be
   ]) {
     assert.equal((await fetch(url)).status, status, url);
   }
+});
+
+test("a clip has a CID of its own and plays; an hour that is taken down is gone from every door", async () => {
+  const command = async (...args) => {
+    const said = await gateway.command("archive", ...args);
+    assert.equal(said.code, 0, said.stderr);
+    return said.stdout;
+  };
+  const { days } = await gateway.json("/api/v1/streams/cam/archive");
+  const [kept, , taken] = days[0].hours;
+  await gateway.stop();
+  const [clip] = (await command("clip", "2026-11-22T10:50:02", "2026-11-22T10:50:06")).split(" ");
+  assert.match(await command("tombstone", "2026-11-22T12"), new RegExp(taken.cid));
+  assert.match(await command("verify"), /^2 hours, \d+ blocks, 0 damaged/);
+  const again = await gateway.command("archive", "tombstone", "2026-11-22T12");
+  assert.equal(again.code, 1);
+  assert.match(again.stderr, /has no hour "2026-11-22T12"/);
+  await gateway.start();
+  // Whole segments, from the one that is on screen then.
+  const [seen, original] = [pictures(`${gateway.url}/ipfs/${clip}/source/index.m3u8`), pictures(video)];
+  const first = original.indexOf(seen[0]);
+  assert.deepEqual(seen, original.slice(first, first + seen.length));
+  assert.ok(first <= 50 && first + seen.length >= 150 && seen.length <= 200, `${seen.length} from ${first}`);
+  const past = await gateway.json("/api/v1/streams/cam/archive");
+  assert.deepEqual(past.days[0].hours.map(({ cid }) => cid), [kept.cid, days[0].hours[1].cid]);
+  assert.equal((await fetch(`${gateway.url}/ipfs/${kept.cid}/index.m3u8`)).status, 200);
+  assert.equal((await fetch(`${gateway.url}/ipfs/${taken.cid}/index.m3u8`)).status, 404);
+  assert.equal((await fetch(place(OTHER, OTHER + 3600))).status, 404);
+  const feed = await gateway.text("/s/cam/archive/feed.xml");
+  assert.ok(feed.includes(kept.cid) && !feed.includes(taken.cid));
+  const xml = join(folder, "feed.xml");
+  writeFileSync(xml, feed);
+  execFileSync("python3", ["-c", "import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])", xml]);
 });

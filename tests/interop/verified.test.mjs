@@ -23,6 +23,9 @@ const TEN = 1_795_341_600;
 const ON_AIR = 20;
 
 const folder = mkdtempSync(join(tmpdir(), "meshlive-verified-"));
+/** No stream of its own: the test card would want the machine. */
+const config = join(folder, "config.toml");
+writeFileSync(config, "inputs = []\n");
 const [video, sound, data] = ["v.h264", "a.aac", "data"].map((name) => join(folder, name));
 const nodes = [];
 let gateway;
@@ -52,7 +55,7 @@ before(async () => {
   ffmpeg("-f", "lavfi", "-i", `testsrc2=s=320x180:r=25:d=${ON_AIR}`, ...coded.split(" "), "-f", "h264", video);
   ffmpeg("-f", "lavfi", "-i", `sine=r=48000:d=${ON_AIR}`, "-ac", "2", "-c:a", "aac", "-f", "adts", sound);
   frames = await onAir(TEN);
-  gateway = await Gateway.start({ data, inputs: [], flags: [] });
+  gateway = await Gateway.start({ data, inputs: [], flags: ["--config", config] });
   past = await gateway.json("/api/v1/streams/cam/archive");
 });
 after(async () => {

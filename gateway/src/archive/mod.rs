@@ -10,9 +10,10 @@
 //! what was written down, keeps them as blocks beside the segments, pins the hour and signs an entry (`close`). An hour is
 //! read back from its own playlists (`read`): for its day, and where more comes for one that was closed. `retain` lets old
 //! hours go, `take_down` takes one back, `mirror` takes over the list of a stream that is followed, `verify` reads everything
-//! back (`scrub` does so from time to time), `car` has hours leave and come as one file.
+//! back (`scrub` does so from time to time), `car` has hours leave and come as one file, `clip` makes a directory of a stretch.
 
 pub mod car;
+mod clip;
 mod close;
 mod closer;
 mod keep;
@@ -226,6 +227,10 @@ impl Archive {
         let Some(segment) = closed(manifest, msn) else {
             return;
         };
+        // What was taken down comes back by `import` alone: the window of an earlier run may still have it.
+        if self.list().catalogue.tombstones().contains(&segment.hour()) {
+            return;
+        }
         let (hour, mut state) = (segment.hour(), self.state());
         let state = &mut *state;
         let changed = state.current.replace(hour) != Some(hour);

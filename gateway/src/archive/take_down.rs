@@ -1,11 +1,12 @@
-//! Taking an hour down: a signed entry says that it is no longer offered, and what is held of it here goes. What others
+//! Taking an hour down: a signed entry says that it is no longer offered, and what is held of it here goes,
+//! also in clips. What others
 //! hold stays with them; mirrors may follow.
 
 use std::io;
 
 use meshlive_protocol::archive::{self, Day, What};
 
-use super::{Archive, OWNER, start};
+use super::{Archive, OWNER, clip::CLIP, file_name, start};
 
 /// The directories that a tombstone leaves behind lie in a pack of this name, in the hour that it is of.
 const LEFT_BEHIND: &str = "tombstone.archive";
@@ -45,7 +46,13 @@ impl Archive {
         let root = self.write(LEFT_BEHIND, hour, archive::root(days))?;
         self.store.flush();
         self.publish(What::Tombstone { hour, day }, root)?;
+        // What came late for it, and would close it anew.
+        if self.state().open.remove(&hour).is_some() {
+            self.store
+                .remove_side_journal(&self.stream, &file_name(hour))?;
+        }
         self.release(hour);
+        self.store.unpin(CLIP, &self.stream, CLIP, start(hour))?;
         self.store
             .pin(OWNER, &self.stream, LEFT_BEHIND, start(hour))?;
         self.store.give_up_hour(&self.stream, start(hour))

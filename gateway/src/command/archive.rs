@@ -24,6 +24,7 @@ use meshlive_protocol::{
     archive::{HourEntry, Link, day_name, hour_name},
     key::SigningKey,
     name::StreamName,
+    time::day_of,
 };
 
 use super::{Failure, place::Place, print};
@@ -57,6 +58,15 @@ enum What {
     },
     /// Read everything back, and name what is missing or damaged
     Verify(Stream),
+    /// Make a clip: a directory of its own, which has a CID and stays when its hours go
+    Clip {
+        /// 2026-11-22T10:05:00 (UTC)
+        from: String,
+        /// As FROM
+        to: String,
+        #[command(flatten)]
+        stream: Stream,
+    },
     /// Take an hour down: a signed entry in the list says that it is no longer offered, and it is deleted here. What others
     /// hold stays with them, until they follow
     Tombstone {
@@ -87,6 +97,7 @@ pub(super) fn run(command: &ArchiveCommand) -> Result<(), Failure> {
         } => export(&stream.open()?, what, output),
         What::Import { file, stream } => import(&stream.open()?, file),
         What::Verify(stream) => verify(&stream.open()?),
+        What::Clip { from, to, stream } => clip(&stream.open()?, from, to),
         What::Tombstone { hour, stream } => take_down(&stream.open()?, hour),
     }
 }
@@ -204,6 +215,36 @@ fn export(opened: &Opened, what: &str, output: &Path) -> Result<(), Failure> {
 /// `2026-11-22T10`
 fn name(hour: u64) -> String {
     format!("{}T{}", day_name(hour / 24), hour_name(hour))
+}
+
+/// Microseconds since 1970 of `2026-11-22T10:05:00`, UTC.
+fn time(text: &str) -> Result<u64, Failure> {
+    let read = || {
+        let (date, clock) = text.trim_end_matches('Z').split_once('T')?;
+        let numbers = |text: &str, sign: char| -> Option<Vec<u64>> {
+            text.split(sign).map(|number| number.parse().ok()).collect()
+        };
+        let [year, month, day] = numbers(date, '-')?[..] else {
+            return None;
+        };
+        let [hour, minute, second] = numbers(clock, ':')?[..] else {
+            return None;
+        };
+        let fits = hour < 24 && minute < 60 && second < 60;
+        let day = day_of(year, month, day).filter(|_| fits)?;
+        Some((((day * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000)
+    };
+    read().ok_or_else(|| {
+        Failure::Failed(format!(
+            "{text:?} is no time: give one such as 2026-11-22T10:05:00 (UTC)"
+        ))
+    })
+}
+
+fn clip(opened: &Opened, from: &str, to: &str) -> Result<(), Failure> {
+    let link = opened.archive.clip(&(time(from)?..time(to)?));
+    let Link { cid, bytes } = link.map_err(failed)?;
+    print(&format!("{cid} {bytes} bytes\n/ipfs/{cid}/index.m3u8\n"))
 }
 
 fn take_down(opened: &Opened, what: &str) -> Result<(), Failure> {

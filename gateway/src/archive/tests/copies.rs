@@ -1,6 +1,8 @@
 //! Hours that leave and come as a file, and stores that were damaged.
 
-use std::{collections::HashSet, fs::OpenOptions, os::unix::fs::FileExt, path::PathBuf};
+use std::{
+    collections::HashSet, fs::OpenOptions, ops::Range, os::unix::fs::FileExt, path::PathBuf,
+};
 
 use super::*;
 use crate::archive::{
@@ -277,4 +279,58 @@ fn damage_is_found_by_itself_and_what_is_whole_is_not_taken_for_damaged() {
     let (run, air) = start();
     wait(&run, &|text| value(text, damaged) == 1);
     drop((air, run));
+}
+
+#[test]
+fn a_clip_outlasts_its_hours_and_not_their_tombstone() {
+    let folder = made();
+    let (archive, store) = open(folder.path());
+    // The last of one hour and the first of the next do not meet here: 6 s of one, 4 s of the other.
+    let time = TEN + 14 * SECOND..TEN + HOUR + 4 * SECOND;
+    let clip = archive.clip(&time).unwrap();
+    assert_eq!(archive.clip(&time).unwrap(), clip, "the same again");
+    let starts = |cid| -> io::Result<Vec<u64>> {
+        let hour = read::hour(&store, cid)?;
+        Ok(hour
+            .segments()
+            .map(|one| one.start / SECOND - TEN / SECOND)
+            .collect())
+    };
+    assert_eq!(starts(clip.cid).unwrap(), [14, 16, 18, 3600, 3602]);
+    let backwards = Range {
+        start: time.end,
+        end: time.start,
+    };
+    let error = archive.clip(&backwards).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    for nothing in [TEN - HOUR..TEN, TEN + 30 * SECOND..TEN + 40 * SECOND] {
+        let error = archive.clip(&nothing).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+    // Its hours go, as retention lets them go.
+    let hours = [HOUR_TEN, HOUR_TEN + 1];
+    let gone = hours.map(|hour| archive.catalogue().hours()[&hour].link.cid);
+    for hour in hours {
+        archive.release(hour);
+        store.give_up_hour(archive.stream(), start(hour)).unwrap();
+    }
+    assert!(gone.iter().all(|cid| starts(*cid).is_err()));
+    let mut blocks = 0;
+    walk(
+        &store,
+        clip.cid,
+        "",
+        &mut HashSet::new(),
+        &mut |_, block| {
+            block.map_err(|fault| fault.error)?;
+            blocks += 1;
+            Ok(())
+        },
+    )
+    .unwrap();
+    assert!(blocks > 5 * 2 * 4, "{blocks} blocks");
+    archive.take_down(HOUR_TEN + 1).unwrap();
+    let part = |at: u64| store.get(&dag::cid_of(format!("720p {at} 0").as_bytes()));
+    assert!(matches!(part(TEN + 14 * SECOND), Ok(Some(_))));
+    assert!(matches!(part(TEN + HOUR), Ok(None)));
 }
