@@ -218,6 +218,67 @@ fn a_mirror_that_is_killed_has_what_it_told_also_without_its_origin_and_goes_on_
     serves(&copy, "copy", &later);
 }
 
+/// Bytes of media that it has sent to peers, and over HTTP.
+fn sent(gateway: &Gateway) -> u64 {
+    let (_, metrics) = gateway.get("/metrics");
+    let metrics = String::from_utf8(metrics).unwrap();
+    let of = |way: &str| {
+        let line = format!("meshlive_{way}_sent_bytes_total{{kind=\"part\"}} ");
+        let value = metrics.lines().find_map(|one| one.strip_prefix(&line));
+        value.map_or(0, |value| value.parse::<u64>().unwrap())
+    };
+    of("p2p") + of("http")
+}
+
+/// Copies of the stream that its origin sends while these mirrors follow it.
+fn copies(origin: &Gateway, stream: &StreamName, mirrors: usize) -> f64 {
+    let folders: Vec<_> = (0..mirrors).map(|_| tempfile::tempdir().unwrap()).collect();
+    let mirrors: Vec<_> = folders
+        .iter()
+        .map(|folder| mirror(folder.path(), stream, &[origin]))
+        .collect();
+    for mirror in &mirrors {
+        until("a mirror is live", || is_live(mirror, "copy"));
+    }
+    // What came before they joined is fetched by each; then they meet.
+    std::thread::sleep(Duration::from_secs(5));
+    let bytes = |window: &Manifest| -> BTreeMap<_, u64> {
+        let mut all = BTreeMap::new();
+        for segment in window.segments() {
+            for index in 0..window.renditions().len() {
+                for (part, entry) in segment.parts(index).iter().enumerate() {
+                    all.insert((segment.msn, index, part), u64::from(entry.size));
+                }
+            }
+        }
+        all
+    };
+    let (_, (before, _)) = both(async {}, listen(origin, stream, 1));
+    let began = sent(origin);
+    let (_, (after, _)) = both(async {}, listen(origin, stream, 8));
+    let sent = sent(origin) - began;
+    let before = bytes(&before);
+    let new = bytes(&after).into_iter();
+    let new = new.filter(|(place, _)| !before.contains_key(place));
+    let stream: u64 = new.map(|(_, size)| size).sum();
+    assert!(stream > 200_000, "the stream had only {stream} bytes");
+    for mirror in &mirrors {
+        same_playlists(origin, mirror);
+    }
+    sent as f64 / stream as f64
+}
+
+#[test]
+fn two_mirrors_of_one_origin_take_one_copy_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = origin(folder.path());
+    let stream = name(&origin, "cam");
+    let (one, two) = (copies(&origin, &stream, 1), copies(&origin, &stream, 2));
+    println!("{one:.2} copies to one mirror, {two:.2} to two");
+    assert!((0.9..=1.1).contains(&one), "{one} copies to one mirror");
+    assert!(two <= 1.1, "{two} copies to two mirrors");
+}
+
 #[test]
 fn a_stream_that_the_gateway_does_not_have_is_waited_for_and_nothing_is_served_of_it() {
     let folders = [0; 2].map(|_| tempfile::tempdir().unwrap());

@@ -137,8 +137,10 @@ impl Scheduler {
         if self.window.is_ahead(place) && self.early.keep(place, id, bytes) {
             return;
         }
-        // Who has missed what was announced cannot tell what is of no use.
-        if self.window.needs_manifest() {
+        // Who has missed what was announced cannot tell what is of no use. Nor can who has just joined: a gateway gives an
+        // older window and what was announced since, and its parts come on a way of their own.
+        let is_gateway = self.peers.get(&id).is_some_and(|peer| !peer.is_viewer());
+        if self.window.needs_manifest() || is_gateway {
             return;
         }
         let behind = self
