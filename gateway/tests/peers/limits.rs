@@ -153,11 +153,17 @@ async fn who_only_knocks_at_webrtc_is_forgotten() {
         };
         socket.send_to(&knock(n), (ip, port)).unwrap();
     }
+    sleep(Duration::from_secs(1)).await; // these packets do not fit the socket's buffer beside others
+    // Another host is not kept out by them.
+    let other = UdpSocket::bind("127.0.0.2:0").unwrap();
+    for n in 1000..1016 {
+        other.send_to(&knock(n), (ip, port)).unwrap();
+    }
     sleep(COUNTED).await;
     let most = tasks().await;
-    // 128 may be unknown at once, and none of these is gone yet; each has a task here and one of libp2p's.
+    // 32 of one host may be unknown at once, and none of these is gone yet; each has a task here and one of libp2p's.
     assert!(
-        (before + 100..before + 270).contains(&most),
+        (before + 2 * 40..before + 2 * 52).contains(&most),
         "{most} tasks, {before} before"
     );
     sleep(Duration::from_secs(16)).await;

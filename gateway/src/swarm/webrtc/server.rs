@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -30,6 +30,8 @@ const MAX_UFRAG: usize = 256;
 const MAX_PACKETS: usize = 128;
 /// Addresses that a connection's packets may come from.
 const MAX_SOURCES: usize = 8;
+/// Connections in the making from one host: a quarter of all, so that a stranger who never ends one keeps nobody else out.
+const MAX_OF_HOST: usize = 32;
 /// A known peer's address from which nothing came for so long may begin another connection: systems give ports anew, and
 /// browsers ask whether we are still there every few seconds.
 const IDLE: Duration = Duration::from_secs(6);
@@ -77,6 +79,8 @@ struct Known {
     packets: mpsc::Sender<Packet>,
     shared: Arc<Shared>,
     ufrag: String,
+    /// The host that it began from.
+    host: IpAddr,
     sources: Vec<SocketAddr>,
 }
 
@@ -135,6 +139,9 @@ impl Server {
         from: SocketAddr,
         ufrag: String,
     ) -> Option<Id> {
+        if sessions.unproved(from.ip()) >= MAX_OF_HOST {
+            return None; // it asks again, and others are answered meanwhile
+        }
         let place = self.places.clone().try_acquire_owned().ok()?;
         let room = self.arrivals.try_reserve().ok()?;
         let (tell, opened) = oneshot::channel();
@@ -160,7 +167,7 @@ impl Server {
             shared: shared.clone(),
             opened,
         });
-        let id = sessions.add(ufrag, packets, shared, session.run());
+        let id = sessions.add(ufrag, from.ip(), packets, shared, session.run());
         sessions.add_source(id, now, from).then_some(id)
     }
 }
@@ -169,6 +176,7 @@ impl Sessions {
     fn add(
         &mut self,
         ufrag: String,
+        from: IpAddr,
         packets: mpsc::Sender<Packet>,
         shared: Arc<Shared>,
         task: impl Future<Output = ()> + Send + 'static,
@@ -179,6 +187,7 @@ impl Sessions {
             packets,
             shared,
             ufrag,
+            host: host(from),
             sources: Vec::new(),
         };
         self.known.insert(id, known);
@@ -215,6 +224,13 @@ impl Sessions {
         !held && !self.ended.iter().any(|ended| ended == ufrag)
     }
 
+    /// Connections from a host whose peers are not known yet.
+    fn unproved(&self, ip: IpAddr) -> usize {
+        let from_there = self.known.values().filter(|known| known.host == host(ip));
+        let unproved = from_there.filter(|known| !known.shared.state().proved);
+        unproved.count()
+    }
+
     fn pass(&self, id: Id, from: SocketAddr, bytes: &[u8]) {
         if let Some(known) = self.known.get(&id) {
             let bytes = bytes.to_vec();
@@ -249,6 +265,14 @@ impl Sessions {
             }
             self.ended.push_back(known.ufrag);
         }
+    }
+}
+
+/// What one host has at least: an address, or in IPv6 a network of 64 bits.
+fn host(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -290,14 +314,42 @@ mod tests {
 
     /// A connection that does nothing, and what is passed to it.
     fn nobody(sessions: &mut Sessions, ufrag: &str) -> (Id, mpsc::Receiver<Packet>) {
+        nobody_from(sessions, ufrag, address(1).ip())
+    }
+
+    fn nobody_from(
+        sessions: &mut Sessions,
+        ufrag: &str,
+        from: IpAddr,
+    ) -> (Id, mpsc::Receiver<Packet>) {
         let (packets, receiver) = mpsc::channel(MAX_PACKETS);
         let task = std::future::pending();
-        let id = sessions.add(ufrag.into(), packets, Arc::default(), task);
+        let id = sessions.add(ufrag.into(), from, packets, Arc::default(), task);
         (id, receiver)
     }
 
     fn address(port: u16) -> SocketAddr {
         ([192, 0, 2, 7], port).into()
+    }
+
+    #[tokio::test]
+    async fn connections_in_the_making_are_counted_by_host() {
+        let mut sessions = Sessions::default();
+        let start = Instant::now();
+        for n in 0..3_u16 {
+            let (id, _) = nobody(&mut sessions, &n.to_string());
+            // The newer one has the address.
+            assert!(sessions.add_source(id, start, address(1)));
+            let from = Ipv6Addr::from_bits(0xfd << 120 | u128::from(n) << 32 | 1);
+            let (id, _) = nobody_from(&mut sessions, &format!("other {n}"), from.into());
+            sessions.known[&id].shared.state().proved = n == 0;
+        }
+        assert_eq!(sessions.unproved(address(99).ip()), 3);
+        assert_eq!(
+            sessions.unproved(Ipv6Addr::from_bits(0xfd << 120).into()),
+            2
+        );
+        assert_eq!(sessions.unproved([192, 0, 2, 8].into()), 0);
     }
 
     #[tokio::test]
