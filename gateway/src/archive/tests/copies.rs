@@ -265,7 +265,7 @@ fn damage_is_found_by_itself_and_what_is_whole_is_not_taken_for_damaged() {
     let verified = "meshlive_archive_verified_bytes_total ";
     let damaged = "meshlive_archive_damaged_blocks ";
     let start = || {
-        let run = Run::start(folder.path(), TEN + 3 * HOUR);
+        let run = Run::scrubbing(folder.path(), TEN + 3 * HOUR);
         let air = run.air();
         (run, air)
     };
