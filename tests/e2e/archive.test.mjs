@@ -128,17 +128,23 @@ test("the page plays the day, over the seam of an hour, and seeks anywhere in it
   await page.finish();
 });
 
-test("a link in the player leads here, and an hour can be had as a CAR", async () => {
+test("a link in the player leads here, and an hour can be had as a CAR and as an MP4", async () => {
   const page = await open(browser, `${gateway.url}/s/cam`);
   await page.click("#to-archive");
   await page.waitForURL("**/s/cam/archive");
-  const href = await page.getAttribute("#hours li a", "href");
+  const link = async (text) => new URL(await page.getAttribute(`#hours li a:has-text("${text}")`, "href"), gateway.url);
+  const [carLink, movieLink] = [await link("CAR"), await link("MP4")];
   await page.finish();
-  const car = await fetch(gateway.url + href);
+  const car = await fetch(carLink);
   assert.equal(car.status, 200);
   const [hour] = past.days[0].hours;
   const bytes = (await car.arrayBuffer()).byteLength;
   assert.ok(bytes > hour.bytes && bytes < hour.bytes * 1.1, `${bytes} of ${hour.bytes}`);
+  const movie = await fetch(movieLink);
+  assert.deepEqual([movie.status, movie.headers.get("content-type")], [200, "video/mp4"]);
+  const length = Number(movie.headers.get("content-length"));
+  assert.equal((await movie.arrayBuffer()).byteLength, length);
+  assert.ok(length > hour.bytes / 2 && length < hour.bytes * 1.1, `${length} of ${hour.bytes}`);
 });
 
 test("a damaged store does not pass for whole; what is damaged is named, and whole again from a copy", async () => {
