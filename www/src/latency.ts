@@ -1,4 +1,5 @@
-// Holds the picture at its target distance from the live edge by playing slightly faster or slower. Never seeks.
+// Holds the picture at its target distance from the live edge by playing slightly faster or slower. Never seeks. Where
+// hardly anything is buffered it plays slower still: who waits for a part sees a slow moment sooner than a picture that stands.
 
 /** What is seen of the playback at one moment. Seconds. */
 export interface Sight {
@@ -8,6 +9,8 @@ export interface Sight {
   buffered: number;
   /** performance.now(), ms. */
   nowMs: number;
+  /** The way here has just become too narrow: what comes next takes a while. */
+  narrowed: boolean;
 }
 
 export const SLOWEST = 0.95;
@@ -18,8 +21,10 @@ const TOLERANCE = 0.12;
 const MET = 0.03;
 /** Rate change per second of error. */
 const GAIN = 0.25;
-/** With less than this buffered there is nothing to hurry towards. */
-const THIN = 0.15;
+/** With less than this buffered it stretches what there is, down to this rate; earlier where the way became narrow. */
+const STRETCHED = 0.25;
+const STRETCHED_IF_NARROW = 1;
+export const MOST_STRETCHED = 0.5;
 /** The edge moves in steps of a part; the average over this many ms shows where the picture stands. */
 const SMOOTH_MS = 800;
 const STALL_ADDS = 0.25;
@@ -65,11 +70,17 @@ export class LatencyController {
     this.#smoothAtMs = sight.nowMs;
     if (this.#smooth === null) this.#smooth = sight.behind;
     else this.#smooth += (sight.behind - this.#smooth) * Math.min(1, elapsed / SMOOTH_MS);
+    const { buffered, narrowed } = sight;
+    const enough = narrowed ? STRETCHED_IF_NARROW : STRETCHED;
+    if (buffered < enough) return rounded(Math.max(MOST_STRETCHED, buffered / enough));
     const error = this.#smooth - this.goal(sight.nowMs);
     this.#correcting = Math.abs(error) > (this.#correcting ? MET : TOLERANCE);
     if (!this.#correcting) return 1;
-    if (error > 0 && sight.buffered < THIN) return 1;
-    const rate = Math.min(FASTEST, Math.max(SLOWEST, 1 + error * GAIN));
-    return Math.round(rate * 100) / 100;
+    if (error > 0 && narrowed) return 1;
+    return rounded(Math.min(FASTEST, Math.max(SLOWEST, 1 + error * GAIN)));
   }
+}
+
+function rounded(rate: number): number {
+  return Math.round(rate * 100) / 100;
 }

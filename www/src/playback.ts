@@ -24,6 +24,8 @@ const SAME_ERROR_MS = 500;
 /** A picture that stands since so long although so many seconds are buffered is given a push. */
 const STANDS_MS = 200;
 const ENOUGH = 0.5;
+/** So long after the way became too narrow, another rendition is on its way here. */
+const NARROWED_MS = 6_000;
 
 export interface PlaybackHandlers {
   /** The video element has its source: from here on it can be told to play. */
@@ -58,6 +60,7 @@ export class Playback {
   #shownAtMs: number | null = null;
   #stalledAtMs: number | null = null;
   #narrowed: () => void = () => {};
+  #narrowedAtMs = Number.NEGATIVE_INFINITY;
 
   /** Whether this browser can play through hls.js at all (Media Source Extensions, also managed ones). */
   static supported(): boolean {
@@ -182,9 +185,11 @@ export class Playback {
     this.#latency.stalled(this.#stalledAtMs);
   }
 
-  /** The link became too narrow for what is loaded: nothing is waited for. */
+  /** The link became too narrow for what is loaded: nothing is waited for, and what is buffered is stretched. */
   narrowed(): void {
     this.#narrowed();
+    this.#narrowedAtMs = performance.now();
+    this.#steer();
   }
 
   /**
@@ -243,7 +248,9 @@ export class Playback {
     const behind = this.behind();
     if (behind === null || video.paused || video.seeking) return this.#latency.restart();
     const buffered = (this.#bufferedEnd() ?? video.currentTime) - video.currentTime;
-    const rate = this.#latency.rate({ behind, buffered, nowMs: performance.now() });
+    const nowMs = performance.now();
+    const narrowed = nowMs - this.#narrowedAtMs < NARROWED_MS;
+    const rate = this.#latency.rate({ behind, buffered, nowMs, narrowed });
     if (video.playbackRate !== rate) video.playbackRate = rate;
   };
 
