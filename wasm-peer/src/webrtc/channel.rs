@@ -3,25 +3,20 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
     io,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
 
-use bytes::{Buf, Bytes};
 use wasm_bindgen::{JsCast, prelude::*};
 use web_sys::{MessageEvent, RtcDataChannel, RtcDataChannelState, RtcDataChannelType};
 
 use super::{
-    frame::{self, Decoder, Flag, MAX_PAYLOAD},
-    halves::Halves,
+    frame::{self, Flag, MAX_PAYLOAD},
+    inbox::{Broken, Inbox},
 };
 
-/// Most bytes received and not yet read of one stream. There is no back-pressure in data channels: whoever sends more
-/// without being asked is reset.
-const MAX_RECEIVED: usize = 4 * 1024 * 1024;
-/// The same over all streams of a connection.
+/// Most bytes received and not yet read over all streams of a connection.
 const MAX_RECEIVED_BY_CONNECTION: usize = 16 * 1024 * 1024;
 /// Writing pauses while the browser holds more bytes than this for one stream ...
 const HIGH_WATER: u32 = 256 * 1024;
@@ -37,14 +32,10 @@ pub(crate) struct Channel {
 }
 
 struct State {
-    halves: Halves,
-    decoder: Decoder,
-    received: VecDeque<Bytes>,
-    received_bytes: usize,
+    inbox: Inbox,
     by_connection: Rc<Cell<usize>>,
     opened: bool,
     closed: bool,
-    overrun: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
     ender: Option<Waker>,
@@ -56,17 +47,13 @@ impl Channel {
         raw.set_binary_type(RtcDataChannelType::Arraybuffer);
         raw.set_buffered_amount_low_threshold(LOW_WATER);
         let state = Rc::new(RefCell::new(State {
-            halves: Halves::default(),
-            decoder: Decoder::default(),
-            received: VecDeque::new(),
-            received_bytes: 0,
+            inbox: Inbox::default(),
             by_connection,
             opened: raw.ready_state() == RtcDataChannelState::Open,
             closed: matches!(
                 raw.ready_state(),
                 RtcDataChannelState::Closing | RtcDataChannelState::Closed
             ),
-            overrun: false,
             reader: None,
             writer: None,
             ender: None,
@@ -127,31 +114,9 @@ impl Channel {
 
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut state = self.state.borrow_mut();
-        let mut read = 0;
-        while read < to.len()
-            && let Some(first) = state.received.front_mut()
-        {
-            let taken = first.len().min(to.len() - read);
-            to[read..read + taken].copy_from_slice(&first[..taken]);
-            first.advance(taken);
-            if first.is_empty() {
-                state.received.pop_front();
-            }
-            read += taken;
-        }
-        if read > 0 || to.is_empty() {
-            state.count(read);
-            return Poll::Ready(Ok(read));
-        }
-        if state.overrun {
-            let why = "more was received than may wait to be read";
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::QuotaExceeded, why)));
-        }
-        if state.halves.read_failed() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-        }
-        if !state.halves.reads() {
-            return Poll::Ready(Ok(0));
+        let read = state.counted(|inbox| inbox.read(to));
+        if let Some(read) = read {
+            return Poll::Ready(read);
         }
         state.reader = Some(cx.waker().clone());
         Poll::Pending
@@ -160,7 +125,7 @@ impl Channel {
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
         std::task::ready!(self.poll_open(cx))?;
         let mut state = self.state.borrow_mut();
-        if !state.halves.writes() {
+        if !state.inbox.halves.writes() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         if self.raw.buffered_amount() > HIGH_WATER {
@@ -174,7 +139,7 @@ impl Channel {
                 .send_with_u8_array(&frame::encode_payload(&from[..taken]))
                 .is_err()
         {
-            state.halves.lost();
+            state.inbox.halves.lost();
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         Poll::Ready(Ok(taken))
@@ -184,14 +149,14 @@ impl Channel {
     pub(crate) fn poll_finish(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         {
             let mut state = self.state.borrow_mut();
-            if !state.halves.writes() {
-                return Poll::Ready(match state.halves.write_failed() {
+            if !state.inbox.halves.writes() {
+                return Poll::Ready(match state.inbox.halves.write_failed() {
                     true => Err(io::ErrorKind::BrokenPipe.into()),
                     false => Ok(()),
                 });
             }
             if state.opened && !state.closed {
-                let flag = state.halves.finish();
+                let flag = state.inbox.halves.finish();
                 state.say(&self.raw, flag);
                 return Poll::Ready(Ok(()));
             }
@@ -202,19 +167,19 @@ impl Channel {
     /// Nobody will read or write any more. False: the channel should stay until [`Channel::poll_settled`].
     pub(crate) fn abandon(&self) -> bool {
         let mut state = self.state.borrow_mut();
-        state.forget();
-        let flag = state.halves.abandon();
+        state.counted(Inbox::forget);
+        let flag = state.inbox.halves.abandon();
         if state.closed || !state.opened {
             return true;
         }
         state.say(&self.raw, flag);
-        state.halves.settled()
+        state.inbox.halves.settled()
     }
 
     /// Ready when nothing is on its way any more.
     pub(crate) fn poll_settled(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.borrow_mut();
-        if state.closed || state.halves.settled() {
+        if state.closed || state.inbox.halves.settled() {
             return Poll::Ready(());
         }
         state.ender = Some(cx.waker().clone());
@@ -229,7 +194,7 @@ impl Drop for Channel {
         self.raw.set_onclose(None);
         self.raw.set_onbufferedamountlow(None);
         self.raw.close();
-        self.state.borrow_mut().forget();
+        self.state.borrow_mut().counted(Inbox::forget);
     }
 }
 
@@ -237,41 +202,24 @@ impl State {
     fn message(&mut self, raw: &RtcDataChannel, event: JsValue) {
         let data = event.unchecked_into::<MessageEvent>().data();
         let Some(buffer) = data.dyn_ref::<js_sys::ArrayBuffer>() else {
-            return self.give_up(raw); // text: no libp2p speaks here
+            self.counted(Inbox::give_up); // text: no libp2p speaks here
+            return self.reset(raw);
         };
-        let mut message = Bytes::from(js_sys::Uint8Array::new(buffer).to_vec());
-        loop {
-            match self.decoder.next(&mut message) {
-                Ok(None) => return,
-                Ok(Some(frame)) => self.frame(raw, frame),
-                Err(_) => return self.give_up(raw),
-            }
+        let message = js_sys::Uint8Array::new(buffer).to_vec().into();
+        let room = MAX_RECEIVED_BY_CONNECTION.saturating_sub(self.by_connection.get());
+        let mut answers = Vec::new();
+        let taken =
+            self.counted(|inbox| inbox.message(message, room, |_, flag| answers.push(flag)));
+        for flag in answers {
+            self.say(raw, Some(flag));
         }
-    }
-
-    fn frame(&mut self, raw: &RtcDataChannel, frame: frame::Frame) {
-        let bytes = frame.payload.len();
-        if bytes > 0 && self.halves.reads() {
-            if self.received_bytes + bytes > MAX_RECEIVED
-                || self.by_connection.get() + bytes > MAX_RECEIVED_BY_CONNECTION
-            {
-                self.overrun = true;
-                return self.give_up(raw);
-            }
-            self.received_bytes += bytes;
-            self.by_connection.set(self.by_connection.get() + bytes);
-            self.received.push_back(frame.payload);
-        }
-        if let Some(flag) = frame.flag {
-            let answer = self.halves.receive(flag);
-            self.say(raw, answer);
+        if let Err(Broken) = taken {
+            self.reset(raw);
         }
     }
 
     /// The other side does not keep to the protocol.
-    fn give_up(&mut self, raw: &RtcDataChannel) {
-        self.forget();
-        self.halves.lost();
+    fn reset(&mut self, raw: &RtcDataChannel) {
         self.say(raw, Some(Flag::Reset));
         raw.close();
     }
@@ -280,24 +228,21 @@ impl State {
         if let Some(flag) = flag
             && raw.send_with_u8_array(&frame::encode_flag(flag)).is_err()
         {
-            self.halves.lost();
+            self.inbox.halves.lost();
         }
     }
 
     fn close(&mut self) {
         self.closed = true;
-        self.halves.lost();
+        self.inbox.halves.lost();
     }
 
-    /// What was received is not wanted any more.
-    fn forget(&mut self) {
-        self.received.clear();
-        self.count(self.received_bytes);
-    }
-
-    /// So many bytes were read.
-    fn count(&mut self, read: usize) {
-        self.received_bytes -= read;
-        self.by_connection.set(self.by_connection.get() - read);
+    /// Lets something happen to what was received, and counts it for the connection.
+    fn counted<T>(&mut self, act: impl FnOnce(&mut Inbox) -> T) -> T {
+        let before = self.inbox.unread();
+        let done = act(&mut self.inbox);
+        let others = self.by_connection.get() - before;
+        self.by_connection.set(others + self.inbox.unread());
+        done
     }
 }

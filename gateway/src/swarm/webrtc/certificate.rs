@@ -4,6 +4,12 @@ use std::path::Path;
 
 use libp2p::multihash::Multihash;
 use multibase::Base;
+use rustls::{
+    SignatureScheme,
+    crypto::aws_lc_rs::sign,
+    pki_types::{CertificateDer, PrivatePkcs8KeyDer},
+    sign::CertifiedKey,
+};
 use sha2::{Digest, Sha256};
 use str0m::config::DtlsCert;
 
@@ -51,10 +57,16 @@ impl Certificate {
         let text = String::from_utf8_lossy(&bytes);
         let lacks = || broken("not a certificate with its key");
         let private_key = find(&text, PRIVATE_KEY).or_else(|| find(&text, PRIVATE_KEY_OF_OLD));
-        Ok(Self(DtlsCert {
+        let kept = DtlsCert {
             certificate: find(&text, CERTIFICATE).ok_or_else(lacks)?,
             private_key: private_key.ok_or_else(lacks)?,
-        }))
+        };
+        match is_whole(&kept) {
+            true => Ok(Self(kept)),
+            false => Err(broken(
+                "its key is not the certificate's, or of no curve that DTLS takes",
+            )),
+        }
     }
 
     pub(super) fn dtls(&self) -> DtlsCert {
@@ -77,6 +89,23 @@ impl Fingerprint {
 pub(super) fn prologue(client: Fingerprint, server: Fingerprint) -> Vec<u8> {
     let (client, server) = (client.multihash().to_bytes(), server.multihash().to_bytes());
     [b"libp2p-webrtc-noise:", &client[..], &server[..]].concat()
+}
+
+/// Whether DTLS can prove with the key that the certificate is ours. It takes a wrong one for a bug, at each connection.
+fn is_whole(kept: &DtlsCert) -> bool {
+    const TAKEN: [SignatureScheme; 2] = [
+        SignatureScheme::ECDSA_NISTP256_SHA256,
+        SignatureScheme::ECDSA_NISTP384_SHA384,
+    ];
+    let key = PrivatePkcs8KeyDer::from(kept.private_key.as_slice());
+    let Ok(key) = sign::any_ecdsa_type(&key.into()) else {
+        return false;
+    };
+    let certificate = CertificateDer::from(kept.certificate.clone());
+    key.choose_scheme(&TAKEN).is_some()
+        && CertifiedKey::new(vec![certificate], key)
+            .keys_match()
+            .is_ok()
 }
 
 /// RFC 7468
@@ -125,6 +154,23 @@ mod tests {
             "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----",
         ] {
             std::fs::write(&file, bad).unwrap();
+            let error = Certificate::kept(folder.path()).err().unwrap().to_string();
+            assert!(error.contains(FILE) && error.contains("delete"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_none_or_another_is_refused_before_it_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let ours = Certificate::kept(folder.path()).unwrap();
+        let others = Certificate::kept(other.path()).unwrap();
+        for key in [&others.0.private_key[..], b"no key"] {
+            let blocks = [
+                block(CERTIFICATE, &ours.0.certificate),
+                block(PRIVATE_KEY, key),
+            ];
+            std::fs::write(folder.path().join(FILE), blocks.concat()).unwrap();
             let error = Certificate::kept(folder.path()).err().unwrap().to_string();
             assert!(error.contains(FILE) && error.contains("delete"), "{error}");
         }

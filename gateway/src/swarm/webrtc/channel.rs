@@ -7,15 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{Buf, Bytes};
 use meshlive_protocol::channel::{
-    frame::{self, Decoder, Flag, MAX_PAYLOAD},
-    halves::Halves,
+    frame::{self, Flag, MAX_PAYLOAD},
+    inbox::{Broken, Inbox},
 };
 
-/// Most bytes received and not yet read of one stream. There is no back-pressure in data channels: whoever sends more
-/// without being asked is reset.
-const MAX_RECEIVED: usize = 4 << 20;
 /// Writing pauses while so many bytes wait to be sent.
 const HIGH_WATER: usize = 64 << 10;
 /// A stream that nobody holds any more waits so long for the other side to have read what was said. js-libp2p and go-libp2p
@@ -27,16 +23,12 @@ const ACKNOWLEDGED: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Channel {
-    halves: Halves,
-    decoder: Decoder,
-    received: VecDeque<Bytes>,
-    unread: usize,
+    inbox: Inbox,
     /// Frames on their way out.
     outgoing: VecDeque<Vec<u8>>,
     waiting: usize,
     /// When the acknowledgement that waits is sent.
     acknowledged: Option<Instant>,
-    overrun: bool,
     closed: bool,
     /// Left without a word.
     quiet: bool,
@@ -55,52 +47,24 @@ impl Channel {
         }
     }
 
-    /// A message came; `budget` is how much the connection may still hold unread.
-    pub(super) fn message(&mut self, now: Instant, message: Vec<u8>, budget: usize) {
-        let mut message = Bytes::from(message);
-        loop {
-            match self.decoder.next(&mut message) {
-                Ok(None) => break,
-                Ok(Some(frame)) => {
-                    let length = frame.payload.len();
-                    if length > 0 && self.halves.reads() {
-                        if self.unread + length > MAX_RECEIVED.min(budget) {
-                            self.overrun = true;
-                            self.give_up();
-                            break;
-                        }
-                        self.unread += length;
-                        self.received.push_back(frame.payload);
-                    }
-                    match frame.flag.and_then(|flag| self.halves.receive(flag)) {
-                        Some(Flag::FinAck) if self.halves.writes() => {
-                            self.acknowledged = Some(now + ACKNOWLEDGED);
-                        }
-                        Some(answer) => self.say(answer),
-                        None => {}
-                    }
-                }
-                Err(_) => {
-                    self.give_up();
-                    break;
-                }
+    /// A message came; `room` is how much more the connection may hold unread.
+    pub(super) fn message(&mut self, now: Instant, message: Vec<u8>, room: usize) {
+        let mut answers = Vec::new();
+        let taken = self.inbox.message(message.into(), room, |halves, flag| {
+            answers.push((flag, halves.writes()));
+        });
+        for (flag, writes) in answers {
+            match flag {
+                Flag::FinAck if writes => self.acknowledged = Some(now + ACKNOWLEDGED),
+                flag => self.say(flag),
             }
         }
+        if let Err(Broken) = taken {
+            self.outgoing.clear();
+            self.waiting = 0;
+            self.say(Flag::Reset);
+        }
         self.wake();
-    }
-
-    /// The other side does not keep to the protocol.
-    fn give_up(&mut self) {
-        self.forget();
-        self.halves.lost();
-        self.outgoing.clear();
-        self.waiting = 0;
-        self.say(Flag::Reset);
-    }
-
-    fn forget(&mut self) {
-        self.received.clear();
-        self.unread = 0;
     }
 
     fn say(&mut self, flag: Flag) {
@@ -130,7 +94,7 @@ impl Channel {
     /// The channel is gone.
     pub(super) fn lost(&mut self) {
         self.closed = true;
-        self.halves.lost();
+        self.inbox.halves.lost();
         self.outgoing.clear();
         self.waiting = 0;
         self.wake();
@@ -142,7 +106,7 @@ impl Channel {
     }
 
     pub(super) fn unread(&self) -> usize {
-        self.unread
+        self.inbox.unread()
     }
 
     /// The next frame to send; [`sent`](Self::sent) takes it away.
@@ -166,30 +130,8 @@ impl Channel {
         cx: &mut Context<'_>,
         to: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let mut read = 0;
-        while read < to.len()
-            && let Some(first) = self.received.front_mut()
-        {
-            let taken = first.len().min(to.len() - read);
-            first.copy_to_slice(&mut to[read..read + taken]);
-            if first.is_empty() {
-                self.received.pop_front();
-            }
-            read += taken;
-        }
-        self.unread -= read;
-        if read > 0 || to.is_empty() {
-            return Poll::Ready(Ok(read));
-        }
-        if self.overrun {
-            let why = "more was received than may wait to be read";
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::QuotaExceeded, why)));
-        }
-        if self.halves.read_failed() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-        }
-        if !self.halves.reads() {
-            return Poll::Ready(Ok(0));
+        if let Some(read) = self.inbox.read(to) {
+            return Poll::Ready(read);
         }
         self.reader = Some(cx.waker().clone());
         Poll::Pending
@@ -203,7 +145,7 @@ impl Channel {
         if self.closed {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        if !self.halves.writes() {
+        if !self.inbox.halves.writes() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         if self.waiting >= HIGH_WATER {
@@ -221,12 +163,12 @@ impl Channel {
 
     /// This side has said all.
     pub(super) fn finish(&mut self) -> io::Result<()> {
-        if let Some(flag) = self.halves.finish() {
+        if let Some(flag) = self.inbox.halves.finish() {
             self.say(flag);
             self.acknowledge_now();
             return Ok(());
         }
-        match self.halves.write_failed() {
+        match self.inbox.halves.write_failed() {
             true => Err(io::ErrorKind::BrokenPipe.into()),
             false => Ok(()),
         }
@@ -234,9 +176,9 @@ impl Channel {
 
     /// Nobody will read or write any more.
     pub(super) fn abandon(&mut self, now: Instant) {
-        self.forget();
+        self.inbox.forget();
         self.acknowledge_now();
-        if let Some(flag) = self.halves.abandon()
+        if let Some(flag) = self.inbox.halves.abandon()
             && !self.quiet
         {
             self.say(flag);
@@ -251,7 +193,7 @@ impl Channel {
     /// Whether nobody holds it, and nothing is lost by closing it now.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         let patient = |since: Instant| now.saturating_duration_since(since) < FAREWELL;
-        let settled = self.quiet || self.halves.settled();
+        let settled = self.quiet || self.inbox.halves.settled();
         let on_its_way = !self.outgoing.is_empty() || !settled;
         self.abandoned
             .is_some_and(|since| self.closed || !(on_its_way && patient(since)))
@@ -286,7 +228,7 @@ mod tests {
     #[test]
     fn fin_is_acknowledged_behind_our_own_or_after_a_second() {
         let (now, mut channel) = (Instant::now(), Channel::default());
-        channel.message(now, FIN.to_vec(), MAX_RECEIVED);
+        channel.message(now, FIN.to_vec(), usize::MAX);
         assert!(matches!(read(&mut channel, 1), Poll::Ready(Ok(0))));
         let answer = write(&mut channel, b"answer");
         assert!(matches!(answer, Poll::Ready(Ok(6))));
@@ -294,7 +236,7 @@ mod tests {
         assert_eq!(said(&mut channel)[1..], [FIN, FIN_ACK]);
 
         let mut slow = Channel::default();
-        slow.message(now, FIN.to_vec(), MAX_RECEIVED);
+        slow.message(now, FIN.to_vec(), usize::MAX);
         slow.acknowledge(now);
         assert!(said(&mut slow).is_empty());
         let at = slow.wake_at().unwrap();
@@ -307,7 +249,7 @@ mod tests {
     #[test]
     fn who_leaves_a_stream_acknowledges_at_once() {
         let (now, mut channel) = (Instant::now(), Channel::default());
-        channel.message(now, FIN.to_vec(), MAX_RECEIVED);
+        channel.message(now, FIN.to_vec(), usize::MAX);
         channel.abandon(now);
         assert_eq!(said(&mut channel), [FIN_ACK, [2, 8, 2]]);
         assert!(channel.is_over(now));
@@ -315,20 +257,15 @@ mod tests {
 
     #[test]
     fn more_than_may_wait_resets_the_stream() {
-        for budget in [MAX_RECEIVED, 100_000] {
-            let (now, mut channel) = (Instant::now(), Channel::default());
-            let frame = frame::encode_payload(&[7; 10_000]);
-            let fits = budget / 10_000;
-            for _ in 0..fits {
-                channel.message(now, frame.clone(), budget);
-            }
-            assert_eq!(channel.unread(), fits * 10_000);
-            assert!(said(&mut channel).is_empty());
-            channel.message(now, frame.clone(), budget);
-            assert_eq!(channel.unread(), 0);
-            assert_eq!(said(&mut channel), [[2, 8, 2]]);
-            assert!(matches!(read(&mut channel, 1), Poll::Ready(Err(_))));
-        }
+        let (now, mut channel) = (Instant::now(), Channel::default());
+        let frame = frame::encode_payload(&[7; 10_000]);
+        channel.message(now, frame.clone(), 10_000);
+        assert_eq!(channel.unread(), 10_000);
+        assert!(said(&mut channel).is_empty());
+        channel.message(now, frame, 9_999);
+        assert_eq!(channel.unread(), 0);
+        assert_eq!(said(&mut channel), [[2, 8, 2]]);
+        assert!(matches!(read(&mut channel, 1), Poll::Ready(Err(_))));
     }
 
     #[test]

@@ -325,7 +325,6 @@ impl Session {
             Event::ChannelData(data) => {
                 let room = state.room();
                 if let Some(channel) = state.channels.get_mut(&data.id) {
-                    let room = room + channel.unread();
                     channel.message(Instant::now(), data.data, room);
                 }
             }
