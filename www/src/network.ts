@@ -12,7 +12,7 @@ export interface Joining {
 
 /** What a sharing viewer gives at most, bytes per second; the engine itself stays far below on slow links. */
 const UPLOAD = 2_500_000;
-/** The first media opens the network; where there is none (paused, a slow gateway) it opens this much later. */
+/** The first frame opens the network; where there is none (paused, a slow gateway) it opens this much later. */
 const BEGIN_AFTER_MS = 1_000;
 /** No sensible gateway's answer is longer. */
 const MAX_ANSWER = 65_536;

@@ -38,6 +38,8 @@ export interface View {
   qualities: Qualities;
   /** The viewer's choice of a rendition; null is automatic. */
   choice: string | null;
+  /** Whether a picture was on screen; until then nothing is done that can wait. */
+  seen: boolean;
 }
 
 /** Latency in seconds when neither the element nor the playlist says otherwise. */
@@ -119,6 +121,7 @@ export class Player {
       }),
       qualities: this.#qualities(),
       choice: this.#choice,
+      seen: this.#seen,
     };
   }
 
@@ -282,10 +285,10 @@ export class Player {
 
   #screen(): ScreenHandlers {
     return {
-      loaded: () => this.#network.begin(),
       shown: () => {
         this.#counters.frame(performance.now());
         this.#seen = true;
+        this.#network.begin();
         this.#update();
       },
       wanted: (play) => {

@@ -3,8 +3,6 @@
 import type { Happening } from "./state.ts";
 
 export interface ScreenHandlers {
-  /** The first media is in the element: what is left to do until the first frame is the browser's. */
-  loaded(): void;
   /** The first frame (or, without video, the first sound) is there. */
   shown(): void;
   /** The viewer wants it to play, or to rest. */
@@ -28,7 +26,6 @@ export function watchScreen(video: HTMLVideoElement, handlers: ScreenHandlers, s
     handlers.shown();
   };
   if (perFrame) video.requestVideoFrameCallback(shown);
-  on("loadedmetadata", handlers.loaded);
   on("play", () => handlers.wanted(true));
   on("playing", () => handlers.happen("play"));
   on("timeupdate", () => {

@@ -24,7 +24,7 @@ player.addEventListener("mesh-panel", (event) => {
   document.body.classList.toggle("beside", (event as CustomEvent<{ open: boolean }>).detail.open);
 });
 
-function show({ object }: View): void {
+function show({ object, seen }: View): void {
   if (!object) return;
   const title = object.title || object.alias || stream;
   setText(byId("title"), title);
@@ -39,8 +39,11 @@ function show({ object }: View): void {
       ...notices.map((notice) => Object.assign(document.createElement("li"), { textContent: notice })),
     );
   }
-  byId("name-line").hidden = !object.stream;
-  setText(byId("name"), object.stream ?? "");
+  // Its font is the first text's of its kind: where it is loaded, the picture would wait for it.
+  if (seen || !object.live) {
+    byId("name-line").hidden = !object.stream;
+    setText(byId("name"), object.stream ?? "");
+  }
   byId<HTMLButtonElement>("embed").disabled = !object.stream;
 }
 

@@ -94,5 +94,5 @@ test("down and up with the link, by P2P before and after, and no worse than over
   await single.finish();
   const both = `by P2P ${JSON.stringify(shared)}, over HTTP alone ${JSON.stringify(alone)}`;
   context.diagnostic(both);
-  assert.ok(shared.stalls <= alone.stalls + 2 && shared.stallMs <= alone.stallMs + 1500, both);
+  assert.ok(shared.stalls <= alone.stalls + 1 && shared.stallMs <= alone.stallMs + 500, both);
 });
