@@ -28,10 +28,9 @@ async function pair(sharing) {
 
 test("Firefox and Chromium feed each other", async () => {
   const seen = await pair(true);
-  // Two Chromiums take 1.0 together. What Firefox seeds it passes on too late at times: it seeds less, and HTTP helps.
-  between(seen.gateway, 0.9, 1.4, "copies from the gateway", seen);
+  between(seen.gateway, 0.9, 1.25, "copies from the gateway", seen);
   for (const [at, viewer] of seen.viewers.entries()) {
-    between(viewer.uploaded, 0.1, 0.8, "copies uploaded by each", seen);
+    between(viewer.uploaded, 0.25, 0.75, "copies uploaded by each", seen);
     between(viewer.fromPeers / seen.viewers[1 - at].uploaded, 0.9, 1.1, "what one got, against what the other gave", seen);
     assert.equal(viewer.partsRejected, 0, told(seen));
   }
