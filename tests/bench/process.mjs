@@ -14,7 +14,7 @@ export function cpuSeconds(pid) {
 
 /** Megabytes of memory in use. */
 export function memoryMb(pid) {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) / 1024;
+  return Number(/RssAnon:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) / 1024;
 }
 
 /** Processor seconds that the processes use while `ms` pass, together. */
