@@ -176,7 +176,7 @@ impl Gateway {
                 return Err(error);
             }
         };
-        match Follows::start(&config, &streams, &fetcher) {
+        match Follows::start(&config, &streams, &fetcher, &network.door().reach()) {
             Ok(follows) => Ok(Self {
                 inputs,
                 follows,

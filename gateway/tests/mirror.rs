@@ -128,6 +128,49 @@ fn both<T, U>(one: impl Future<Output = T>, other: impl Future<Output = U>) -> (
     runtime.block_on(async { futures_util::future::join(one, other).await })
 }
 
+/// Other gateways that it tells viewers of, in any order.
+fn elsewhere(gateway: &Gateway, alias: &str) -> Vec<String> {
+    let (_, body) = gateway.get(&format!("/api/v1/streams/{alias}"));
+    let object: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let mut all: Vec<String> = serde_json::from_value(object["gateways"].clone()).unwrap();
+    all.sort();
+    all
+}
+
+#[test]
+fn gateways_that_have_a_stream_know_each_other_as_long_as_they_are_there() {
+    let folders = [0; 3].map(|_| tempfile::tempdir().unwrap());
+    let origin = origin(folders[0].path());
+    let stream = name(&origin, "cam");
+    let one = mirror(folders[1].path(), &stream, &[&origin]);
+    let two = mirror(folders[2].path(), &stream, &[&origin]);
+    let urls = |all: &[&Gateway]| {
+        let urls = all.iter().map(|one| format!("http://{}", one.address));
+        let mut urls: Vec<_> = urls.collect();
+        urls.sort();
+        urls
+    };
+    for (who, alias, others) in [
+        (&origin, "cam", urls(&[&one, &two])),
+        (&one, "copy", urls(&[&origin, &two])),
+        (&two, "copy", urls(&[&origin, &one])),
+    ] {
+        until("it knows the others", || elsewhere(who, alias) == others);
+    }
+    let known = urls(&[&origin]);
+    two.kill();
+    until("the origin knows one mirror", || {
+        elsewhere(&origin, "cam") == urls(&[&one])
+    });
+    until("the mirror knows the origin alone", || {
+        elsewhere(&one, "copy") == known
+    });
+    // Nobody says otherwise of an origin that is gone, and its address is where it returns.
+    origin.kill();
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!(elsewhere(&one, "copy"), known);
+}
+
 /// The mirror's playlist is the origin's, byte for byte: both are rendered from the same signed window.
 fn same_playlists(origin: &Gateway, mirror: &Gateway) {
     let end = Instant::now() + PATIENCE;

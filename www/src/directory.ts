@@ -1,7 +1,7 @@
 // The directory page, /: which streams are live, told by push.
 
 import { byId, setText, viewerCount } from "./dom.ts";
-import { Feed, type StreamObject } from "./feed.ts";
+import { always, Feed, type StreamObject } from "./feed.ts";
 import { socketUrl } from "./url.ts";
 
 /** A page of cards; more than this would be a search, not a directory. */
@@ -9,7 +9,8 @@ const MAX_CARDS = 500;
 
 const cards = new Map<string, HTMLLIElement>();
 
-new Feed<{ streams?: StreamObject[] }>(socketUrl(new URL("/api/v1/streams/watch", location.href).href), {
+const watch = always(socketUrl(new URL("/api/v1/streams/watch", location.href).href));
+new Feed<{ streams?: StreamObject[] }>(watch, {
   object: ({ streams }) => show(streams ?? []),
   connected: (up) => {
     if (!up) setText(byId("status"), "The gateway does not answer. Trying again by itself…");

@@ -12,6 +12,8 @@ export interface StreamObject {
   live: boolean;
   viewers?: number;
   notices?: string[];
+  /** URLs of other gateways that have it; see `Gateways`. */
+  gateways?: string[];
 }
 
 export interface FeedHandlers<T> {
@@ -23,6 +25,18 @@ export interface FeedHandlers<T> {
   connected(up: boolean): void;
 }
 
+/** Where a feed comes from. */
+export interface Dial {
+  /** The socket's address, asked before each try. */
+  url(): string;
+  /** The connection is lost, or did not come: in how many ms is the next try? Null: none any more. */
+  lost(): number | null;
+  /** It speaks. */
+  heard(): void;
+}
+
+/** A gateway that answers no handshake for so long is away. */
+const CONNECT_MS = 5_000;
 /** Without a word for this long the socket is asked; without an answer for as long again it is given up. */
 const SILENCE_MS = 6_000;
 /** Clock exchanges at the beginning, one after the other; later one per minute keeps up with the drift. */
@@ -31,12 +45,26 @@ const EXCHANGE_EVERY_MS = 60_000;
 /** The longest text frame that is looked at. */
 const MAX_TEXT = 1 << 20;
 
+/** One address, tried again later and later. */
+export function always(url: string): Dial {
+  let attempt = 0;
+  return {
+    url: () => url,
+    lost: () => {
+      attempt += 1;
+      return backoffMs(attempt - 1, Math.random());
+    },
+    heard: () => {
+      attempt = 0;
+    },
+  };
+}
+
 /** Stays connected until closed: returns with growing, scattered delays and at once when the network returns. */
 export class Feed<T> {
-  #url: string;
+  #dial: Dial;
   #handlers: FeedHandlers<T>;
   #socket: WebSocket | undefined;
-  #attempt = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
   #heardMs = 0;
@@ -45,8 +73,8 @@ export class Feed<T> {
   #closed = false;
   #announcements = true;
 
-  constructor(url: string, handlers: FeedHandlers<T>) {
-    this.#url = url;
+  constructor(dial: Dial, handlers: FeedHandlers<T>) {
+    this.#dial = dial;
     this.#handlers = handlers;
     addEventListener("online", this.#now);
     this.#connect();
@@ -79,10 +107,12 @@ export class Feed<T> {
   };
 
   #connect(): void {
-    const socket = new WebSocket(this.#url);
+    const socket = new WebSocket(this.#dial.url());
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
+    this.#retry = setTimeout(() => this.#lose(), CONNECT_MS);
     socket.onopen = () => {
+      clearTimeout(this.#retry);
       this.#handlers.connected(true);
       this.#exchanges = 0;
       this.#announcements = true;
@@ -91,7 +121,7 @@ export class Feed<T> {
       if (this.#handlers.exchange) this.#watch = setInterval(() => this.#check(), SILENCE_MS);
     };
     socket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) => {
-      this.#attempt = 0;
+      this.#dial.heard();
       this.#heardMs = performance.now();
       if (typeof data === "string") this.#text(data);
       else {
@@ -111,9 +141,10 @@ export class Feed<T> {
     socket.close();
     clearInterval(this.#watch);
     if (this.#closed) return;
+    clearTimeout(this.#retry);
+    const afterMs = this.#dial.lost();
     this.#handlers.connected(false);
-    this.#retry = setTimeout(() => this.#connect(), backoffMs(this.#attempt, Math.random()));
-    this.#attempt += 1;
+    if (afterMs !== null && !this.#closed) this.#retry = setTimeout(() => this.#connect(), afterMs);
   }
 
   #text(text: string): void {

@@ -1,7 +1,11 @@
-// What is known of one stream: the gateway's word about it, its verified window, and the gateway's clock.
+// What is known of one stream: the gateway's word about it, its verified window, and the gateway's clock; and which of the
+// gateways that have it this viewer is at. When that one is gone it is at another at once; when it only says nothing any
+// more, another is asked beside it, and is the one as soon as it has news.
 
+import type { Exchange } from "./clock.ts";
 import { GatewayClock } from "./clock.ts";
 import { Feed, type StreamObject } from "./feed.ts";
+import type { Gateways } from "./gateways.ts";
 import { HttpParts, type PartSource, PeerParts } from "./parts.ts";
 import { StreamPeer } from "./peer.ts";
 import type { Counters } from "./stats.ts";
@@ -18,6 +22,8 @@ export interface FollowHandlers {
   narrowed(): void;
   /** What was known is void: the stream began its numbers anew, or is another now. */
   anew(): void;
+  /** Everything comes from another gateway from now on. */
+  moved(): void;
   /** The gateway offers another stream than the one that was asked for by name. */
   impostor(): void;
 }
@@ -32,13 +38,30 @@ interface Met {
 /** Envelopes that came before the peer was compiled; more would mean that it never will be. */
 const MAX_EARLY = 256;
 
+/** A gateway that gave nothing for so long, news or bytes, may be gone without a word: another is asked … */
+const QUIET_MS = 1_000;
+/** … and has so long to know more … */
+const ANSWERS_MS = 2_500;
+/** … after which there is none for a while, twice as long each time: it is the stream that is silent. */
+const NOBODY_MS = [1_000, 30_000] as const;
+const LOOK_MS = 250;
+
+/** A gateway that is asked beside the one where the viewer is. */
+interface Other {
+  gateway: string;
+  feed: Feed<StreamObject>;
+  untilMs: number;
+  /** It is the one from now on. */
+  take(): void;
+}
+
 export class Follow {
+  readonly gateways: Gateways;
   readonly clock = new GatewayClock();
   /** The gateway's own word, which nothing but texts and the waiting depend on. */
   object: StreamObject | null = null;
   /** Whether the socket is open; null before the first try ended. */
   connected: boolean | null = null;
-  #base: string;
   #asked: string;
   #counters: Counters;
   #handlers: FollowHandlers;
@@ -48,31 +71,23 @@ export class Follow {
   #early: Uint8Array[] = [];
   /** A gateway that was started again has a new clock; the old offset holds until its first answer. */
   #newGateway = false;
+  #other: Other | null = null;
+  #watch: ReturnType<typeof setInterval>;
+  /** The last sign of life, performance.now(), and what peers had given by then. */
+  #aliveMs = performance.now();
+  #given = 0;
+  /** No other is asked before, and how long after that one is of no use. */
+  #notBeforeMs = 0;
+  #pauseMs: number = NOBODY_MS[0];
 
-  /** `asked` is the stream name or alias that was asked for, `base` its folder on the gateway. */
-  constructor(base: string, asked: string, counters: Counters, handlers: FollowHandlers) {
-    this.#base = base;
+  /** `asked` is the stream name or alias that was asked for. */
+  constructor(gateways: Gateways, asked: string, counters: Counters, handlers: FollowHandlers) {
+    this.gateways = gateways;
     this.#asked = asked;
     this.#counters = counters;
     this.#handlers = handlers;
-    this.#feed = new Feed<StreamObject>(socketUrl(`${base}announcements`), {
-      object: (object) => {
-        this.object = object;
-        this.#meet();
-        handlers.told();
-      },
-      envelope: (bytes) => this.#envelope(bytes),
-      exchange: (exchange) => {
-        if (this.#newGateway) this.clock.reset();
-        this.#newGateway = false;
-        this.clock.add(exchange);
-      },
-      connected: (up) => {
-        this.#newGateway = true;
-        this.connected = up;
-        handlers.told();
-      },
-    });
+    this.#feed = this.#ask(null);
+    this.#watch = setInterval(() => this.#listen(), LOOK_MS);
   }
 
   /** The verified window; null until the peer is compiled and the stream's name is known. */
@@ -93,13 +108,136 @@ export class Follow {
 
   /** To be called now and then: the socket need not bring again what the gateway's link to the peer brings. */
   look(): void {
-    this.#feed.announcements = !(this.peer?.isTold ?? false);
+    // Who is silent tells nothing, whatever its link said a moment ago.
+    const isQuiet = performance.now() - this.#aliveMs > QUIET_MS / 2;
+    this.#feed.announcements = isQuiet || !(this.peer?.isTold ?? false);
   }
 
   close(): void {
+    clearInterval(this.#watch);
+    this.#forget();
     this.#feed.close();
     if (this.#met) this.#leave(this.#met);
     this.#met = null;
+  }
+
+  /** Of the gateway where the viewer is, or of another beside it, which is to know more first. */
+  #ask(beside: string | null): Feed<StreamObject> {
+    const { gateways } = this;
+    let asked = beside;
+    let object: StreamObject | null = null;
+    let exchanges: Exchange[] = [];
+    const dial = {
+      url: () => socketUrl(`${gateways.folder(asked ?? gateways.at)}announcements`),
+      lost: () => {
+        if (asked !== null) {
+          gateways.failed(asked, performance.now());
+          this.#other = null;
+          return null;
+        }
+        const before = gateways.at;
+        const afterMs = gateways.leave(performance.now());
+        if (gateways.at !== before) this.#arrived();
+        return afterMs;
+      },
+      heard: () => gateways.well(asked ?? gateways.at),
+    };
+    const take = (): void => {
+      asked = null;
+      this.#newGateway = true;
+      this.connected = true;
+      if (object) this.object = object;
+      for (const exchange of exchanges) this.#exchanged(exchange);
+      exchanges = [];
+    };
+    const feed = new Feed<StreamObject>(dial, {
+      object: (told) => {
+        gateways.told(told.gateways);
+        // Another than the first is only asked for the stream's own name.
+        if (told.stream !== this.peer?.stream && (asked !== null || !gateways.isHome)) return feed.restart();
+        object = told;
+        if (asked !== null) return;
+        this.object = told;
+        this.#meet();
+        this.#handlers.told();
+      },
+      envelope: (bytes) => {
+        if (asked === null) this.#envelope(bytes);
+        else this.#compare(bytes);
+      },
+      exchange: (exchange) => {
+        if (asked === null) this.#exchanged(exchange);
+        else exchanges.push(exchange);
+      },
+      connected: (up) => {
+        if (asked !== null) return;
+        this.#newGateway = true;
+        this.connected = up;
+        this.#handlers.told();
+      },
+    });
+    if (beside !== null) {
+      const untilMs = performance.now() + ANSWERS_MS;
+      this.#other = { gateway: beside, feed, untilMs, take };
+    }
+    return feed;
+  }
+
+  #exchanged(exchange: Exchange): void {
+    if (this.#newGateway) this.clock.reset();
+    this.#newGateway = false;
+    this.clock.add(exchange);
+  }
+
+  /** Whether the gateway still gives anything; where it does not, another is asked. */
+  #listen(): void {
+    const { peer, gateways } = this;
+    const now = performance.now();
+    if (this.#other && now > this.#other.untilMs) {
+      this.#forget();
+      this.#notBeforeMs = now + this.#pauseMs;
+      this.#pauseMs = Math.min(2 * this.#pauseMs, NOBODY_MS[1]);
+    }
+    const isQuiet = now - Math.max(this.#aliveMs, this.#met?.parts.aliveMs ?? 0) > QUIET_MS / 2;
+    if (!peer || !isQuiet || this.#other || peer.ended || !gateways.hasOthers || peer.latest() === null)
+      return;
+    // On a narrow link what is new may wait behind what is on its way.
+    const given = peer.stats().peers.reduce((sum, { bytesIn }) => sum + bytesIn, 0);
+    if (given !== this.#given) {
+      this.#given = given;
+      this.#aliveMs = now;
+    }
+    if (now - this.#aliveMs < QUIET_MS || now < this.#notBeforeMs) return;
+    const other = gateways.other(now);
+    if (other !== null) this.#ask(other);
+  }
+
+  /** Another gateway than the one that is silent says something: is it new? */
+  #compare(bytes: Uint8Array): void {
+    const other = this.#other;
+    try {
+      if (!other || !this.peer?.accept(bytes)) return;
+    } catch {
+      return other?.feed.restart();
+    }
+    this.#other = null;
+    this.#feed.close();
+    this.#feed = other.feed;
+    this.gateways.failed(this.gateways.at, performance.now());
+    this.gateways.go(other.gateway);
+    other.take();
+    this.#arrived();
+    this.#handlers.told();
+  }
+
+  #arrived(): void {
+    this.#met?.parts.moved();
+    this.#handlers.moved();
+  }
+
+  #forget(): void {
+    this.#other?.feed.close();
+    this.#other = null;
   }
 
   /** As soon as both the stream's name and the compiled peer are there: the peer, and what waited for it. */
@@ -115,8 +253,10 @@ export class Follow {
     } catch {
       return this.#handlers.impostor();
     }
-    const http = new HttpParts((cid, bytes) => peer.verify(cid, bytes), this.#counters);
-    const parts = new PeerParts(peer, http, this.#base);
+    this.gateways.name = name;
+    const verify = (cid: string, bytes: Uint8Array): boolean => peer.verify(cid, bytes);
+    const http = new HttpParts(verify, this.#counters, undefined, this.gateways);
+    const parts = new PeerParts(peer, http, this.gateways.base, this.gateways);
     const met = { peer, parts, latest: null };
     peer.handlers = {
       fetch: (key, place) => parts.fetch(key, place),
@@ -161,6 +301,8 @@ export class Follow {
   /** The window moved on, by the gateway's socket or by a neighbour. */
   #moved(met: Met): void {
     const { latest } = met;
+    this.#aliveMs = performance.now();
+    this.#pauseMs = NOBODY_MS[0];
     met.latest = met.peer.latest();
     if ((met.latest?.msn ?? -1) < (latest?.msn ?? -1)) this.#handlers.anew();
     this.#handlers.news();

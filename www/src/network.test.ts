@@ -41,7 +41,7 @@ async function gateway(
     }
     assert.ok(what(), JSON.stringify({ asked, told }));
   };
-  return { network, peer, asked, told, until };
+  return { network, peer, origin, asked, told, until };
 }
 
 const shortly = () => new Promise((resolve) => setTimeout(resolve, 100));
@@ -110,17 +110,27 @@ test("a gateway that is away or starting is asked again", async () => {
 
 test("back again, the gateway is asked again; only what is new is told", async () => {
   let answer = "here";
-  const { network, peer, asked, told, until } = await gateway((_, response) => response.end(answer));
+  const { network, peer, origin, asked, told, until } = await gateway((_, response) => response.end(answer));
   network.peer = peer;
   network.begin();
   await until(() => told.includes("here"));
-  network.renew();
+  network.renew(origin);
   await until(() => asked.length === 2);
   await shortly();
   answer = "there";
-  network.renew();
+  network.renew(origin);
   await until(() => told.includes("there"));
   assert.deepEqual(told, ["shares", "here", "there"]);
+});
+
+test("at another gateway that one is asked", async () => {
+  const { network, peer, told, until } = await gateway();
+  const { origin } = await gateway((_, response) => response.end("elsewhere"));
+  network.peer = peer;
+  network.begin();
+  await until(() => told.includes("here"));
+  network.renew(origin);
+  await until(() => told.includes("elsewhere"));
 });
 
 test("an answer that makes no sense changes nothing", async () => {

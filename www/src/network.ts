@@ -32,7 +32,7 @@ export class Network {
 
   /** `gateway` is the origin of the gateway. */
   constructor(gateway: string, sharing: boolean, beginAfterMs = BEGIN_AFTER_MS) {
-    this.#url = new URL("/api/v1/peer", gateway).href;
+    this.#url = peerUrl(gateway);
     this.#sharing = sharing;
     this.#beginning = setTimeout(() => this.begin(), beginAfterMs);
   }
@@ -68,8 +68,9 @@ export class Network {
     this.#joined = null;
   }
 
-  /** The gateway is back: it may be another, at other addresses. */
-  renew(): void {
+  /** The gateway with this origin is there, back or the first time: it may be another, at other addresses. */
+  renew(gateway: string): void {
+    this.#url = peerUrl(gateway);
     this.#attempt = 0;
     this.#ask();
   }
@@ -113,6 +114,8 @@ export class Network {
     }
   }
 }
+
+const peerUrl = (gateway: string): string => new URL("/api/v1/peer", gateway).href;
 
 /** "never": a gateway without such a network, which is no fault; "later": it is away, or starting again. */
 async function ask(url: string, signal: AbortSignal): Promise<{ text: string } | "never" | "later"> {

@@ -126,6 +126,9 @@ class Wishes implements Engine {
   }
 }
 
+/** No init segment is asked for. */
+const neverAsked = { part: () => Promise.reject(new Error("not asked")) };
+
 async function swarm(listener: RequestListener = (_, response) => response.end(GOOD)) {
   const { http, base, stats } = await gateway(listener);
   const engine = new Wishes();
@@ -232,6 +235,40 @@ test("a fetch that is aborted ends, and says nothing any more", async () => {
   parts.fetch("key", PLACE);
   while (closed === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   assert.deepEqual(engine.answers, []);
+});
+
+test("what is under way when the viewer moves is asked for at the other gateway, whether the first is gone or hangs", async () => {
+  for (const hangs of [true, false]) {
+    const first = await swarm((request) => {
+      if (!hangs) request.socket.destroy();
+      setTimeout(move, 30);
+    });
+    const second = await swarm();
+    const doors = {
+      hasOthers: true,
+      at: first.base,
+      door: (url: string) => url.replace(first.base, doors.at),
+    };
+    const engine = first.engine;
+    const parts = new PeerParts(engine, neverAsked, first.base, doors);
+    const move = () => {
+      doors.at = second.base;
+      parts.moved();
+    };
+    const answered = engine.answered();
+    parts.fetch("key", PLACE);
+    await answered;
+    assert.deepEqual(engine.answers, [["key", GOOD, true]], hangs ? "it hangs" : "it is gone");
+  }
+});
+
+test("where the viewer stays, what the gateway does not give is soon told so", async () => {
+  const { engine, base } = await swarm((request) => request.socket.destroy());
+  const parts = new PeerParts(engine, neverAsked, base, { hasOthers: true, door: (url) => url });
+  const answered = engine.answered();
+  parts.fetch("key", PLACE);
+  await answered;
+  assert.deepEqual(engine.answers, [["key", undefined, true]]);
 });
 
 test("init segments come over HTTP, and count as the gateway's", async () => {

@@ -46,6 +46,25 @@ export interface Engine {
   fetched(key: string, bytes: Uint8Array | undefined, tookMs: number): void;
 }
 
+/** Where what is named by the first gateway's URLs is had at the moment; see `Gateways`. */
+export interface Doors {
+  readonly hasOthers: boolean;
+  door(url: string): string;
+}
+
+/** One gateway that stays. */
+const ONE: Doors = { hasOthers: false, door: (url) => url };
+
+/** A gateway that does not answer is gone, or soon known to be: so long what it was asked for waits for another. */
+const MOVES_MS = 400;
+const LOOK_MS = 20;
+
+/** A fetch that the engine wants. */
+interface Fetching {
+  attempt: AbortController;
+  ended: boolean;
+}
+
 /** Parts of wrong bytes that are kept in mind. */
 const MAX_WRONG = 256;
 
@@ -62,16 +81,20 @@ export class PeerParts implements PartSource {
   #engine: Engine;
   #http: PartSource;
   #base: string;
+  #doors: Doors;
+  /** When bytes came over HTTP last, performance.now(). */
+  aliveMs = Number.NEGATIVE_INFINITY;
   #waiting = new Map<string, Set<Waiting>>();
-  #fetches = new Map<string, AbortController>();
+  #fetches = new Map<string, Fetching>();
   /** Fetched, and not good: neither is what the browser may have kept of it. */
   #wrong = new Set<string>();
 
-  /** `base` is the stream's folder on the gateway. */
-  constructor(engine: Engine, http: PartSource, base: string) {
+  /** `base` is the stream's folder on the gateway that was asked first. */
+  constructor(engine: Engine, http: PartSource, base: string, doors = ONE) {
     this.#engine = engine;
     this.#http = http;
     this.#base = base;
+    this.#doors = doors;
   }
 
   part(wanted: Wanted, deadlineMs: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
@@ -114,13 +137,26 @@ export class PeerParts implements PartSource {
     const located = this.#engine.locatePart(rendition, msn, part);
     if (!located) return this.#engine.fetched(key, undefined, 0);
     this.abort(key);
-    const abort = new AbortController();
-    this.#fetches.set(key, abort);
-    const url = partUrl(this.#base, rendition, msn, part);
+    const fetching: Fetching = { attempt: new AbortController(), ended: false };
+    this.#fetches.set(key, fetching);
+    const named = partUrl(this.#base, rendition, msn, part);
     const cache = this.#wrong.has(key) ? "reload" : "default";
     const askedMs = performance.now();
-    const bytes = await get({ ...located, url, place }, cache, abort.signal, PATIENCE_MS).catch(() => null);
-    if (abort.signal.aborted) return;
+    let bytes: Uint8Array<ArrayBuffer> | null = null;
+    let url: string;
+    do {
+      url = this.#doors.door(named);
+      fetching.attempt = new AbortController();
+      try {
+        const alive = (): void => {
+          this.aliveMs = performance.now();
+        };
+        bytes = await get({ ...located, url, place }, cache, fetching.attempt.signal, PATIENCE_MS, alive);
+      } catch (error) {
+        if (error instanceof PartError) break;
+      }
+    } while (!bytes && (await this.#moves(named, url, fetching)));
+    if (fetching.ended) return;
     this.#fetches.delete(key);
     // Until the engine says that it is not.
     if (bytes && this.#wrong.size < MAX_WRONG) this.#wrong.add(key);
@@ -129,8 +165,26 @@ export class PeerParts implements PartSource {
 
   /** The engine no longer wants it over HTTP. */
   abort(key: string): void {
-    this.#fetches.get(key)?.abort();
+    const fetching = this.#fetches.get(key);
+    if (!fetching) return;
+    fetching.ended = true;
+    fetching.attempt.abort();
     this.#fetches.delete(key);
+  }
+
+  /** This viewer is at another gateway: what is under way is asked for there. */
+  moved(): void {
+    for (const { attempt } of this.#fetches.values()) attempt.abort();
+  }
+
+  /** Whether what was not had there is soon to be had elsewhere. */
+  async #moves(named: string, url: string, fetching: Fetching): Promise<boolean> {
+    const untilMs = performance.now() + (this.#doors.hasOthers ? MOVES_MS : 0);
+    while (!fetching.ended && this.#doors.door(named) === url) {
+      if (performance.now() >= untilMs) return false;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+    return !fetching.ended;
   }
 
   /** The engine is gone, and with it all that is under way. */
@@ -158,6 +212,7 @@ export class HttpParts implements PartSource {
   #verify: (cid: string, bytes: Uint8Array) => boolean;
   #counters: Counters;
   #patienceMs: number;
+  #doors: Doors;
   /** Init segments by CID, the newest: a way to another rendition is not to wait for its. */
   #inits = new Map<string, Uint8Array<ArrayBuffer>>();
 
@@ -165,10 +220,12 @@ export class HttpParts implements PartSource {
     verify: (cid: string, bytes: Uint8Array) => boolean,
     counters: Counters,
     patienceMs = PATIENCE_MS,
+    doors = ONE,
   ) {
     this.#verify = verify;
     this.#counters = counters;
     this.#patienceMs = patienceMs;
+    this.#doors = doors;
   }
 
   async part(wanted: Wanted, _deadlineMs: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
@@ -176,7 +233,8 @@ export class HttpParts implements PartSource {
     if (known) return known.slice();
     let wrong = false;
     for (let attempt = 0; ; attempt += 1) {
-      const bytes = await get(wanted, wrong ? "reload" : "default", signal, this.#patienceMs);
+      const there = { ...wanted, url: this.#doors.door(wanted.url) };
+      const bytes = await get(there, wrong ? "reload" : "default", signal, this.#patienceMs);
       if (bytes === null) {
         // The gateway is away or starting again; the bytes are in its store, so the wait is worth it.
         await sleep(backoffMs(attempt, Math.random()), signal);
@@ -212,6 +270,7 @@ async function get(
   cache: RequestCache,
   signal: AbortSignal,
   patienceMs: number,
+  came: () => void = () => {},
 ): Promise<Uint8Array<ArrayBuffer> | null> {
   const attempt = new AbortController();
   const end = () => attempt.abort();
@@ -219,6 +278,7 @@ async function get(
   signal.addEventListener("abort", end);
   let patience = setTimeout(end, patienceMs);
   const alive = () => {
+    came();
     clearTimeout(patience);
     patience = setTimeout(end, patienceMs);
   };

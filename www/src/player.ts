@@ -3,6 +3,7 @@
 import { Attention } from "./attention.ts";
 import type { StreamObject } from "./feed.ts";
 import { Follow } from "./follow.ts";
+import { Gateways } from "./gateways.ts";
 import { type Failure, type Message, message } from "./message.ts";
 import { Network } from "./network.ts";
 import { loadPeer } from "./peer.ts";
@@ -12,7 +13,7 @@ import { Reloads } from "./reloads.ts";
 import { type ScreenHandlers, watchScreen } from "./screen.ts";
 import { type Happening, handle } from "./state.ts";
 import type { Counters, Stats } from "./stats.ts";
-import { liveBase, onlyPath } from "./url.ts";
+import { onlyPath } from "./url.ts";
 
 export interface PlayerOptions {
   gateway: string;
@@ -66,8 +67,8 @@ export class Player {
   #wanted: boolean;
   #choice: string | null = null;
   #sharing: boolean;
-  /** Whether the gateway's socket was open when it was last heard of. */
-  #connected = false;
+  /** The gateway whose socket was open when it was last heard of. */
+  #connected: string | null = null;
   /** The playlist that the newest playback began with. */
   #loaded = "index.m3u8";
   #again: ReturnType<typeof setTimeout> | undefined;
@@ -79,11 +80,12 @@ export class Player {
     this.#counters = counters;
     this.#wanted = options.autoplay;
     this.#sharing = options.sharing;
-    this.#base = liveBase(options.gateway, options.stream);
+    const gateways = new Gateways(options.gateway, options.stream, location.protocol === "https:");
+    this.#base = gateways.base;
     this.#network = new Network(options.gateway, options.sharing);
     watchScreen(options.video, this.#screen(), this.#closed.signal);
     this.#happen("load");
-    this.#follow = new Follow(this.#base, options.stream, counters, {
+    this.#follow = new Follow(gateways, options.stream, counters, {
       told: () => this.#told(),
       met: (peer) => {
         this.#attention.peer = peer;
@@ -92,6 +94,7 @@ export class Player {
       news: () => this.#news(),
       narrowed: () => this.#playback?.narrowed(),
       anew: () => this.#reload(),
+      moved: () => this.#moved(),
       impostor: () => this.#fail({ kind: "name", name: options.stream }),
     });
     this.#load();
@@ -183,8 +186,9 @@ export class Player {
 
   #told(): void {
     const { object, connected } = this.#follow;
-    if (connected && !this.#connected) this.#network.renew();
-    this.#connected = connected ?? false;
+    const gateway = connected ? this.#follow.gateways.at : null;
+    if (gateway !== null && gateway !== this.#connected) this.#network.renew(gateway);
+    this.#connected = gateway;
     const { state } = this.#counters.status;
     if (object && !object.stream) this.#happen("fail");
     else if (object && !object.live && !this.#seen) this.#happen("rest");
@@ -201,7 +205,7 @@ export class Player {
     this.#happen("load");
     if (this.#native) {
       if (video.src) return;
-      video.src = `${this.#base}index.m3u8`;
+      video.src = `${this.#follow.gateways.folder()}index.m3u8`;
       if (this.#wanted) this.#options.play();
       return;
     }
@@ -235,6 +239,13 @@ export class Player {
   #reload(): void {
     this.#rest();
     this.#start();
+  }
+
+  /** Safari's own player knows one address; all else is asked at the new gateway by itself. */
+  #moved(): void {
+    if (!this.#native || !this.#options.video.src) return;
+    this.#options.video.src = `${this.#follow.gateways.folder()}index.m3u8`;
+    if (this.#wanted) this.#options.play();
   }
 
   /** Ends the playback that there is. */

@@ -6,7 +6,7 @@
 //! [`Mirrored`](crate::publish::Mirrored) tells it, unchanged, and from there on everything is as for a stream that is
 //! published here. What the engine does not bring (init segments, what was missed) is fetched over bitswap (`backlog`).
 //! `run` is the thread that has all of it; `spec` reads what the operator wrote. Beside it `catch_up` takes over the signed
-//! list of closed hours (`catalogue`), and has each of them fetched that is not here.
+//! list of closed hours (`catalogue`), and has each of them fetched that is not here, and `elsewhere` says where else viewers find the stream.
 //!
 //! Nothing of a remote is believed: envelopes bear the stream's signature, blocks are checked against their CID. What it may
 //! fill is bounded: the window by `protocol::manifest`, the line, the backlog, the journal, and the disk by store.max_bytes.
@@ -14,6 +14,8 @@
 mod backlog;
 mod catalogue;
 mod catch_up;
+mod elsewhere;
+mod http;
 mod line;
 mod peer;
 mod run;
@@ -31,7 +33,7 @@ use crate::{
     StartError,
     config::{Config, Nonsense},
     publish::Streams,
-    swarm::{Fetcher, Pace},
+    swarm::{Fetcher, Pace, Reach},
 };
 
 pub use spec::{Spec, SpecError};
@@ -77,6 +79,7 @@ impl Follows {
         config: &Config,
         streams: &Arc<Streams>,
         fetcher: &Fetcher,
+        reach: &watch::Receiver<Reach>,
     ) -> Result<Self, StartError> {
         let mut this = Self {
             stop: watch::Sender::new(false),
@@ -90,6 +93,10 @@ impl Follows {
             let title = spec.title.clone().or(title);
             let mirrored = streams.follow(&spec.stream, &spec.alias, title)?;
             let (gateways, told) = watch::channel(Vec::new());
+            let stream = mirrored.stream().clone();
+            let elsewhere = elsewhere::Elsewhere::new(stream, told.clone(), reach.clone());
+            let task = tokio::spawn(elsewhere.run(this.stop.subscribe()));
+            this.tasks.push(task);
             let pace = Pace {
                 rate: config.mirror.catch_up,
                 ..Pace::default()
@@ -102,7 +109,7 @@ impl Follows {
                     .push(tokio::spawn(task.run(this.stop.subscribe())));
             }
             let peers = fetcher.peers.clone();
-            let run = run::Run::new(spec, config, mirrored, peers, gateways, late);
+            let run = run::Run::new(spec, config, mirrored, peers, reach.clone(), gateways, late);
             let thread = run
                 .spawn(this.stop.subscribe())
                 .map_err(StartError::Thread)?;

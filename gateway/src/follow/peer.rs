@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
     Multiaddr, PeerId, Swarm, identify,
     identity::Keypair,
@@ -24,9 +25,10 @@ use meshlive_protocol::{
     scheduler::{Input, Micros, Output, Role, Scheduler, Settings},
 };
 
+use crate::swarm::{doors, mirrors};
+
 /// Told to peers by identify: which protocol family this is, and what of it.
 const PROTOCOL: &str = "/meshlive/1";
-const AGENT: &str = concat!("meshlive-mirror/", env!("CARGO_PKG_VERSION"));
 /// Bytes of parts that are at hand for others: what waits for its announcement to be told lies there, too.
 const CACHE_BYTES: usize = 64 << 20;
 /// Links to others that are sought.
@@ -39,6 +41,8 @@ const REDIAL: (Micros, Micros) = (500_000, 5_000_000);
 const MAX_CIRCUITS: usize = 8;
 /// Addresses of another mirror that are tried.
 const MAX_ADDRESSES: usize = 8;
+/// Gateways whose HTTP is looked up at a time.
+const MAX_LOOKUPS: usize = 16;
 
 #[derive(NetworkBehaviour)]
 pub(super) struct Room {
@@ -55,6 +59,8 @@ pub(super) struct Gateway {
     pub(super) address: Multiaddr,
     /// Where its HTTP is, as it says.
     pub(super) http: Option<SocketAddr>,
+    /// The same as a URL, as viewers find it.
+    pub(super) door: Option<String>,
 }
 
 /// A gateway that the operator named.
@@ -65,6 +71,7 @@ struct Named {
     /// Who was found there, while it is connected.
     peer: Option<PeerId>,
     http: Option<SocketAddr>,
+    door: Option<String>,
     next: Micros,
     pause: Micros,
     /// It has been said that nobody answers.
@@ -78,6 +85,8 @@ pub(super) struct Peer {
     gateways: Vec<Named>,
     /// Relayed connections, and with whom.
     circuits: HashMap<ConnectionId, PeerId>,
+    /// Where viewers find a gateway, while that is being looked up.
+    lookups: FuturesUnordered<BoxFuture<'static, (PeerId, Option<String>)>>,
     now: fn() -> Micros,
 }
 
@@ -119,7 +128,8 @@ impl Peer {
         };
         engine.input(&stream, all).expect("no envelope");
         let identify = identify::Config::new(PROTOCOL.into(), key.public())
-            .with_agent_version(AGENT.into())
+            .with_agent_version(mirrors::AGENT.into())
+            .with_push_listen_addr_updates(true)
             .with_cache_size(0);
         let identify = identify::Behaviour::new(identify);
         let tcp = tcp::Config::default().nodelay(true);
@@ -142,6 +152,7 @@ impl Peer {
             swarm,
             gateways: Vec::new(),
             circuits: HashMap::new(),
+            lookups: FuturesUnordered::new(),
             now,
         };
         if let Some(ip) = listen {
@@ -157,12 +168,28 @@ impl Peer {
                 dialling: None,
                 peer: None,
                 http: None,
+                door: None,
                 next: 0,
                 pause: REDIAL.0,
                 said: false,
             })
             .collect();
         Ok(this)
+    }
+
+    /// This gateway's HTTP is at these addresses: told to gateways, and by them to viewers.
+    pub(super) fn is_at(&mut self, doors: Vec<Multiaddr>) {
+        let old = self.swarm.external_addresses();
+        let old: Vec<_> = old
+            .filter(|one| doors::url(one).is_some())
+            .cloned()
+            .collect();
+        for address in old.iter().filter(|address| !doors.contains(address)) {
+            self.swarm.remove_external_address(address);
+        }
+        for address in doors.into_iter().filter(|address| !old.contains(address)) {
+            self.swarm.add_external_address(address);
+        }
     }
 
     /// The engine.
@@ -185,6 +212,7 @@ impl Peer {
                 peer,
                 address: with_peer(&one.address, peer),
                 http: one.http,
+                door: one.door.clone(),
             })
         });
         connected.collect()
@@ -211,9 +239,16 @@ impl Peer {
 
     /// The next that happens.
     pub(super) async fn next(&mut self) -> Happened {
-        use futures::StreamExt;
-        let event = self.swarm.select_next_some().await;
-        self.happened(event)
+        tokio::select! {
+            event = self.swarm.select_next_some() => self.happened(event),
+            Some((peer, door)) = self.lookups.next() => {
+                let gateways = self.gateways.iter_mut();
+                for gateway in gateways.filter(|one| one.peer == Some(peer)) {
+                    gateway.door = door.clone();
+                }
+                Happened::Nothing
+            }
+        }
     }
 
     fn happened(&mut self, event: SwarmEvent<RoomEvent>) -> Happened {
@@ -339,6 +374,16 @@ impl Peer {
             gateway.http = dialled
                 .zip(port)
                 .map(|(ip, (_, port))| SocketAddr::new(ip, port));
+            let (told, dialled) = (info.listen_addrs.clone(), dialled);
+            let own = gateway.http.map(doors::address);
+            if let (Some(from), true) = (dialled, self.lookups.len() < MAX_LOOKUPS) {
+                // Where the gateway itself tells only of addresses beyond a forwarded port, what was dialled is right.
+                let looking = async move {
+                    let told = told.into_iter().chain(own).collect();
+                    (peer, doors::checked(told, from).await)
+                };
+                self.lookups.push(looking.boxed());
+            }
         }
     }
 
@@ -367,7 +412,7 @@ impl Peer {
 
     /// Another mirror says over the relay where it is. Browsers do not: they have no address.
     fn introduced(&mut self, peer: PeerId, info: &identify::Info) {
-        if !info.agent_version.starts_with("meshlive-mirror/") {
+        if !info.agent_version.starts_with(mirrors::ANY_AGENT) {
             return;
         }
         let is_direct = |address: &&Multiaddr| {

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     config::Config,
     publish::{Heard, Mirrored},
-    swarm::{Peers, now},
+    swarm::{Peers, Reach, now},
 };
 
 /// The origin is asked for its window this often at most, microseconds.
@@ -48,6 +48,8 @@ pub(super) struct Run {
     upload: u32,
     mirrored: Mirrored,
     peers: Peers,
+    /// Where this gateway's own HTTP is.
+    reach: watch::Receiver<Reach>,
     line: Line<Heard>,
     backlog: Backlog,
     /// All that the origin said, told or not; `None` before the first of this run.
@@ -79,6 +81,7 @@ impl Run {
         config: &Config,
         mirrored: Mirrored,
         peers: Peers,
+        reach: watch::Receiver<Reach>,
         gateways: watch::Sender<Vec<Gateway>>,
         late: Arc<AtomicBool>,
     ) -> Self {
@@ -88,6 +91,7 @@ impl Run {
             upload: config.p2p.upload,
             mirrored,
             peers,
+            reach,
             line: Line::default(),
             backlog: Backlog::new(config.mirror.catch_up),
             heard: None,
@@ -133,6 +137,7 @@ impl Run {
             }
         };
         self.look_for_gaps();
+        peer.is_at(self.reach.borrow_and_update().doors());
         loop {
             let redial = peer.dial();
             self.late.store(self.line.is_late(now()), Relaxed);
@@ -159,6 +164,9 @@ impl Run {
                 },
                 Some(fetched) = self.fetches.next() => self.fetched(fetched),
                 () = time::sleep(Duration::from_micros(pause)) => self.wake(&mut peer),
+                Ok(()) = self.reach.changed() => {
+                    peer.is_at(self.reach.borrow_and_update().doors());
+                }
                 _ = stop.wait_for(|stop| *stop) => break,
             }
         }

@@ -33,6 +33,10 @@ pub(super) struct Object {
     pub(super) offload: f64,
     /// What viewers should know, newest last.
     pub(super) notices: Vec<String>,
+    /// URLs of other gateways that have it.
+    pub(super) gateways: Vec<String>,
+    /// Those of them that follow it here.
+    pub(super) mirrors: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -80,6 +84,8 @@ impl Object {
             viewers,
             offload: stream.traffic().offload(viewers),
             notices: stream.notices(),
+            gateways: stream.gateways(),
+            mirrors: stream.mirrors(),
         }
     }
 
@@ -94,6 +100,8 @@ impl Object {
             viewers: 0,
             offload: 0.0,
             notices: Vec::new(),
+            gateways: Vec::new(),
+            mirrors: Vec::new(),
         }
     }
 

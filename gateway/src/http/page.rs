@@ -21,11 +21,12 @@ use crate::metrics::Kind;
 #[folder = "../www/dist"]
 struct Dist;
 
-/// Only from this gateway; WebAssembly and live sockets as the player needs them. Components of the player style
+/// Only from this gateway; WebAssembly and live sockets as the player needs them, and what it asks of other gateways that
+/// have the stream. Components of the player style
 /// themselves by `<style>` elements, hls.js works in a worker made of a blob.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; \
-     img-src 'self' data: blob:; media-src 'self' blob:; worker-src 'self' blob:; connect-src 'self' ws: wss:; \
+     img-src 'self' data: blob:; media-src 'self' blob:; worker-src 'self' blob:; connect-src 'self' http: https: ws: wss:; \
      object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
 );
 

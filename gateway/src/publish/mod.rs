@@ -1,10 +1,11 @@
 //! From packaged parts to what the world sees: CID, store, signature, the live window, and who is told.
 //!
 //! `streams` knows every stream, `stream` is one of them as its readers see it, `publisher` is its only writer, `run` the
-//! thread it works on, `announcer` the end of the way, `snapshot` what is told, and `resume` takes up what an earlier run
+//! thread it works on, `announcer` the end of the way, `snapshot` what is told, `elsewhere` who else has it, and `resume` takes up what an earlier run
 //! had announced. `mirrored` writes a stream that another gateway publishes, from what that has signed. What is announced was written before: parts to the store, the announcement to the stream's journal.
 
 mod announcer;
+mod elsewhere;
 mod mirrored;
 mod publisher;
 mod renditions;
@@ -23,6 +24,7 @@ use meshlive_protocol::{manifest, name::StreamName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use elsewhere::{MAX_ELSEWHERE, is_origin};
 pub use mirrored::{Heard, JOURNAL as MIRRORED, Mirrored};
 pub use publisher::Publisher;
 pub use snapshot::Snapshot;

@@ -11,7 +11,7 @@ use cid::Cid;
 use meshlive_protocol::{key::SigningKey, name::StreamName};
 use tokio::sync::watch;
 
-use super::{Snapshot, Traffic};
+use super::{Snapshot, Traffic, elsewhere::Elsewhere};
 use crate::{archive::Archive, recent::Recent, store::Store};
 
 /// Bytes of blocks that a stream keeps, which everyone asks for within the same second: about ten seconds of four
@@ -31,6 +31,7 @@ pub struct Stream {
     /// The operator's title goes before the publisher's.
     fixed_title: Option<String>,
     texts: RwLock<Texts>,
+    elsewhere: RwLock<Elsewhere>,
     recent: RwLock<Recent<Cid>>,
     traffic: Traffic,
     store: Store,
@@ -65,6 +66,7 @@ impl Stream {
             alias: alias.to_owned(),
             fixed_title,
             texts: RwLock::default(),
+            elsewhere: RwLock::default(),
             recent: RwLock::new(Recent::new(RECENT_BYTES)),
             traffic: Traffic::default(),
             store,
@@ -117,6 +119,45 @@ impl Stream {
     pub fn notices(&self) -> Vec<String> {
         let texts = self.texts.read().unwrap_or_else(PoisonError::into_inner);
         texts.notices.iter().cloned().collect()
+    }
+
+    /// Other gateways that have it, as URLs, at most 8: where viewers go on when this one is gone.
+    pub fn gateways(&self) -> Vec<String> {
+        self.elsewhere().gateways()
+    }
+
+    /// Those of them that follow it here.
+    pub fn mirrors(&self) -> Vec<String> {
+        self.elsewhere().mirrors
+    }
+
+    /// These follow it here.
+    pub(crate) fn is_mirrored_at(&self, mirrors: Vec<String>) {
+        self.is_elsewhere(|known| {
+            std::mem::replace(&mut known.mirrors, mirrors.clone()) != mirrors
+        });
+    }
+
+    /// It is followed at these, or they follow it where it is followed.
+    pub(crate) fn is_followed_at(&self, gateways: Vec<String>) {
+        let new = |known: &mut Elsewhere| {
+            std::mem::replace(&mut known.followed, gateways.clone()) != gateways
+        };
+        self.is_elsewhere(new);
+    }
+
+    fn is_elsewhere(&self, changes: impl FnOnce(&mut Elsewhere) -> bool) {
+        let mut elsewhere = (self.elsewhere.write()).unwrap_or_else(PoisonError::into_inner);
+        let changed = changes(&mut elsewhere);
+        drop(elsewhere);
+        if changed {
+            self.changed();
+        }
+    }
+
+    fn elsewhere(&self) -> Elsewhere {
+        let elsewhere = (self.elsewhere.read()).unwrap_or_else(PoisonError::into_inner);
+        elsewhere.clone()
     }
 
     /// Its past; `None` where none is kept.

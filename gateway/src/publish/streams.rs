@@ -234,7 +234,8 @@ impl Streams {
             .cloned()
     }
 
-    /// Changes whenever a stream appears, begins, ends or changes its title, notices or renditions.
+    /// Changes whenever a stream appears, begins, ends or changes its title, notices, renditions or the other gateways
+    /// that have it.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }

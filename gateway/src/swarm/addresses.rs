@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use serde::Serialize;
 
-use super::websocket;
+use super::{doors, websocket};
 
 /// Interfaces beyond so many are not announced: a reservation's answer has room for this many (4 KiB).
 pub(super) const MAX_INTERFACES: usize = 6;
@@ -89,7 +89,31 @@ impl Reach {
         if !all.iter().all(loopback) {
             all.retain(|address| !loopback(address));
         }
+        let secure = Protocol::Wss("/".into());
+        all.extend(self.public(Protocol::Ws("/".into()), secure));
         all
+    }
+
+    /// Where its HTTP is, as a mirror's peer tells it: the operator's URL, or else every address.
+    pub(crate) fn doors(&self) -> Vec<Multiaddr> {
+        if let Some(public) = self.public(Protocol::Http, Protocol::Https) {
+            return vec![public];
+        }
+        let places = places(self.http.ip(), &self.interfaces).into_iter();
+        places
+            .map(|ip| doors::address(SocketAddr::new(ip, self.http.port())))
+            .collect()
+    }
+
+    /// The operator's URL as an address that ends with one of these.
+    fn public(&self, open: Protocol<'static>, secure: Protocol<'static>) -> Option<Multiaddr> {
+        let (rest, port, last) = match self.public_url.strip_prefix("https://") {
+            Some(rest) => (rest, 443, secure),
+            None => (self.public_url.strip_prefix("http://")?, 80, open),
+        };
+        let host = Host::parse(rest.split('/').next()?)?;
+        let port = host.port.unwrap_or(port);
+        Some(host.first().with(Protocol::Tcp(port)).with(last))
     }
 
     fn websockets(&self) -> Vec<Multiaddr> {
@@ -190,11 +214,6 @@ impl Host {
 
     /// This gateway's WebSocket as it is seen from there: what a browser that has the page can dial in any case.
     fn websocket(&self, public_url: &str) -> Multiaddr {
-        let first = match self.ip {
-            Some(IpAddr::V4(ip)) => Protocol::Ip4(ip),
-            Some(IpAddr::V6(ip)) => Protocol::Ip6(ip),
-            None => Protocol::Dns(self.name.as_str().into()),
-        };
         let rest = public_url.strip_prefix("https://").unwrap_or("");
         let authority = rest.split('/').next().unwrap_or("");
         let secure = Host::parse(authority).is_some_and(|public| public.name == self.name);
@@ -203,10 +222,16 @@ impl Host {
         } else {
             (80, Protocol::Ws("/".into()))
         };
-        Multiaddr::empty()
-            .with(first)
-            .with(Protocol::Tcp(self.port.unwrap_or(port)))
-            .with(last)
+        let port = self.port.unwrap_or(port);
+        self.first().with(Protocol::Tcp(port)).with(last)
+    }
+
+    fn first(&self) -> Multiaddr {
+        Multiaddr::empty().with(match self.ip {
+            Some(IpAddr::V4(ip)) => Protocol::Ip4(ip),
+            Some(IpAddr::V6(ip)) => Protocol::Ip6(ip),
+            None => Protocol::Dns(self.name.clone().into()),
+        })
     }
 }
 
@@ -325,6 +350,44 @@ mod tests {
         );
         let (_, stun) = told(&reach, Some("[fd00::1]:8080"));
         assert_eq!(stun, ["stun:[fd00::1]:3478", "stun:10.0.0.1:3478"]);
+    }
+
+    #[test]
+    fn the_operators_url_is_told_as_a_socket_and_as_the_only_door() {
+        let mut reach = reach("0.0.0.0:8080", &["127.0.0.1", "10.0.0.1"]);
+        let doors = |reach: &Reach| -> Vec<String> {
+            let doors = reach.doors().into_iter();
+            doors.map(|one| doors::url(&one).unwrap()).collect()
+        };
+        assert_eq!(
+            doors(&reach),
+            ["http://127.0.0.1:8080", "http://10.0.0.1:8080"]
+        );
+        for (url, door, socket) in [
+            (
+                "https://tv.mesh/",
+                "https://tv.mesh",
+                "/dns/tv.mesh/tcp/443/wss",
+            ),
+            (
+                "http://tv.mesh:81",
+                "http://tv.mesh:81",
+                "/dns/tv.mesh/tcp/81/ws",
+            ),
+            (
+                "http://10.0.0.7/",
+                "http://10.0.0.7",
+                "/ip4/10.0.0.7/tcp/80/ws",
+            ),
+        ] {
+            reach.public_url = url.into();
+            assert_eq!(doors(&reach), [door]);
+            let announced = reach.announced();
+            assert!(
+                announced.contains(&socket.parse().unwrap()),
+                "{announced:?}"
+            );
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Files: `settings`, `identity` (the key that stays) → `listen`, `interfaces`, `addresses` (where we are, purely) →
 //! `websocket` (what HTTP accepts), `webrtc` (browsers that dial over UDP), `transports` (every way in) → `behaviour` (what runs on each connection, and its limits)
-//! → `feed` (what is published, for the engine), `bitswap` (what is stored, for any IPFS node), `dht` (where the newest is), `peers`, `fetch` (what we want of others) → `run` (the one task that has the swarm) → `stun` (viewers learn their own address).
+//! → `feed` (what is published, for the engine), `bitswap` (what is stored, for any IPFS node), `dht` (where the newest is), `mirrors`, `doors` (who follows a stream here, and where viewers find it), `peers`, `fetch` (what we want of others) → `run` (the one task that has the swarm) → `stun` (viewers learn their own address).
 //!
 //! Viewers reserve a place at our relay and reach each other through it for signalling only: a circuit lives 30 s and
 //! carries 64 KiB. What they tell each other there is secured end to end.
@@ -11,11 +11,13 @@ mod addresses;
 mod behaviour;
 mod bitswap;
 mod dht;
+pub(crate) mod doors;
 mod feed;
 mod fetch;
 mod identity;
 mod interfaces;
 mod listen;
+pub(crate) mod mirrors;
 mod peers;
 mod run;
 mod settings;
@@ -41,7 +43,8 @@ use crate::{
     StartError, config::Config, http::blocks::Blocks, metrics::Metrics, publish::Streams,
     store::Store,
 };
-use addresses::{Described, Reach};
+use addresses::Described;
+pub(crate) use addresses::Reach;
 use bitswap::Shelf;
 pub(crate) use bitswap::check_bitswap;
 pub use dht::Dht;
@@ -185,6 +188,11 @@ impl Door {
         if self.arrive.try_send(arrival).is_err() {
             tracing::debug!(%from, "too many WebSockets arrive at once: one is closed");
         }
+    }
+
+    /// Where this gateway's HTTP is, now and later.
+    pub(crate) fn reach(&self) -> watch::Receiver<Reach> {
+        self.reach.clone()
     }
 
     /// What a peer needs to join, for who asked under `host`.

@@ -31,6 +31,7 @@ use super::{
     feed::Feed,
     interfaces,
     listen::{self, Way},
+    mirrors::Mirrors,
     peers::{Ask, Dials},
     stun,
 };
@@ -59,6 +60,7 @@ pub(super) struct Run {
     streams: Arc<Streams>,
     asked: mpsc::Receiver<Ask>,
     dials: Dials,
+    mirrors: Mirrors,
     metrics: Arc<Metrics>,
 }
 
@@ -92,6 +94,7 @@ impl Run {
             streams,
             asked,
             dials: Dials::default(),
+            mirrors: Mirrors::default(),
             metrics,
         }
     }
@@ -175,7 +178,11 @@ impl Run {
                 event = self.swarm.select_next_some() => self.happened(event),
                 news = self.feed.next() => self.feed.tell(news, &mut self.swarm.behaviour_mut().engine),
                 Some(ask) = self.asked.recv() => self.asked(ask),
-                _ = names.tick() => self.names(),
+                () = self.mirrors.found() => {}
+                _ = names.tick() => {
+                    self.names();
+                    self.mirrors.tell(&self.streams, &self.swarm.behaviour().engine);
+                }
                 _ = look.tick() => self.look_around().await,
                 () = &mut stop => return,
             }
@@ -211,6 +218,7 @@ impl Run {
 
     fn happened(&mut self, event: SwarmEvent<RoomEvent>) {
         self.dials.happened(&event);
+        self.mirrors.happened(&event);
         match event {
             SwarmEvent::NewListenAddr { .. } | SwarmEvent::ExpiredListenAddr { .. } => self.tell(),
             SwarmEvent::ConnectionEstablished { endpoint, .. } => {

@@ -339,7 +339,8 @@ impl Behaviour {
         link.stands.then_some(&*link.queue)
     }
 
-    pub(super) fn linked_streams(&self, peer: PeerId) -> Vec<StreamName> {
+    /// Streams that this peer and this one have a link for, or are making one.
+    pub fn linked_streams(&self, peer: PeerId) -> Vec<StreamName> {
         let links = self.peers.get(&peer).map(|known| known.links.keys());
         links.into_iter().flatten().cloned().collect()
     }

@@ -26,7 +26,7 @@ async fn the_page_is_served_with_its_policy_or_says_how_to_build_it() {
         );
         assert!(
             !policy.contains("script-src 'self' 'unsafe-inline'")
-                && policy.contains("connect-src 'self' ws: wss:")
+                && policy.contains("connect-src 'self' http: https: ws: wss:")
         );
         assert_eq!(
             (

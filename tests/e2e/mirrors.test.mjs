@@ -1,0 +1,96 @@
+// A viewer's gateway is killed: the viewer goes on at another one that has the stream, and nothing is seen of it.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { launch, open, playing, stats } from "./browser.mjs";
+import { Gateway, sleep, until } from "./gateway.mjs";
+
+const CARD = "testcard?size=320x240&rate=30&bit_rate=300000&name=cam";
+/** What a browser logs of a gateway that is gone. */
+const allow = [/ERR_|WebSocket|Failed to (load|fetch)/];
+
+let browser;
+let origin;
+let stream;
+before(async () => {
+  [browser, origin] = await Promise.all([launch(), Gateway.start({ inputs: [CARD] })]);
+  ({ stream } = await origin.json("/api/v1/streams/cam"));
+});
+after(async () => {
+  await browser?.close();
+  await origin?.dispose();
+});
+
+/** A mirror of the origin that has the window and knows where else the stream is. */
+async function mirror() {
+  const port = origin.listeners["p2p-tcp"].split(":").pop();
+  const follow = `${stream}@/ip4/127.0.0.1/tcp/${port}?name=copy`;
+  const gateway = await Gateway.start({ inputs: [], flags: ["--follow", follow] });
+  await until("the mirror is live and knows its origin", async () => {
+    const { live, gateways } = await gateway.json("/api/v1/streams/copy");
+    return live && gateways.includes(origin.url);
+  });
+  await sleep(8000);
+  return gateway;
+}
+
+/** What a viewer of this gateway sees while that is killed. */
+async function moves(gateway, { init, end } = {}) {
+  const page = await open(browser, `${gateway.url}/s/copy`, { allow, init });
+  await playing(page);
+  await sleep(6000);
+  const before = await stats(page);
+  if (end) await end();
+  else await gateway.kill();
+  await sleep(8000);
+  const after = await stats(page);
+  const { gateways } = await page.evaluate(() => document.querySelector("mesh-player").view.object);
+  await page.finish();
+  const seen = {
+    stalls: after.stalls - before.stalls,
+    stallMs: Math.round(after.stallMs - before.stallMs),
+    playedMs: Math.round(after.playedMs - before.playedMs),
+    latencyMs: Math.round(after.latencyMs),
+    state: after.state,
+    peers: after.peers.map(({ kind }) => kind),
+    gateways,
+  };
+  return { ...seen, text: JSON.stringify({ before, after, seen }) };
+}
+
+test("a viewer of a mirror that is killed goes on at the origin without a stall", async (context) => {
+  const gateway = await mirror();
+  const seen = await moves(gateway);
+  await gateway.dispose();
+  context.diagnostic(JSON.stringify({ ...seen, text: undefined }));
+  assert.equal(seen.state, "playing", seen.text);
+  assert.ok(seen.stallMs < 300 && seen.playedMs > 7400, seen.text);
+  assert.ok(seen.latencyMs < 3000, seen.text);
+  assert.deepEqual(seen.peers, ["gateway"], `its peer joins there: ${seen.text}`);
+  assert.ok(!seen.gateways.includes(gateway.url), "the origin tells of no mirror that is gone");
+});
+
+test("a viewer of a mirror that stands still goes on at the origin", async (context) => {
+  const gateway = await mirror();
+  const seen = await moves(gateway, { end: () => gateway.child.kill("SIGSTOP") });
+  gateway.child.kill("SIGCONT");
+  await gateway.dispose();
+  context.diagnostic(JSON.stringify({ ...seen, text: undefined }));
+  assert.equal(seen.state, "playing", seen.text);
+  assert.ok(seen.stallMs < 1000 && seen.playedMs > 6500, seen.text);
+});
+
+test("the twin: whoever is not told of others stands still", async () => {
+  const gateway = await mirror();
+  const init = () => {
+    const parse = JSON.parse;
+    JSON.parse = (...all) => {
+      const parsed = parse(...all);
+      if (parsed?.gateways) parsed.gateways = [];
+      return parsed;
+    };
+  };
+  const seen = await moves(gateway, { init });
+  await gateway.dispose();
+  assert.ok(seen.stalls > 0 && seen.playedMs < 4000 && seen.state === "stalled", seen.text);
+});
