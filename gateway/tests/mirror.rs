@@ -171,6 +171,33 @@ fn gateways_that_have_a_stream_know_each_other_as_long_as_they_are_there() {
     assert_eq!(elsewhere(&one, "copy"), known);
 }
 
+#[test]
+fn a_mirror_finds_its_stream_at_another_mirror_when_the_origin_returns_elsewhere() {
+    let folders = [0; 4].map(|_| tempfile::tempdir().unwrap());
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let elsewhere_at = free.local_addr().unwrap();
+    drop(free);
+    let first = origin(folders[0].path());
+    let stream = name(&first, "cam");
+    let new = format!("/ip4/127.0.0.1/tcp/{}", elsewhere_at.port());
+    let both = format!("{stream}@{},{new}?name=copy", tcp(&first));
+    let told = Gateway::start(folders[1].path(), &["--follow", &both]);
+    let other = mirror(folders[2].path(), &stream, &[&first]);
+    until("the mirrors know each other", || {
+        elsewhere(&other, "copy").contains(&format!("http://{}", told.address))
+    });
+    first.kill();
+    until("nothing is heard", || !is_live(&other, "copy"));
+    // The twin: it knows no other gateway than the one that is gone, and by its name alone nobody.
+    let alone = Gateway::start(folders[3].path(), &["--follow", &stream.to_string()]);
+    let address = elsewhere_at.to_string();
+    let second = Gateway::start(folders[0].path(), &["--input", CARD, "--p2p-tcp", &address]);
+    until("the one that was told is live", || is_live(&told, "copy"));
+    until("the other is live", || is_live(&other, "copy"));
+    same_playlists(&second, &other);
+    assert!(!is_live(&alone, &stream.to_string()));
+}
+
 /// The mirror's playlist is the origin's, byte for byte: both are rendered from the same signed window.
 fn same_playlists(origin: &Gateway, mirror: &Gateway) {
     let end = Instant::now() + PATIENCE;

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     io,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering::Relaxed},
         mpsc::{self, SyncSender, TrySendError},
     },
@@ -13,12 +13,19 @@ use std::{
 };
 
 use meshlive_protocol::{key::SigningKey, name::StreamName};
+use tokio::sync::mpsc as damaged;
 
-use super::{Archive, Keep, Settings, scrub::Scrub};
+use super::{
+    Archive, Keep, Settings,
+    scrub::{Damage, Scrub},
+};
 use crate::{clock::Clock, metrics::Metrics, store::Store};
 
 /// How often it looks at the clock without being asked.
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// Archives whose damage waits to be mended.
+const MAX_DAMAGE: usize = 16;
 
 /// Asks for a round of the thread.
 #[derive(Clone)]
@@ -47,6 +54,8 @@ pub struct Archives {
     wake: Wake,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    tell_damage: damaged::Sender<Damage>,
+    damage: Mutex<Option<damaged::Receiver<Damage>>>,
 }
 
 impl Archives {
@@ -55,6 +64,7 @@ impl Archives {
         let shared: Arc<RwLock<BTreeMap<String, Arc<Archive>>>> = Arc::default();
         let stop = Arc::new(AtomicBool::new(false));
         let (wake, asked) = mpsc::sync_channel(1);
+        let (tell_damage, damage) = damaged::channel(MAX_DAMAGE);
         let thread = thread::Builder::new().name("archive".into()).spawn({
             let (shared, store, stop) = (shared.clone(), store.clone(), stop.clone());
             let clock = clock.clone();
@@ -82,6 +92,8 @@ impl Archives {
             wake: Wake(wake),
             stop,
             threads: thread.into_iter().collect(),
+            tell_damage,
+            damage: Mutex::new(Some(damage)),
         }
     }
 
@@ -97,6 +109,7 @@ impl Archives {
             store: self.store.clone(),
             metrics,
             stop: self.stop.clone(),
+            damage: self.tell_damage.clone(),
         };
         let shared = self.shared.clone();
         let thread = thread::Builder::new()
@@ -107,6 +120,12 @@ impl Archives {
         );
         self.threads.extend(thread);
         (self.settings, self.by_alias) = (settings, by_alias);
+    }
+
+    /// What is found damaged, for whoever asks first.
+    pub(crate) fn damage(&self) -> Option<damaged::Receiver<Damage>> {
+        let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        damage.take()
     }
 
     /// The archive of a stream, to be [begun](Self::begin), unless its past is not to be kept.

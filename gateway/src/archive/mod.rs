@@ -45,6 +45,7 @@ use meshlive_protocol::{
 
 pub use closer::Archives;
 pub use keep::{Keep, Settings};
+pub(crate) use scrub::{Damage, MENDED};
 pub use verify::{Fault, held as read_back, walk};
 
 use crate::store::{Journal, Store};

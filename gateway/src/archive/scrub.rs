@@ -10,8 +10,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Archive, Settings, verify};
+use cid::Cid;
+use tokio::sync::mpsc;
+
+use super::{Archive, OWNER, Settings, start, verify};
 use crate::{metrics::Metrics, store::Store};
+
+/// What other gateways gave in place of damaged blocks lies in a pack of this name.
+pub(crate) const MENDED: &str = "mended.archive";
+/// Damaged blocks of one archive that are told at a time; the next round finds the others.
+const MAX_TOLD: usize = 4096;
+
+/// Blocks of an archive that are damaged or missing, and the names that lead to each.
+pub(crate) struct Damage {
+    pub(crate) archive: Arc<Archive>,
+    pub(crate) blocks: Vec<(Cid, String)>,
+}
 
 /// The first round begins so long after the gateway, or earlier where rounds follow each other more closely.
 const FIRST: Duration = Duration::from_secs(3600);
@@ -24,6 +38,8 @@ pub(super) struct Scrub {
     pub(super) store: Store,
     pub(super) metrics: Arc<Metrics>,
     pub(super) stop: Arc<AtomicBool>,
+    /// Who mends what is found.
+    pub(super) damage: mpsc::Sender<Damage>,
 }
 
 impl Scrub {
@@ -51,8 +67,8 @@ impl Scrub {
     }
 
     /// How many blocks of an archive are damaged or missing; an error where it is to stop.
-    fn round(&self, archive: &Archive) -> io::Result<u64> {
-        let mut damaged = 0;
+    fn round(&self, archive: &Arc<Archive>) -> io::Result<u64> {
+        let (mut damaged, mut blocks) = (0, Vec::new());
         verify::held(archive, &self.store, &mut |_, block| {
             match block {
                 Ok(block) => {
@@ -64,12 +80,20 @@ impl Scrub {
                 }
                 Err(fault) => {
                     damaged += 1;
+                    if blocks.len() < MAX_TOLD {
+                        blocks.push((fault.cid, fault.path.clone()));
+                    }
                     let stream = archive.stream();
-                    tracing::error!(%stream, "damaged in the archive: {fault}; `archive import` of a copy makes it whole");
+                    tracing::error!(%stream, "damaged in the archive: {fault}; other gateways that have the stream are asked for it");
                 }
             }
             Ok(())
         })?;
+        if !blocks.is_empty() {
+            let archive = archive.clone();
+            // Where nobody takes it, the next round finds it again.
+            let _ = self.damage.try_send(Damage { archive, blocks });
+        }
         Ok(damaged)
     }
 
@@ -85,5 +109,17 @@ impl Scrub {
                 left => sleep(left.min(STEP)),
             }
         }
+    }
+}
+
+impl Archive {
+    /// What was mended of an hour stays as long as the hour.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub(crate) fn keep_mended(&self, hour: u64) -> io::Result<()> {
+        self.store.pin(OWNER, &self.stream, MENDED, start(hour))?;
+        self.store.flush();
+        Ok(())
     }
 }

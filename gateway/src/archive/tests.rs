@@ -1,6 +1,6 @@
 //! A publisher, a real store, and hours that pass as quickly as parts are handed over.
 
-mod copies;
+pub(crate) mod copies;
 mod full;
 
 use std::{

@@ -6,7 +6,9 @@
 //! [`Mirrored`](crate::publish::Mirrored) tells it, unchanged, and from there on everything is as for a stream that is
 //! published here. What the engine does not bring (init segments, what was missed) is fetched over bitswap (`backlog`).
 //! `run` is the thread that has all of it; `spec` reads what the operator wrote. Beside it `catch_up` takes over the signed
-//! list of closed hours (`catalogue`), and has each of them fetched that is not here, and `elsewhere` says where else viewers find the stream.
+//! list of closed hours (`catalogue`), and has each of them fetched that is not here, and `elsewhere` says where else viewers find the stream, and `search`
+//! looks for gateways that have it while nothing is heard of it. `mend` takes from others what is damaged here, also of
+//! streams that are published here.
 //!
 //! Nothing of a remote is believed: envelopes bear the stream's signature, blocks are checked against their CID. What it may
 //! fill is bounded: the window by `protocol::manifest`, the line, the backlog, the journal, and the disk by store.max_bytes.
@@ -17,8 +19,10 @@ mod catch_up;
 mod elsewhere;
 mod http;
 mod line;
+mod mend;
 mod peer;
 mod run;
+mod search;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -43,7 +47,8 @@ pub use spec::{Spec, SpecError};
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Each "NAME@MULTIADDR": a stream's name (k51…) and where a gateway that has it is reached, such as
-    /// k51…@/ip4/192.0.2.1/tcp/4101; more gateways behind commas. Each may carry ?name=ALIAS&title=TITLE.
+    /// k51…@/ip4/192.0.2.1/tcp/4101; more gateways behind commas. Without any, or when none of them has it any more, it is
+    /// looked for on this link and among the gateways that are met through the DHT. Each may carry ?name=ALIAS&title=TITLE.
     pub follow: Vec<String>,
     /// Bytes per second at which what was missed is fetched; what is live is not counted. 0: as fast as can be.
     pub catch_up: u64,
@@ -86,6 +91,11 @@ impl Follows {
             threads: Vec::new(),
             tasks: Vec::new(),
         };
+        if let Some(damage) = streams.damage() {
+            let (streams, fetcher) = (streams.clone(), fetcher.clone());
+            let mending = mend::run(streams, fetcher, damage, this.stop.subscribe());
+            this.tasks.push(tokio::spawn(mending));
+        }
         for text in &config.mirror.follow {
             let spec = Spec::from_str(text).expect("the configuration was checked");
             let title = config.streams.get(&spec.alias).map(|known| &known.title);
@@ -96,6 +106,11 @@ impl Follows {
             let stream = mirrored.stream().clone();
             let elsewhere = elsewhere::Elsewhere::new(stream, told.clone(), reach.clone());
             let task = tokio::spawn(elsewhere.run(this.stop.subscribe()));
+            this.tasks.push(task);
+            let (found, candidates) = watch::channel(Vec::new());
+            let stream = mirrored.stream().clone();
+            let search = search::Search::new(stream, fetcher.peers.clone(), found);
+            let task = tokio::spawn(search.run(this.stop.subscribe()));
             this.tasks.push(task);
             let pace = Pace {
                 rate: config.mirror.catch_up,
@@ -109,7 +124,16 @@ impl Follows {
                     .push(tokio::spawn(task.run(this.stop.subscribe())));
             }
             let peers = fetcher.peers.clone();
-            let run = run::Run::new(spec, config, mirrored, peers, reach.clone(), gateways, late);
+            let run = run::Run::new(
+                spec,
+                config,
+                mirrored,
+                peers,
+                reach.clone(),
+                candidates,
+                gateways,
+                late,
+            );
             let thread = run
                 .spawn(this.stop.subscribe())
                 .map_err(StartError::Thread)?;

@@ -25,7 +25,7 @@ use meshlive_protocol::{
     scheduler::{Input, Micros, Output, Role, Scheduler, Settings},
 };
 
-use crate::swarm::{doors, mirrors};
+use crate::swarm::{Met, doors, mirrors};
 
 /// Told to peers by identify: which protocol family this is, and what of it.
 const PROTOCOL: &str = "/meshlive/1";
@@ -37,6 +37,12 @@ const NEIGHBOURS: usize = 8;
 const IDLE: Duration = Duration::from_secs(30);
 /// A gateway that was not reached is dialled again after this, microseconds, and then later, up to the longest.
 const REDIAL: (Micros, Micros) = (500_000, 5_000_000);
+/// Gateways that were found, linked or tried, at a time; those that have been tried; and when one is tried again, microseconds.
+const MAX_FOUND: usize = 8;
+const MAX_TRIED: usize = 256;
+const TRY_AGAIN: Micros = 15_000_000;
+/// A gateway that has the stream says so within this, microseconds.
+const SAYS: Micros = 5_000_000;
 /// Introductions under way at a time.
 const MAX_CIRCUITS: usize = 8;
 /// Addresses of another mirror that are tried.
@@ -63,9 +69,13 @@ pub(super) struct Gateway {
     pub(super) door: Option<String>,
 }
 
-/// A gateway that the operator named.
+/// A gateway that the operator named, or that was found.
 struct Named {
+    /// Of one that was found: where it may be, and who it is.
+    found: Option<Met>,
     address: Multiaddr,
+    /// When it was connected last.
+    since: Micros,
     /// The dial that is under way.
     dialling: Option<ConnectionId>,
     /// Who was found there, while it is connected.
@@ -83,6 +93,8 @@ pub(super) struct Peer {
     stream: StreamName,
     swarm: Swarm<Room>,
     gateways: Vec<Named>,
+    /// Gateways that were found and are not tried again before.
+    tried: HashMap<Met, Micros>,
     /// Relayed connections, and with whom.
     circuits: HashMap<ConnectionId, PeerId>,
     /// Where viewers find a gateway, while that is being looked up.
@@ -151,6 +163,7 @@ impl Peer {
             stream,
             swarm,
             gateways: Vec::new(),
+            tried: HashMap::new(),
             circuits: HashMap::new(),
             lookups: FuturesUnordered::new(),
             now,
@@ -163,16 +176,7 @@ impl Peer {
         }
         this.gateways = gateways
             .iter()
-            .map(|address| Named {
-                address: address.clone(),
-                dialling: None,
-                peer: None,
-                http: None,
-                door: None,
-                next: 0,
-                pause: REDIAL.0,
-                said: false,
-            })
+            .map(|address| Named::new(address.clone(), None))
             .collect();
         Ok(this)
     }
@@ -225,7 +229,13 @@ impl Peer {
             if gateway.peer.is_some() || gateway.dialling.is_some() || now < gateway.next {
                 continue;
             }
-            let options = DialOpts::from(gateway.address.clone());
+            let options = match &gateway.found {
+                None => DialOpts::from(gateway.address.clone()),
+                Some((peer, addresses)) => DialOpts::peer_id(*peer)
+                    .condition(PeerCondition::Always)
+                    .addresses(addresses.clone())
+                    .build(),
+            };
             let id = options.connection_id();
             match self.swarm.dial(options) {
                 Ok(()) => gateway.dialling = Some(id),
@@ -235,6 +245,42 @@ impl Peer {
         let waiting = self.gateways.iter();
         let waiting = waiting.filter(|one| one.peer.is_none() && one.dialling.is_none());
         waiting.map(|one| one.next).min()
+    }
+
+    /// Nothing is heard of the stream: tries gateways that may have it, and leaves those again that do not.
+    pub(super) fn seek(&mut self, candidates: Vec<Met>) {
+        let now = (self.now)();
+        let has: HashSet<PeerId> = (self.scheduler().peers().iter())
+            .map(|one| one.peer)
+            .collect();
+        let has_not = |one: &Named| {
+            let silent = |peer| !has.contains(&peer) && now > one.since + SAYS;
+            one.found.is_some() && one.peer.map_or(one.said, silent)
+        };
+        let strangers: Vec<Named> = self.gateways.extract_if(.., |one| has_not(one)).collect();
+        for stranger in strangers {
+            if let Some(peer) = stranger.peer {
+                let _ = self.swarm.disconnect_peer_id(peer); // gone already: as well
+            }
+        }
+        self.tried.retain(|_, again| *again > now);
+        for (peer, addresses) in candidates {
+            let found = self.gateways.iter().filter(|one| one.found.is_some());
+            if found.count() >= MAX_FOUND || self.tried.len() >= MAX_TRIED {
+                return;
+            }
+            let known = self.gateways.iter().any(|one| one.peer == Some(peer));
+            let (Some(first), false) = (addresses.first().cloned(), known) else {
+                continue;
+            };
+            // One that is elsewhere now is tried at once.
+            let met = (peer, addresses);
+            if self.tried.contains_key(&met) {
+                continue;
+            }
+            self.tried.insert(met.clone(), now + TRY_AGAIN);
+            self.gateways.push(Named::new(first, Some(met)));
+        }
     }
 
     /// The next that happens.
@@ -263,7 +309,7 @@ impl Peer {
                 if endpoint.is_relayed() {
                     self.circuits.insert(connection_id, peer_id);
                 }
-                self.reached(connection_id, peer_id);
+                self.reached(connection_id, peer_id, endpoint.get_remote_address());
             }
             SwarmEvent::ConnectionClosed {
                 peer_id,
@@ -281,6 +327,13 @@ impl Peer {
                     (gateway.peer, gateway.said) = (None, true);
                     (gateway.pause, gateway.next) = (REDIAL.0, now + REDIAL.0);
                 }
+                if num_established == 0 {
+                    // It is found again where it is then.
+                    let is_gone = |one: &mut Named| {
+                        one.found.as_ref().is_some_and(|(peer, _)| *peer == peer_id)
+                    };
+                    self.gateways.retain_mut(|one| !is_gone(one));
+                }
             }
             SwarmEvent::OutgoingConnectionError {
                 connection_id,
@@ -290,6 +343,7 @@ impl Peer {
                 let mut gateways = self.gateways.iter_mut();
                 if let Some(gateway) = gateways.find(|one| one.dialling == Some(connection_id)) {
                     gateway.failed(&self.stream, &error, now);
+                    self.gateways.retain(|one| one.found.is_none() || !one.said);
                 }
             }
             SwarmEvent::Behaviour(event) => return self.behaved(event),
@@ -337,12 +391,17 @@ impl Peer {
     }
 
     /// A gateway that was dialled is there: it is told so to the engine, and its relay introduces this mirror to others.
-    fn reached(&mut self, connection: ConnectionId, peer: PeerId) {
+    fn reached(&mut self, connection: ConnectionId, peer: PeerId, at: &Multiaddr) {
+        let now = (self.now)();
         let mut gateways = self.gateways.iter_mut();
         let Some(gateway) = gateways.find(|one| one.dialling == Some(connection)) else {
             return;
         };
+        if gateway.found.is_some() {
+            gateway.address = at.clone();
+        }
         gateway.dialling = None;
+        gateway.since = now;
         gateway.peer = Some(peer);
         gateway.pause = REDIAL.0;
         gateway.said = false;
@@ -434,6 +493,21 @@ impl Peer {
 }
 
 impl Named {
+    fn new(address: Multiaddr, found: Option<Met>) -> Self {
+        Self {
+            found,
+            address,
+            since: 0,
+            dialling: None,
+            peer: None,
+            http: None,
+            door: None,
+            next: 0,
+            pause: REDIAL.0,
+            said: false,
+        }
+    }
+
     fn failed(&mut self, stream: &StreamName, error: &libp2p::swarm::DialError, now: Micros) {
         self.dialling = None;
         self.next = now + self.pause;

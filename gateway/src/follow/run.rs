@@ -31,7 +31,7 @@ use super::{
 use crate::{
     config::Config,
     publish::{Heard, Mirrored},
-    swarm::{Peers, Reach, now},
+    swarm::{Met, Peers, Reach, now},
 };
 
 /// The origin is asked for its window this often at most, microseconds.
@@ -50,6 +50,8 @@ pub(super) struct Run {
     peers: Peers,
     /// Where this gateway's own HTTP is.
     reach: watch::Receiver<Reach>,
+    /// Gateways that may have the stream.
+    candidates: watch::Receiver<Vec<Met>>,
     line: Line<Heard>,
     backlog: Backlog,
     /// All that the origin said, told or not; `None` before the first of this run.
@@ -76,12 +78,14 @@ enum Fetched {
 }
 
 impl Run {
+    #[allow(clippy::too_many_arguments)] // made in one place, and of all of these
     pub(super) fn new(
         spec: Spec,
         config: &Config,
         mirrored: Mirrored,
         peers: Peers,
         reach: watch::Receiver<Reach>,
+        candidates: watch::Receiver<Vec<Met>>,
         gateways: watch::Sender<Vec<Gateway>>,
         late: Arc<AtomicBool>,
     ) -> Self {
@@ -92,6 +96,7 @@ impl Run {
             mirrored,
             peers,
             reach,
+            candidates,
             line: Line::default(),
             backlog: Backlog::new(config.mirror.catch_up),
             heard: None,
@@ -166,6 +171,13 @@ impl Run {
                 () = time::sleep(Duration::from_micros(pause)) => self.wake(&mut peer),
                 Ok(()) = self.reach.changed() => {
                     peer.is_at(self.reach.borrow_and_update().doors());
+                }
+                Ok(()) = self.candidates.changed() => {
+                    let candidates = self.candidates.borrow_and_update().clone();
+                    // What came before it was live is of no use any more.
+                    if !self.mirrored.stream().is_live() {
+                        peer.seek(candidates);
+                    }
                 }
                 _ = stop.wait_for(|stop| *stop) => break,
             }

@@ -1,4 +1,4 @@
-//! What the operator wrote of a stream to follow: `k51…@/ip4/192.0.2.1/tcp/4101,/ip4/…?name=ALIAS&title=TITLE`.
+//! What the operator wrote of a stream to follow: `k51…@/ip4/192.0.2.1/tcp/4101,/ip4/…?name=ALIAS&title=TITLE`, or `k51…` alone.
 
 use std::str::FromStr;
 
@@ -16,7 +16,7 @@ const MAX_BYTES: usize = 4096;
 pub struct Spec {
     /// Its name.
     pub stream: StreamName,
-    /// Gateways that have it, the nearest first; at least one.
+    /// Gateways that have it, the nearest first; none: it is looked for.
     pub gateways: Vec<Multiaddr>,
     /// What it is called here; by default its name.
     pub alias: String,
@@ -37,14 +37,17 @@ impl FromStr for Spec {
             return Err(SpecError(format!("give at most {MAX_BYTES} bytes")));
         }
         let (place, query) = text.split_once('?').unwrap_or((text, ""));
-        let (name, addresses) = place.split_once('@').unwrap_or((place, ""));
+        let (name, addresses) = match place.split_once('@') {
+            Some((name, addresses)) => (name, addresses.split(',').collect()),
+            None => (place, Vec::new()),
+        };
         let stream: StreamName = name.parse().map_err(|error| {
             SpecError(format!(
                 "{error}; `meshlive-gateway keys list` at the origin shows it"
             ))
         })?;
         let mut gateways = Vec::new();
-        for address in addresses.split(',') {
+        for address in addresses {
             gateways.push(gateway(address)?);
         }
         if gateways.len() > MAX_GATEWAYS {
@@ -142,7 +145,9 @@ mod tests {
         assert_eq!((spec.gateways.len(), &*spec.alias), (2, "conf"));
         assert_eq!(spec.title.as_deref(), Some("The day"));
         let alone: Spec = format!("{name}@/ip4/192.0.2.1/tcp/1").parse().unwrap();
-        assert_eq!((alone.gateways.len(), alone.alias), (1, name));
+        assert_eq!((alone.gateways.len(), &alone.alias), (1, &name));
+        let sought: Spec = format!("{name}?name=conf").parse().unwrap();
+        assert_eq!((sought.gateways.len(), &*sought.alias), (0, "conf"));
     }
 
     #[test]
@@ -154,7 +159,7 @@ mod tests {
             (format!("{name}@192.0.2.1:4101"), "/ip4/192.0.2.1/tcp/4101"),
             (format!("{name}@/ip4/192.0.2.1/tcp/8080/ws"), "p2p-tcp"),
             (format!("{name}@/dns4/node.mesh/tcp/4101"), "p2p-tcp"),
-            (name.clone(), "/ip4/192.0.2.1/tcp/4101"),
+            (format!("{name}@"), "/ip4/192.0.2.1/tcp/4101"),
             (format!("{name}@/ip4/192.0.2.1/tcp/1?name={name}"), "alias"),
             (
                 format!("{name}@/ip4/192.0.2.1/tcp/1?loop=1"),

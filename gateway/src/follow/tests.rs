@@ -18,7 +18,7 @@ use crate::{
     Gateway,
     archive::{
         Archive,
-        tests::{Run, TEN, wait_for},
+        tests::{Run, TEN, copies::flip, wait_for},
         walk,
     },
     config::{
@@ -156,6 +156,71 @@ async fn a_mirror_that_missed_two_hours_has_them_soon_with_the_same_roots_and_li
     assert!(faults.is_empty(), "{faults:?}");
     assert!(blocks > 2 * 1800, "{blocks}");
     assert!(archive.lacking().is_empty(), "nothing is fetched again");
+}
+
+/// Blocks below a root that cannot be read as they should be.
+fn faults(store: &Store, root: cid::Cid) -> usize {
+    let mut faults = 0;
+    walk(store, root, "", &mut HashSet::new(), &mut |_, block| {
+        faults += usize::from(block.is_err());
+        Ok(())
+    })
+    .unwrap();
+    faults
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_heals_its_origin_and_without_one_it_stays_damaged() {
+    let folders = [0; 2].map(|_| tempfile::tempdir().unwrap());
+    let run = Run::start(folders[0].path(), TEN);
+    let mut air = run.air();
+    air.segments(TEN, TEN + 2 * HOUR + 4 * SECOND);
+    wait_for(&air.archive(), 2);
+    drop((air, run));
+    let mut origin = config(folders[0].path());
+    origin.inputs = vec!["testcard?name=cam&size=320x240&rate=15&bit_rate=300000".into()];
+    origin.archive.verify_every = Duration::from_millis(300);
+    let origin = Gateway::start(origin).await.unwrap();
+    let original = origin.streams().find("cam").unwrap();
+    let mut copy = config(folders[1].path());
+    copy.mirror.follow = vec![format!("{}@{}?name=copy", original.name(), tcp(&origin))];
+    let mirror = Gateway::start(copy.clone()).await.unwrap();
+    let begun = Instant::now();
+    let past = original.archive().unwrap().clone();
+    let kept = mirror.streams().find("copy").unwrap().archive().cloned();
+    let kept = kept.unwrap();
+    while past.catalogue().hours().len() < 3 || !kept.lacking().is_empty() || kept.held().len() < 3
+    {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", kept.catalogue());
+        sleep(Duration::from_millis(20)).await;
+    }
+    drop(kept);
+    mirror.shutdown().await;
+
+    let root = past.catalogue().root().unwrap().cid;
+    assert_eq!(faults(origin.store(), root), 0);
+    flip(folders[0].path());
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(faults(origin.store(), root), 1, "nobody has it");
+
+    let ended = Instant::now();
+    let mirror = loop {
+        // A read that was under way when it ended may have the folder for a moment.
+        match Gateway::start(copy.clone()).await {
+            Ok(mirror) => break mirror,
+            Err(error) => assert!(ended.elapsed() < PATIENCE, "{error}"),
+        }
+        sleep(Duration::from_millis(50)).await;
+    };
+    let begun = Instant::now();
+    while faults(origin.store(), root) > 0 {
+        assert!(begun.elapsed() < PATIENCE, "it is not healed");
+        sleep(Duration::from_millis(50)).await;
+    }
+    println!("healed {:?} after the mirror was there", begun.elapsed());
+    drop((past, original));
+    mirror.shutdown().await;
+    origin.shutdown().await;
 }
 
 fn taken_down(key: &SigningKey, epoch: u64, sequence: u64, hour: u64) -> Bytes {

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use cid::Cid;
 use meshlive_protocol::{key::SigningKey, name::StreamName};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::{Error, Mirrored, Publisher, Settings, Snapshot, Stream, mirrored, resume};
 use crate::{
@@ -68,6 +68,11 @@ impl Streams {
         let metrics = self.metrics.clone();
         self.archives.configure(settings, by_alias, metrics);
         self
+    }
+
+    /// What is found damaged in archives, for whoever asks first.
+    pub(crate) fn damage(&self) -> Option<mpsc::Receiver<archive::Damage>> {
+        self.archives.damage()
     }
 
     /// Where the IPNS records are.

@@ -240,7 +240,7 @@ impl Behaviour {
 }
 
 /// Whether an address is one of private networks, this link or this machine. Names are not: looking one up asks somebody.
-fn is_private(address: &Multiaddr) -> bool {
+pub(super) fn is_private(address: &Multiaddr) -> bool {
     let ip = match address.iter().next() {
         Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
         Some(Protocol::Ip6(ip)) => ip.to_canonical(),

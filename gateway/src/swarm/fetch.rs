@@ -189,6 +189,17 @@ impl Fetcher {
         if let Some(block) = here {
             return Ok((cid, block, false));
         }
+        let block = self.again(cid, from, place).await?;
+        Ok((cid, block, true))
+    }
+
+    /// One block from these peers, whatever is here of it: it is kept beside what is damaged, and found in its place.
+    pub(crate) async fn again(
+        &self,
+        cid: Cid,
+        from: &[PeerId],
+        place: &Place,
+    ) -> Result<Bytes, FetchError> {
         let block = self.peers.block(cid, from).await?;
         let (store, place, kept) = (self.store.clone(), place.clone(), block.clone());
         let keep = move || {
@@ -202,7 +213,7 @@ impl Fetcher {
         let kept = tokio::task::spawn_blocking(keep).await;
         let kept = kept.map_err(io::Error::other).flatten();
         kept.map_err(|error| FetchError::Store(cid, error))?;
-        Ok((cid, block, true))
+        Ok(block)
     }
 }
 

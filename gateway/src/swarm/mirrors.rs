@@ -92,6 +92,11 @@ impl Mirrors {
         }
     }
 
+    /// Where a direct connection comes from.
+    pub(super) fn from(&self, connection: ConnectionId) -> Option<IpAddr> {
+        self.from.get(&connection).copied()
+    }
+
     /// Tells each stream which mirrors it has here.
     pub(super) fn tell(&mut self, streams: &Arc<Streams>, engine: &Engine) {
         let mut now: HashMap<StreamName, Vec<String>> = HashMap::new();

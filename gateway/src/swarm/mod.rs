@@ -2,12 +2,13 @@
 //!
 //! Files: `settings`, `identity` (the key that stays) → `listen`, `interfaces`, `addresses` (where we are, purely) →
 //! `websocket` (what HTTP accepts), `webrtc` (browsers that dial over UDP), `transports` (every way in) → `behaviour` (what runs on each connection, and its limits)
-//! → `feed` (what is published, for the engine), `bitswap` (what is stored, for any IPFS node), `dht` (where the newest is), `mirrors`, `doors` (who follows a stream here, and where viewers find it), `peers`, `fetch` (what we want of others) → `run` (the one task that has the swarm) → `stun` (viewers learn their own address).
+//! → `feed` (what is published, for the engine), `bitswap` (what is stored, for any IPFS node), `dht` (where the newest is), `mirrors`, `doors` (who follows a stream here, and where viewers find it), `around` (gateways that were met), `peers`, `fetch` (what we want of others) → `run` (the one task that has the swarm) → `stun` (viewers learn their own address).
 //!
 //! Viewers reserve a place at our relay and reach each other through it for signalling only: a circuit lives 30 s and
 //! carries 64 KiB. What they tell each other there is secured end to end.
 
 mod addresses;
+mod around;
 mod behaviour;
 mod bitswap;
 mod dht;
@@ -45,6 +46,7 @@ use crate::{
 };
 use addresses::Described;
 pub(crate) use addresses::Reach;
+pub(crate) use around::{Met, is_dialled};
 use bitswap::Shelf;
 pub(crate) use bitswap::check_bitswap;
 pub use dht::Dht;
@@ -120,8 +122,9 @@ impl Network {
             stun: Vec::new(),
         };
         let feed = Feed::new(streams.clone(), peer, config.p2p.upload);
-        let (peers, asked) = Peers::new();
-        let mut run = Run::new(swarm, reach, plan, feed, streams, asked, metrics);
+        let (around, met) = watch::channel(Vec::new());
+        let (peers, asked) = Peers::new(met);
+        let mut run = Run::new(swarm, reach, plan, feed, streams, asked, around, metrics);
         let listeners = run.listen().await?;
         let door = Door {
             arrive,

@@ -10,9 +10,12 @@ use libp2p::{
     swarm::{ConnectionId, DialError, SwarmEvent, dial_opts::DialOpts},
 };
 use meshlive_protocol::name::StreamName;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::behaviour::{Room, RoomEvent};
+use super::{
+    Met,
+    behaviour::{Room, RoomEvent},
+};
 
 /// Requests that may wait for the swarm's task.
 const WAITING: usize = 64;
@@ -47,12 +50,20 @@ pub(super) struct Wanted {
 
 /// The door to the swarm's task. A clone is the same.
 #[derive(Clone)]
-pub(crate) struct Peers(mpsc::Sender<Ask>);
+pub(crate) struct Peers {
+    asks: mpsc::Sender<Ask>,
+    around: watch::Receiver<Vec<Met>>,
+}
 
 impl Peers {
-    pub(super) fn new() -> (Self, mpsc::Receiver<Ask>) {
+    pub(super) fn new(around: watch::Receiver<Vec<Met>>) -> (Self, mpsc::Receiver<Ask>) {
         let (asks, asked) = mpsc::channel(WAITING);
-        (Self(asks), asked)
+        (Self { asks, around }, asked)
+    }
+
+    /// Other gateways that were met, the last first.
+    pub(crate) fn around(&self) -> Vec<Met> {
+        self.around.borrow().clone()
     }
 
     /// Connects to the peer at `address`, unless that is so already.
@@ -87,7 +98,7 @@ impl Peers {
     }
 
     async fn ask(&self, ask: Ask) -> Result<(), Unreached> {
-        self.0.send(ask).await.map_err(|_| Unreached::Ending)
+        self.asks.send(ask).await.map_err(|_| Unreached::Ending)
     }
 }
 

@@ -10,8 +10,15 @@ use std::{
 
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, Swarm, core::transport::ListenerId, identify, mdns, multiaddr::Protocol, ping,
-    swarm::SwarmEvent,
+    Multiaddr, Swarm,
+    core::transport::ListenerId,
+    identify, mdns,
+    multiaddr::Protocol,
+    ping,
+    swarm::{
+        SwarmEvent,
+        dial_opts::{DialOpts, PeerCondition},
+    },
 };
 use meshlive_protocol::{
     behaviour::{Event, SentKind},
@@ -26,6 +33,7 @@ use tokio::{
 
 use super::{
     addresses::{self, MAX_INTERFACES, Reach},
+    around::{Around, Met},
     behaviour::{Room, RoomEvent},
     bitswap::Sent,
     feed::Feed,
@@ -44,6 +52,8 @@ use crate::{
 
 /// How often it is seen whether a stream's newest directory has changed.
 const NAMES_EVERY: Duration = Duration::from_secs(1);
+/// Peers on the link that are met at once.
+const MAX_DISCOVERED: usize = 32;
 /// How often the machine's interfaces are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Listeners tell their address right after they were asked to listen.
@@ -61,6 +71,8 @@ pub(super) struct Run {
     asked: mpsc::Receiver<Ask>,
     dials: Dials,
     mirrors: Mirrors,
+    around: Around,
+    met: watch::Sender<Vec<Met>>,
     metrics: Arc<Metrics>,
 }
 
@@ -74,6 +86,7 @@ impl Drop for Responder {
 }
 
 impl Run {
+    #[allow(clippy::too_many_arguments)] // made in one place, and of all of these
     pub(super) fn new(
         swarm: Swarm<Room>,
         reach: Reach,
@@ -81,6 +94,7 @@ impl Run {
         feed: Feed,
         streams: Arc<Streams>,
         asked: mpsc::Receiver<Ask>,
+        met: watch::Sender<Vec<Met>>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
@@ -95,6 +109,8 @@ impl Run {
             asked,
             dials: Dials::default(),
             mirrors: Mirrors::default(),
+            around: Around::default(),
+            met,
             metrics,
         }
     }
@@ -286,7 +302,15 @@ impl Run {
                 self.metrics.p2p_sent(kind, bytes);
             }
             RoomEvent::Bitswap(Sent { kind, bytes }) => self.metrics.p2p_sent(kind, bytes),
-            RoomEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+            RoomEvent::Identify(identify::Event::Received {
+                connection_id,
+                peer_id,
+                info,
+            }) => {
+                let from = self.mirrors.from(connection_id);
+                if self.around.identified(peer_id, &info, from) {
+                    self.met.send_replace(self.around.all());
+                }
                 if let Some(dht) = self.swarm.behaviour_mut().dht.as_mut() {
                     dht.identified(peer_id, &info);
                 }
@@ -298,6 +322,12 @@ impl Run {
             }
             RoomEvent::Mdns(mdns::Event::Discovered(found)) => {
                 tracing::debug!(?found, "peers on this link");
+                // To be met: who comes back learns so who is here, and these that it is back.
+                for peer in found.into_iter().map(|(peer, _)| peer).take(MAX_DISCOVERED) {
+                    let options =
+                        DialOpts::peer_id(peer).condition(PeerCondition::DisconnectedAndNotDialing);
+                    let _ = self.swarm.dial(options.build()); // refused at once only where it is needless
+                }
             }
             _ => {}
         }

@@ -65,7 +65,8 @@ fn pack(folder: &Path) -> PathBuf {
     folder.join(name)
 }
 
-fn flip(folder: &Path) {
+/// One bit of a part in the second hour, at 4 s.
+pub(crate) fn flip(folder: &Path) {
     let path = pack(folder);
     let file = OpenOptions::new()
         .read(true)

@@ -1,0 +1,92 @@
+// A viewer without a picture: reads one rendition part by part as a player does, and goes to another gateway when its own
+// is gone. `node reader.mjs STREAM RENDITION URL…`; prints what it has seen each second, a line of JSON.
+
+const [stream, rendition, ...known] = process.argv.slice(2);
+/** Behind the newest part, seconds: what a player has buffered. */
+const BUFFER_S = 1;
+const PATIENCE_MS = 2_000;
+
+let at = known[0];
+let alive = performance.now();
+const seen = { at, parts: 0, bytes: 0, lost: [], stallMs: 0, longestMs: 0, moves: 0, discontinuities: 0 };
+
+async function get(path, timeoutMs = PATIENCE_MS) {
+  const answer = await fetch(at + path, { signal: AbortSignal.timeout(timeoutMs) });
+  if (!answer.ok) throw Object.assign(new Error(`${at}${path}: ${answer.status}`), { status: answer.status });
+  return answer;
+}
+
+/** To the next of those that are known. */
+function move() {
+  at = known[(known.indexOf(at) + 1) % known.length];
+  seen.moves += 1;
+  seen.at = at;
+}
+
+async function learn() {
+  const { gateways } = await (await get(`/api/v1/streams/${stream}`)).json();
+  for (const url of gateways) if (!known.includes(url)) known.push(url);
+}
+setInterval(() => learn().catch(() => {}), 1000);
+setInterval(() => console.log(JSON.stringify({ ...seen, quietMs: Math.round(performance.now() - alive) })), 1000);
+
+/** Parts of a media playlist in order: `[{msn, part, path, seconds, anew}]`; `anew`: behind a discontinuity. */
+function parts(text) {
+  let msn = Number(/#EXT-X-MEDIA-SEQUENCE:(\d+)/.exec(text)[1]);
+  let [part, discontinuities, all] = [0, Number(/#EXT-X-DISCONTINUITY-SEQUENCE:(\d+)/.exec(text)?.[1] ?? 0), []];
+  for (const line of text.split("\n")) {
+    if (line === "#EXT-X-DISCONTINUITY") discontinuities += 1;
+    if (line.startsWith("#EXT-X-PART:")) {
+      const seconds = Number(/[:,]DURATION=([\d.]+)/.exec(line)[1]);
+      all.push({ msn, part, seconds, discontinuities, path: `/live/${stream}/${rendition}/${msn}.${part}.m4s` });
+      part += 1;
+    } else if (line && !line.startsWith("#")) {
+      msn += 1;
+      part = 0;
+    }
+  }
+  return all;
+}
+
+/** When the next part is due on screen, performance.now(). */
+let dueMs = null;
+let last = null;
+for (;;) {
+  try {
+    const query = last ? `?_HLS_msn=${last.msn}&_HLS_part=${last.part + 1}` : "";
+    const text = await (await get(`/live/${stream}/${rendition}.m3u8${query}`)).text();
+    const all = parts(text);
+    const fresh = all.filter(({ msn, part }) => !last || msn > last.msn || (msn === last.msn && part > last.part));
+    if (!last) fresh.splice(0, Math.max(0, fresh.length - 5));
+    for (const one of fresh) {
+      let bytes = null;
+      for (let tries = 0; bytes === null && tries < 2 * known.length; tries += 1) {
+        try {
+          bytes = (await (await get(one.path)).arrayBuffer()).byteLength;
+        } catch {
+          move();
+        }
+      }
+      const now = performance.now();
+      if (bytes === null) seen.lost.push(one.path);
+      else alive = now;
+      if (!last || last.discontinuities !== one.discontinuities) {
+        if (last) seen.discontinuities += 1;
+        dueMs = now + BUFFER_S * 1000;
+      } else if (now > dueMs) {
+        seen.stallMs += Math.round(now - dueMs);
+        seen.longestMs = Math.max(seen.longestMs, Math.round(now - dueMs));
+        dueMs = now;
+      }
+      dueMs += one.seconds * 1000;
+      seen.parts += 1;
+      seen.bytes += bytes ?? 0;
+      last = one;
+    }
+    // An answer without anything new: this gateway has nobody to hear from.
+    if (fresh.length === 0) throw new Error("nothing new");
+  } catch {
+    move();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
