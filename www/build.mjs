@@ -90,7 +90,7 @@ async function buildPage() {
   const { metafile } = await build({
     ...common,
     ...hls,
-    entryPoints: ["src/watch.ts", "src/directory.ts", "src/element.ts", "src/archive.ts"],
+    entryPoints: ["src/early.ts", "src/watch.ts", "src/directory.ts", "src/element.ts", "src/archive.ts"],
     outdir: assets,
     entryNames: "[name]-[hash]",
     chunkNames: "[name]-[hash]",

@@ -2,6 +2,7 @@
 
 import { backoffMs } from "./backoff.ts";
 import type { Exchange } from "./clock.ts";
+import type { Early } from "./early.ts";
 
 /** A stream as the gateway's API shows it. */
 export interface StreamObject {
@@ -107,29 +108,38 @@ export class Feed<T> {
   };
 
   #connect(): void {
-    const socket = new WebSocket(this.#dial.url());
+    const { socket, messages } = begun(this.#dial.url());
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
     this.#retry = setTimeout(() => this.#lose(), CONNECT_MS);
-    socket.onopen = () => {
-      clearTimeout(this.#retry);
-      this.#handlers.connected(true);
-      this.#exchanges = 0;
-      this.#announcements = true;
-      this.#heardMs = performance.now();
-      this.#ask();
-      if (this.#handlers.exchange) this.#watch = setInterval(() => this.#check(), SILENCE_MS);
-    };
-    socket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) => {
-      this.#dial.heard();
-      this.#heardMs = performance.now();
-      if (typeof data === "string") this.#text(data);
-      else {
-        this.#handlers.envelope?.(new Uint8Array(data));
-        if (this.#heardMs - this.#askedMs > EXCHANGE_EVERY_MS) this.#ask();
-      }
-    };
+    socket.onopen = () => this.#opened();
+    socket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) => this.#heard(data);
     socket.onclose = () => this.#lose();
+    // What came before is told as if it came now, when whoever made this feed has it.
+    queueMicrotask(() => {
+      if (this.#socket === socket && socket.readyState === WebSocket.OPEN) this.#opened();
+      for (const data of messages) if (this.#socket === socket) this.#heard(data);
+    });
+  }
+
+  #opened(): void {
+    clearTimeout(this.#retry);
+    this.#handlers.connected(true);
+    this.#exchanges = 0;
+    this.#announcements = true;
+    this.#heardMs = performance.now();
+    this.#ask();
+    if (this.#handlers.exchange) this.#watch = setInterval(() => this.#check(), SILENCE_MS);
+  }
+
+  #heard(data: string | ArrayBuffer): void {
+    this.#dial.heard();
+    this.#heardMs = performance.now();
+    if (typeof data === "string") this.#text(data);
+    else {
+      this.#handlers.envelope?.(new Uint8Array(data));
+      if (this.#heardMs - this.#askedMs > EXCHANGE_EVERY_MS) this.#ask();
+    }
   }
 
   /** Does not wait for the closing handshake: a peer that is gone does not answer it. */
@@ -180,4 +190,13 @@ export class Feed<T> {
     if (silent > 2 * SILENCE_MS) this.#lose();
     else if (silent > SILENCE_MS) this.#ask();
   }
+}
+
+/** The socket to this address that the page has opened already, once; or a new one. */
+function begun(url: string): Early {
+  const early = globalThis.meshliveEarly;
+  if (early?.socket.url !== url || early.socket.readyState > WebSocket.OPEN)
+    return { socket: new WebSocket(url), messages: [] };
+  globalThis.meshliveEarly = undefined;
+  return early;
 }

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { after, beforeEach, test } from "node:test";
+import { always, Feed } from "./feed.ts";
+import { liveBase, socketUrl } from "./url.ts";
+
+/** A socket in which the test is the gateway. */
+class Socket {
+  static readonly OPEN = 1;
+  static made: Socket[] = [];
+  readyState = 0;
+  onopen: (() => void) | null = null;
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  onclose: (() => void) | null = null;
+  sent: string[] = [];
+  url: string;
+  constructor(url: string) {
+    this.url = url;
+    Socket.made.push(this);
+  }
+  send(text: string): void {
+    this.sent.push(text);
+  }
+  close(): void {
+    this.readyState = 3;
+  }
+}
+
+const page = { origin: "http://node:8080", pathname: "/s/caf%C3%A9 1".replace(" ", "%20") };
+const url = socketUrl(`${liveBase(page.origin, "café 1")}announcements`);
+const globals = globalThis as unknown as Record<string, unknown>;
+const before = { WebSocket: globals.WebSocket, location: globals.location };
+Object.assign(globals, {
+  WebSocket: Socket,
+  location: page,
+  addEventListener() {},
+  removeEventListener() {},
+});
+after(() => Object.assign(globals, before));
+beforeEach(() => {
+  Socket.made = [];
+  globalThis.meshliveEarly = undefined;
+});
+
+function feed(address: string) {
+  const told: unknown[] = [];
+  const made = new Feed<{ alias: string }>(always(address), {
+    object: (object) => told.push(object.alias),
+    envelope: (bytes) => told.push(bytes.length),
+    connected: (up) => told.push(up),
+  });
+  return { made, told };
+}
+
+test("what was opened early is taken over once, with what came over it", async () => {
+  await import("./early.ts");
+  const [socket] = Socket.made;
+  assert.ok(socket);
+  assert.equal(socket.url, url, "the same address on both sides");
+  socket.readyState = 1;
+  socket.onmessage?.({ data: '{"alias":"café"}' });
+  socket.onmessage?.({ data: new ArrayBuffer(7) });
+
+  const { made, told } = feed(url);
+  assert.deepEqual(told, [], "not before whoever made it has it");
+  await Promise.resolve();
+  assert.deepEqual(told, [true, "café", 7]);
+  socket.onmessage?.({ data: new ArrayBuffer(9) });
+  assert.equal(told.at(-1), 9);
+  assert.equal(Socket.made.length, 1);
+  made.close();
+  feed(url).made.close();
+  assert.equal(Socket.made.length, 2, "a second one opens its own");
+});
+
+test("one that is closed, or goes elsewhere, is left alone", () => {
+  for (const [address, readyState] of [
+    [url, 3],
+    ["ws://other/live/x/announcements", 1],
+  ] as const) {
+    const socket = new Socket(url);
+    socket.readyState = readyState;
+    globalThis.meshliveEarly = { socket: socket as unknown as WebSocket, messages: [] };
+    const { made } = feed(address);
+    assert.equal(Socket.made.at(-1)?.url, address);
+    assert.notEqual(Socket.made.at(-1), socket);
+    made.close();
+  }
+});
