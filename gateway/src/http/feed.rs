@@ -17,7 +17,7 @@ use super::{
     State, archive::archive_of, body, content::ascii, error::At, error::Refusal, listing::escaped,
     range,
 };
-use crate::metrics::Kind;
+use crate::{metrics::Kind, swarm::Door};
 
 /// Items of a feed: more than a week of hours.
 const MOST: usize = 200;
@@ -43,8 +43,9 @@ pub(super) async fn feed(
         title if title.is_empty() => live.stream.alias().to_owned(),
         title => title,
     };
-    // Links of a feed are whole: by the name that the reader knows this gateway by.
-    let base = format!("http://{}", host(&headers));
+    // Links of a feed are whole.
+    let public = state.swarm.as_ref().map(Door::public_url);
+    let base = base(&public.unwrap_or_default(), &headers);
     let text = rss(&base, live.stream.text(), &title, hours);
     let etag = format!("\"{}\"", meshlive_protocol::dag::cid_of(text.as_bytes()));
     let mut answer = if range::is_known(&headers, &etag) {
@@ -59,6 +60,14 @@ pub(super) async fn feed(
     out.insert(header::ETAG, ascii(etag));
     out.insert(header::VARY, HeaderValue::from_static("host"));
     Ok(answer)
+}
+
+/// Where this gateway is: as its operator says, or else by the name that the reader knows it by.
+fn base(public_url: &str, headers: &HeaderMap) -> String {
+    match public_url.trim_end_matches('/') {
+        "" => format!("http://{}", host(headers)),
+        url => escaped(url),
+    }
 }
 
 /// What the request calls this gateway; nothing else than a host and a port gets into a feed.
@@ -168,5 +177,13 @@ mod tests {
         assert_eq!(host_of("[fd00::1]:80"), "[fd00::1]:80");
         assert_eq!(host_of("x/\"><script>"), "localhost");
         assert_eq!(host_of(&"x".repeat(256)), "localhost");
+    }
+
+    #[test]
+    fn behind_a_proxy_links_begin_with_the_operators_url() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("10.0.0.1:8080"));
+        assert_eq!(base("", &headers), "http://10.0.0.1:8080");
+        assert_eq!(base("https://tv.mesh/", &headers), "https://tv.mesh");
     }
 }

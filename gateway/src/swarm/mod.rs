@@ -193,6 +193,11 @@ impl Door {
         }
     }
 
+    /// The operator's URL of this gateway, or nothing.
+    pub(crate) fn public_url(&self) -> String {
+        self.reach.borrow().public_url.clone()
+    }
+
     /// Where this gateway's HTTP is, now and later.
     pub(crate) fn reach(&self) -> watch::Receiver<Reach> {
         self.reach.clone()
