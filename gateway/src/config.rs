@@ -58,6 +58,8 @@ pub struct Config {
     pub p2p: crate::swarm::Settings,
     /// Streams of other gateways that are kept and served here, too.
     pub mirror: crate::follow::Settings,
+    /// What others may pin here, and where this gateway pins what it archives.
+    pub pinning: crate::pinning::Settings,
     /// What is known beforehand of single streams, by alias: a table [streams.ALIAS] each.
     pub streams: BTreeMap<String, StreamSettings>,
 }
@@ -119,6 +121,7 @@ impl Default for Config {
             http: crate::http::Settings::default(),
             p2p: crate::swarm::Settings::default(),
             mirror: crate::follow::Settings::default(),
+            pinning: crate::pinning::Settings::default(),
             streams: BTreeMap::new(),
         }
     }
@@ -264,6 +267,7 @@ impl Config {
         self.archive.check()?;
         self.p2p.check()?;
         self.mirror.check()?;
+        self.pinning.check()?;
         for input in &self.inputs {
             Spec::from_str(input).map_err(|error| Error::Refused(format!("inputs: {error}")))?;
         }

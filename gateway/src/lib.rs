@@ -2,7 +2,8 @@
 //! [`ingest`] (a source to coded samples) → [`package`] (samples to parts) → [`publish`] (CID, signature, the live
 //! window) → [`store`] (pinned on disk before it is announced) → [`archive`] (hours and days) → [`swarm`] (peers) and [`http`] (page, playlists, parts, API).
 //!
-//! A stream that another gateway publishes comes in through [`follow`] instead of the first three.
+//! A stream that another gateway publishes comes in through [`follow`] instead of the first three. [`pinning`]: what others keep for
+//! this gateway, and it for them.
 //!
 //! [`Gateway::start`] assembles the rooms in that order from back to front, so that nothing arrives before there is
 //! someone to take it; [`Gateway::shutdown`] takes them apart from front to back.
@@ -21,6 +22,7 @@ pub mod keys;
 pub mod metrics;
 pub mod names;
 pub mod package;
+pub mod pinning;
 pub mod publish;
 mod recent;
 pub mod store;
@@ -45,6 +47,7 @@ use inputs::Inputs;
 use keys::Keys;
 use metrics::Metrics;
 use names::Names;
+use pinning::Pins;
 use publish::Streams;
 use store::Store;
 use swarm::{FetchError, Fetched, Fetcher, Network, Place};
@@ -157,12 +160,22 @@ impl Gateway {
             store,
             blocks,
             clock.clone(),
-            metrics,
+            metrics.clone(),
             config.http.clone(),
             Some(network.door()),
         );
+        let pins = Pins::start(&config, &network, &fetcher, &streams, &clock, &metrics);
+        let pins = match pins {
+            Ok(pins) => pins,
+            Err(error) => {
+                network.shutdown().await;
+                return Err(StartError::Store(error));
+            }
+        };
+        let mut tasks = pins.run(&stopping);
+        let doors = doors.with_pinning(pins.here, pins.elsewhere);
         let served = http::serve(listener, doors, told(stopping));
-        let tasks = vec![tokio::spawn(served)];
+        tasks.push(tokio::spawn(served));
 
         let public_url = match config.public_url.trim_end_matches('/') {
             "" => format!("http://{http}"),

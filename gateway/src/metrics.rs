@@ -60,6 +60,22 @@ struct RenditionLabel {
     rendition: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StatusLabel {
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ServiceLabel {
+    service: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ServiceStatusLabel {
+    service: String,
+    status: &'static str,
+}
+
 /// Every counter of this gateway.
 pub struct Metrics {
     registry: Registry,
@@ -73,6 +89,9 @@ pub struct Metrics {
     store_bytes: Gauge,
     archive_verified: Counter,
     archive_damaged: Gauge,
+    pins_here: Family<StatusLabel, Gauge>,
+    pins_elsewhere: Family<ServiceStatusLabel, Gauge>,
+    pinning_service: Family<ServiceLabel, Gauge>,
     tasks: Gauge,
 }
 
@@ -96,6 +115,9 @@ impl Metrics {
         let store_bytes = Gauge::default();
         let archive_verified = Counter::default();
         let archive_damaged = Gauge::default();
+        let pins_here = Family::<StatusLabel, Gauge>::default();
+        let pins_elsewhere = Family::<ServiceStatusLabel, Gauge>::default();
+        let pinning_service = Family::<ServiceLabel, Gauge>::default();
         let tasks = Gauge::default();
         // The registry adds `_total` to counters itself.
         registry.register(
@@ -145,6 +167,21 @@ impl Metrics {
             archive_damaged.clone(),
         );
         registry.register(
+            "meshlive_pinning_requests",
+            "What others ask this gateway to keep, by how far it is",
+            pins_here.clone(),
+        );
+        registry.register(
+            "meshlive_pinning_elsewhere",
+            "Hours and days that a pinning service keeps for this gateway, by how far it is",
+            pins_elsewhere.clone(),
+        );
+        registry.register(
+            "meshlive_pinning_service_up",
+            "1 where a pinning service did what it was asked for last, else 0; the log says why",
+            pinning_service.clone(),
+        );
+        registry.register(
             "meshlive_tasks",
             "Tasks of the runtime that have not ended; grows with connections and falls with them",
             tasks.clone(),
@@ -172,6 +209,9 @@ impl Metrics {
             store_bytes,
             archive_verified,
             archive_damaged,
+            pins_here,
+            pins_elsewhere,
+            pinning_service,
             tasks,
         }
     }
@@ -249,6 +289,29 @@ impl Metrics {
     /// How many blocks a reading back of the whole archive found damaged.
     pub fn archive_damaged(&self, blocks: u64) {
         self.archive_damaged.set(blocks as i64);
+    }
+
+    /// How many requests of others are so far.
+    pub(crate) fn pins_here(&self, status: &'static str, count: usize) {
+        let label = StatusLabel { status };
+        self.pins_here.get_or_create(&label).set(count as i64);
+    }
+
+    /// How many hours and days a service keeps so far.
+    pub(crate) fn pins_elsewhere(&self, service: &str, status: &'static str, count: usize) {
+        let service = service.into();
+        let label = ServiceStatusLabel { service, status };
+        self.pins_elsewhere.get_or_create(&label).set(count as i64);
+    }
+
+    /// Whether a service did what it was asked for last.
+    pub(crate) fn pinning_service(&self, service: &str, fine: bool) {
+        let label = ServiceLabel {
+            service: service.into(),
+        };
+        self.pinning_service
+            .get_or_create(&label)
+            .set(i64::from(fine));
     }
 
     /// How many tasks the runtime has.

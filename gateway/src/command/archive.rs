@@ -17,6 +17,7 @@ use meshlive_gateway::{
         read_back,
     },
     keys::Keys,
+    pinning::{self, Status},
     publish,
     store::Store,
 };
@@ -58,6 +59,8 @@ enum What {
     },
     /// Read everything back, and name what is missing or damaged
     Verify(Stream),
+    /// Show what pinning services keep ([[pinning.services]] of the configuration), and how far each is
+    Pins(Stream),
     /// Make a clip: a directory of its own, which has a CID and stays when its hours go
     Clip {
         /// 2026-11-22T10:05:00 (UTC)
@@ -97,6 +100,7 @@ pub(super) fn run(command: &ArchiveCommand) -> Result<(), Failure> {
         } => export(&stream.open()?, what, output),
         What::Import { file, stream } => import(&stream.open()?, file),
         What::Verify(stream) => verify(&stream.open()?),
+        What::Pins(stream) => pins(&stream.open()?),
         What::Clip { from, to, stream } => clip(&stream.open()?, from, to),
         What::Tombstone { hour, stream } => take_down(&stream.open()?, hour),
     }
@@ -157,28 +161,58 @@ fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::Failed(error.to_string())
 }
 
-fn list(Opened { archive, .. }: &Opened) -> Result<(), Failure> {
+fn list(Opened { archive, store }: &Opened) -> Result<(), Failure> {
     let (catalogue, held) = (archive.catalogue(), archive.held());
+    let elsewhere = pinning::remembered(store, archive.stream()).map_err(failed)?;
+    let kept_elsewhere = |what: &str| {
+        let pinned = elsewhere.iter().filter(|pin| pin.status == Status::Pinned);
+        let of = pinned.filter(|pin| pin.what == what);
+        of.map(|pin| format!("  pinned at {}", pin.service()))
+            .collect::<String>()
+    };
     let mut out = String::new();
     for hour in catalogue.tombstones() {
         out += &format!("{}  taken down\n", name(*hour));
     }
     for (day, link) in catalogue.days() {
-        out += &format!("{}     {:>12}  {}\n", day_name(*day), link.bytes, link.cid);
+        let elsewhere = kept_elsewhere(&day_name(*day));
+        out += &format!(
+            "{}     {:>12}  {}{elsewhere}\n",
+            day_name(*day),
+            link.bytes,
+            link.cid
+        );
         for (hour, entry) in catalogue.hours().range(day * 24..day * 24 + 24) {
             let kept = if held.contains(hour) {
                 ""
             } else {
                 "  not kept here"
             };
+            let elsewhere = kept_elsewhere(&name(*hour));
             let Link { bytes, cid } = entry.link;
             let minutes = entry.duration as f64 / 60e6;
             let name = hour_name(*hour);
-            out += &format!("           T{name}  {bytes:>12}  {cid}  {minutes:.1} min{kept}\n");
+            out += &format!(
+                "           T{name}  {bytes:>12}  {cid}  {minutes:.1} min{kept}{elsewhere}\n"
+            );
         }
     }
     if let Some(root) = catalogue.root() {
         out += &format!("/ipns/{} is /ipfs/{}\n", archive.stream(), root.cid);
+    }
+    print(&out)
+}
+
+fn pins(Opened { archive, store }: &Opened) -> Result<(), Failure> {
+    let mut out = String::new();
+    for pin in pinning::remembered(store, archive.stream()).map_err(failed)? {
+        let status = pin.status.name();
+        out += &format!(
+            "{:<13}  {}  {status:<7}  {}\n",
+            pin.what,
+            pin.cid,
+            pin.service()
+        );
     }
     print(&out)
 }

@@ -1,7 +1,7 @@
 //! The doors: every URL of the gateway, at one glance in [`router`].
 //!
 //! Files: `serve`, `taken` (connections and their limits) → `query`, `range`, `encoding`, `error` (what is asked, purely) →
-//! `playlists`, `parts`, `wait`, `live` (LL-HLS; one rendering serves all who wait) → `sockets`, `client` (pushes) → `api`, `peers` (the swarm's WebSockets) →
+//! `playlists`, `parts`, `wait`, `live` (LL-HLS; one rendering serves all who wait) → `sockets`, `client` (pushes) → `api`, `peers` (the swarm's WebSockets), `pinning` →
 //! `ipfs`, `ipns`, `format`, `resolve`, `unixfs`, `hamt`, `listing`, `car` (path and trustless gateway) → `archive`, `feed`, `recording`, `retime` (what is past, and as MP4) → `page`, `still`, `key_frame` → `content`, `body`, `blocks`, `files` (bytes out).
 
 mod api;
@@ -25,6 +25,7 @@ mod live;
 mod page;
 mod parts;
 mod peers;
+mod pinning;
 mod playlists;
 pub mod query;
 pub mod range;
@@ -60,6 +61,7 @@ pub use settings::Settings;
 use crate::{
     clock::Clock,
     metrics::Metrics,
+    pinning::{Elsewhere, Service},
     publish::{Stream, Streams},
     store::Store,
     swarm::Door,
@@ -94,6 +96,10 @@ pub fn router(state: State) -> Router {
             "/api/v1/streams/{stream}/archive/recording.mp4",
             get(recording::recording),
         )
+        .route(
+            "/api/v1/streams/{stream}/archive/pins",
+            get(pinning::elsewhere),
+        )
         .route("/api/v1/peer", get(peers::peer))
         .route("/embed.js", get(page::embed))
         .route("/assets/{file}", get(page::asset))
@@ -113,6 +119,16 @@ pub fn router(state: State) -> Router {
         .route("/s/{stream}", get(page::player))
         .route("/s/{stream}/archive", get(page::archive))
         .route("/s/{stream}/archive/feed.xml", get(feed::feed))
+        .route(
+            "/api/v1/pinning/pins",
+            get(pinning::list).post(pinning::add),
+        )
+        .route(
+            "/api/v1/pinning/pins/{requestid}",
+            get(pinning::get)
+                .post(pinning::replace)
+                .delete(pinning::remove),
+        )
         .route("/healthz", get(api::healthz))
         .route("/readyz", get(api::readyz))
         .route("/metrics", get(api::metrics))
@@ -148,6 +164,10 @@ pub struct Shared {
     recordings: Semaphore,
     closing: watch::Sender<bool>,
     swarm: Option<Door>,
+    /// Where the operator has set tokens.
+    pinning: Option<Arc<Service>>,
+    /// Where the operator names services.
+    elsewhere: Option<Arc<Elsewhere>>,
 }
 
 impl std::ops::Deref for State {
@@ -181,7 +201,20 @@ impl State {
             metrics,
             settings,
             swarm,
+            pinning: None,
+            elsewhere: None,
         }))
+    }
+
+    /// With what others pin here, and what this gateway has others keep.
+    pub(crate) fn with_pinning(
+        mut self,
+        here: Option<Arc<Service>>,
+        elsewhere: Option<Arc<Elsewhere>>,
+    ) -> Self {
+        let shared = Arc::get_mut(&mut self.0).expect("it was made just now, and not cloned yet");
+        (shared.pinning, shared.elsewhere) = (here, elsewhere);
+        self
     }
 
     /// A stream of this gateway, by name or alias.

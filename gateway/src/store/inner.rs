@@ -91,11 +91,15 @@ impl Inner {
         Err(io::Error::new(io::ErrorKind::InvalidData, what))
     }
 
-    /// Whether an index names the block in a pack that is here.
-    pub(crate) fn has(&self, digest: Digest) -> io::Result<bool> {
+    /// Whether an index names the block in a pack that is here, one of those that are asked for.
+    pub(crate) fn has(&self, digest: Digest, of: impl Fn(&PackKey) -> bool) -> io::Result<bool> {
         let indexes = {
             let state = self.read_state();
-            if state.open.values().any(|pack| pack.may_have(&digest)) {
+            if state
+                .open
+                .values()
+                .any(|pack| of(&pack.key) && pack.may_have(&digest))
+            {
                 return Ok(true);
             }
             state.indexes.clone()
@@ -112,7 +116,9 @@ impl Inner {
             for entry in index.find(&file, index::key_of(&digest))? {
                 let pack = index.packs.get(usize::from(entry.pack));
                 let pack = pack.and_then(|name| PackKey::parse(name));
-                if pack.is_some_and(|pack| self.read_state().closed.contains_key(&pack)) {
+                if pack
+                    .is_some_and(|pack| of(&pack) && self.read_state().closed.contains_key(&pack))
+                {
                     return Ok(true);
                 }
             }

@@ -89,6 +89,14 @@ impl Pins {
             .collect()
     }
 
+    /// Who holds what of a stream: owner, rendition and hour.
+    pub(crate) fn owners(&self, stream: &str) -> Vec<(String, String, u64)> {
+        let held = self.owners.iter().filter(|(key, _)| &*key.stream == stream);
+        let each = held.flat_map(|(key, owners)| owners.iter().map(move |owner| (owner, key)));
+        each.map(|(owner, key)| (owner.clone(), key.rendition.to_string(), key.hour))
+            .collect()
+    }
+
     /// Holds the hour for the owner, or lets it go; on the disk when it returns.
     ///
     /// # Errors

@@ -81,6 +81,15 @@ impl Reach {
         told.map(|server| format!("stun:{server}")).collect()
     }
 
+    /// What another gateway or IPFS node is told over HTTP: TCP and QUIC first, each address with our peer id; at most 20.
+    pub(super) fn dialled(&self) -> Vec<String> {
+        let mut all = self.announced();
+        all.sort_by_key(|address| std::cmp::Reverse(rank(address)));
+        let all = all.into_iter();
+        let named = all.map(|address| websocket::with_peer(address, self.peer).to_string());
+        named.take(20).collect()
+    }
+
     /// What other peers are told: by identify, and with each reservation. Loopback only where there is nothing else.
     pub(super) fn announced(&self) -> Vec<Multiaddr> {
         let mut all = self.websockets();

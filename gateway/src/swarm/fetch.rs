@@ -5,7 +5,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -19,7 +19,10 @@ use meshlive_protocol::{
     name::StreamName,
 };
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::{
+    sync::RwLock,
+    time::{Instant, sleep, sleep_until},
+};
 
 use super::peers::{Peers, Unreached};
 use crate::{
@@ -27,7 +30,7 @@ use crate::{
         blocks::Blocks,
         unixfs::{Node, Unreadable},
     },
-    store::Store,
+    store::{Outcome, Store},
 };
 
 /// Blocks that are asked for at once.
@@ -82,6 +85,17 @@ impl Pace {
     }
 }
 
+/// A DAG that is kept by itself: all of it in its own packs, also what is here for another reason.
+#[derive(Clone, Debug)]
+pub(crate) struct Bound {
+    /// So many bytes at most.
+    pub(crate) most: u64,
+    /// How many are here by now.
+    pub(crate) told: Arc<AtomicU64>,
+    /// Held for reading while a block is written: who has it for writing knows that none is any more.
+    pub(crate) writing: Arc<RwLock<()>>,
+}
+
 /// What was fetched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fetched {
@@ -112,6 +126,11 @@ pub enum FetchError {
         "the DAG has more than {MAX_BLOCKS} blocks, or a node with more than {MAX_WAITING} children"
     )]
     TooLarge,
+    /// More than it may have.
+    #[error(
+        "the DAG has more than the {0} bytes that are left for it: raise pinning.max_bytes or store.max_bytes"
+    )]
+    TooMany(u64),
     /// The disk.
     #[error("block {0} cannot be kept: {1}")]
     Store(Cid, io::Error),
@@ -139,6 +158,34 @@ impl Fetcher {
         pace: &Pace,
         known: &HashSet<Cid>,
     ) -> Result<Fetched, FetchError> {
+        self.walk(root, from, place, pace, known, None).await
+    }
+
+    /// The same for a DAG that is kept by itself.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub(crate) async fn own(
+        &self,
+        root: Cid,
+        from: &[PeerId],
+        place: &Place,
+        bound: &Bound,
+    ) -> Result<Fetched, FetchError> {
+        let (pace, known) = Default::default();
+        self.walk(root, from, place, &pace, &known, Some(bound))
+            .await
+    }
+
+    async fn walk(
+        &self,
+        root: Cid,
+        from: &[PeerId],
+        place: &Place,
+        pace: &Pace,
+        known: &HashSet<Cid>,
+        bound: Option<&Bound>,
+    ) -> Result<Fetched, FetchError> {
         let begun = Instant::now();
         let mut fetched = Fetched::default();
         let mut waiting = vec![root];
@@ -152,7 +199,7 @@ impl Fetcher {
                 if fetched.new > 0 {
                     pace.wait(begun, fetched.bytes).await;
                 }
-                coming.push(self.one(stored_name(cid)?, from, place));
+                coming.push(self.one(stored_name(cid)?, from, place, bound));
             }
             let Some(one) = coming.next().await else {
                 self.store.sync_soon();
@@ -163,6 +210,12 @@ impl Fetcher {
             if new {
                 fetched.new += 1;
                 fetched.bytes += block.len() as u64;
+            }
+            if let Some(Bound { most, told, .. }) = bound {
+                let bytes = block.len() as u64;
+                if told.fetch_add(bytes, Relaxed) + bytes > *most {
+                    return Err(FetchError::TooMany(*most));
+                }
             }
             if cid.codec() == DAG_PB {
                 let node = Node::parse(&block);
@@ -183,14 +236,19 @@ impl Fetcher {
         cid: Cid,
         from: &[PeerId],
         place: &Place,
+        bound: Option<&Bound>,
     ) -> Result<(Cid, Bytes, bool), FetchError> {
         // One that is damaged here is fetched again.
         let here = self.blocks.clone().get(None, cid).await.unwrap_or(None);
-        if let Some(block) = here {
-            return Ok((cid, block, false));
+        let Some(block) = here else {
+            let block = self.peers.block(cid, from).await?;
+            self.keep(cid, &block, place, bound, false).await?;
+            return Ok((cid, block, true));
+        };
+        if bound.is_some() {
+            self.keep(cid, &block, place, bound, true).await?;
         }
-        let block = self.again(cid, from, place).await?;
-        Ok((cid, block, true))
+        Ok((cid, block, false))
     }
 
     /// One block from these peers, whatever is here of it: it is kept beside what is damaged, and found in its place.
@@ -201,6 +259,23 @@ impl Fetcher {
         place: &Place,
     ) -> Result<Bytes, FetchError> {
         let block = self.peers.block(cid, from).await?;
+        self.keep(cid, &block, place, None, false).await?;
+        Ok(block)
+    }
+
+    /// Keeps a block in its place; one that is `here` may be in it already.
+    async fn keep(
+        &self,
+        cid: Cid,
+        block: &Bytes,
+        place: &Place,
+        bound: Option<&Bound>,
+        here: bool,
+    ) -> Result<(), FetchError> {
+        let writing = match bound {
+            Some(bound) => Some(bound.writing.clone().read_owned().await),
+            None => None,
+        };
         let (store, place, kept) = (self.store.clone(), place.clone(), block.clone());
         let keep = move || {
             let Place {
@@ -208,12 +283,21 @@ impl Fetcher {
                 rendition,
                 start,
             } = &place;
-            store.append(stream, rendition, *start, &cid, &kept)
+            if here && store.holds(stream, rendition, *start, &cid)? {
+                return Ok(());
+            }
+            let outcome = store.append(stream, rendition, *start, &cid, &kept)?;
+            match (writing, outcome) {
+                (Some(_), Outcome::NotStored) => Err(io::Error::new(
+                    io::ErrorKind::StorageFull,
+                    "make room on the disk",
+                )),
+                _ => Ok(()),
+            }
         };
         let kept = tokio::task::spawn_blocking(keep).await;
         let kept = kept.map_err(io::Error::other).flatten();
-        kept.map_err(|error| FetchError::Store(cid, error))?;
-        Ok(block)
+        kept.map_err(|error| FetchError::Store(cid, error))
     }
 }
 

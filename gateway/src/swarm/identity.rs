@@ -3,8 +3,12 @@
 use std::path::Path;
 
 use libp2p::identity::Keypair;
+use meshlive_protocol::name::StreamName;
 
-use crate::keys::{self, Error};
+use crate::{
+    StartError,
+    keys::{self, Error},
+};
 
 /// In the data folder: Ed25519, libp2p's protobuf encoding, mode 0600.
 const PEER_KEY: &str = "peer.key";
@@ -23,6 +27,16 @@ pub(super) fn key(data: &Path) -> Result<Keypair, Error> {
         path: data.join(PEER_KEY),
         problem: format!("{error}: delete the file, and this gateway gets a new peer id"),
     })
+}
+
+/// The key's name, as a stream has one.
+///
+/// # Errors
+/// For a key of another kind than is made here.
+pub(super) fn name(key: &Keypair) -> Result<StreamName, StartError> {
+    let public = key.public().try_into_ed25519();
+    let public = public.map_err(|error| StartError::Peer(error.to_string()))?;
+    Ok(StreamName::from_public_key(&public))
 }
 
 #[cfg(test)]

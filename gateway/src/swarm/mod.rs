@@ -35,6 +35,7 @@ use std::{
 
 use axum::extract::ws::WebSocket;
 use libp2p::{Swarm, swarm};
+use meshlive_protocol::name::StreamName;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     task::JoinHandle,
@@ -52,7 +53,7 @@ pub(crate) use bitswap::check_bitswap;
 pub use dht::Dht;
 use feed::Feed;
 pub(crate) use feed::now;
-pub(crate) use fetch::Fetcher;
+pub(crate) use fetch::{Bound, Fetcher};
 pub use fetch::{FetchError, Fetched, Pace, Place};
 pub(crate) use peers::Peers;
 pub use peers::Unreached;
@@ -69,6 +70,7 @@ const NEGOTIATING_STREAMS: usize = 32;
 
 /// The running swarm.
 pub(crate) struct Network {
+    name: StreamName,
     door: Door,
     peers: Peers,
     listeners: Vec<(&'static str, SocketAddr)>,
@@ -91,6 +93,7 @@ impl Network {
     ) -> Result<Self, StartError> {
         let key = identity::key(&config.data)?;
         let peer = key.public().to_peer_id();
+        let name = identity::name(&key)?;
         let plan = listen::plan(config, http)?;
         let loopback = |ip: IpAddr| ip.is_loopback();
         let open = |address: &SocketAddr| !loopback(address.ip());
@@ -137,12 +140,18 @@ impl Network {
             let _ = stopping.wait_for(|stop| *stop).await;
         }));
         Ok(Self {
+            name,
             door,
             peers,
             listeners,
             stop,
             task,
         })
+    }
+
+    /// The name of this gateway's own key: of what it keeps for others.
+    pub(crate) fn name(&self) -> StreamName {
+        self.name.clone()
     }
 
     /// For HTTP: where WebSockets go in, and what peers are told.
@@ -201,6 +210,11 @@ impl Door {
     /// Where this gateway's HTTP is, now and later.
     pub(crate) fn reach(&self) -> watch::Receiver<Reach> {
         self.reach.clone()
+    }
+
+    /// Where other gateways and IPFS nodes reach this one, each with its peer id: 1 to 20.
+    pub(crate) fn dialled(&self) -> Vec<String> {
+        self.reach.borrow().dialled()
     }
 
     /// What a peer needs to join, for who asked under `host`.

@@ -37,6 +37,8 @@ pub enum Unreached {
 pub(super) enum Ask {
     Connect(Multiaddr, oneshot::Sender<Result<PeerId, Unreached>>),
     Block(Wanted),
+    /// Who is connected.
+    Connected(oneshot::Sender<Vec<PeerId>>),
     /// A stream's IPNS record is looked for; what is found is in `Names`.
     Name(StreamName),
 }
@@ -87,6 +89,16 @@ impl Peers {
         self.ask(Ask::Block(Wanted { cid, from, answer })).await?;
         let block = answered.await.map_err(|_| Unreached::Ending)?;
         block.ok_or(Unreached::Block(cid))
+    }
+
+    /// Who is connected, in no order.
+    ///
+    /// # Errors
+    /// When the gateway is ending.
+    pub(crate) async fn connected(&self) -> Result<Vec<PeerId>, Unreached> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Ask::Connected(answer)).await?;
+        answered.await.map_err(|_| Unreached::Ending)
     }
 
     /// Has a stream's IPNS record looked for among peers; [`crate::names::Names`] has what they tell.

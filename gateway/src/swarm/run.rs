@@ -228,6 +228,9 @@ impl Run {
                     dht.look_for(&name);
                 }
             }
+            Ask::Connected(answer) => {
+                let _ = answer.send(self.swarm.connected_peers().copied().collect()); // nobody waits any more
+            }
             Ask::Block(wanted) => self.swarm.behaviour_mut().bitswap.want(wanted),
         }
     }

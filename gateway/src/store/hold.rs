@@ -1,0 +1,39 @@
+//! For who keeps DAGs in packs of their own: what is in them, and who holds them.
+
+use std::io;
+
+use cid::Cid;
+use meshlive_protocol::name::StreamName;
+
+use super::{Store, frame, inner::lock, key::PackKey};
+
+impl Store {
+    /// Whether a block is in the packs of this stream, rendition and hour, by their indexes alone.
+    ///
+    /// # Errors
+    /// `InvalidInput` for names that cannot name a file, and whatever the file system says.
+    pub(crate) fn holds(
+        &self,
+        stream: &StreamName,
+        rendition: &str,
+        start: u64,
+        cid: &Cid,
+    ) -> io::Result<bool> {
+        let first = PackKey::new(&stream.to_string(), rendition, start)?;
+        let Some(digest) = frame::digest_of(cid) else {
+            return Ok(false);
+        };
+        self.inner.has(digest, |pack| {
+            *pack
+                == PackKey {
+                    volume: pack.volume,
+                    ..first.clone()
+                }
+        })
+    }
+
+    /// Who holds what of a stream: owner, rendition and hour (counted from 1970).
+    pub(crate) fn owners(&self, stream: &StreamName) -> Vec<(String, String, u64)> {
+        lock(&self.inner.pins).owners(&stream.to_string())
+    }
+}
