@@ -268,6 +268,7 @@ impl Config {
         self.p2p.check()?;
         self.mirror.check()?;
         self.pinning.check()?;
+        self.store.s3.check()?;
         for input in &self.inputs {
             Spec::from_str(input).map_err(|error| Error::Refused(format!("inputs: {error}")))?;
         }

@@ -87,6 +87,8 @@ pub struct Metrics {
     parts: Family<RenditionLabel, Counter>,
     ingest_lag: Family<StreamLabel, Gauge<f64, AtomicU64>>,
     store_bytes: Gauge,
+    store_s3_bytes: Gauge,
+    store_s3_up: Gauge,
     archive_verified: Counter,
     archive_damaged: Gauge,
     pins_here: Family<StatusLabel, Gauge>,
@@ -113,6 +115,8 @@ impl Metrics {
         let parts = Family::<RenditionLabel, Counter>::default();
         let ingest_lag = Family::<StreamLabel, Gauge<f64, AtomicU64>>::default();
         let store_bytes = Gauge::default();
+        let store_s3_bytes = Gauge::default();
+        let store_s3_up = Gauge::default();
         let archive_verified = Counter::default();
         let archive_damaged = Gauge::default();
         let pins_here = Family::<StatusLabel, Gauge>::default();
@@ -155,6 +159,16 @@ impl Metrics {
             "meshlive_store_bytes",
             "Bytes in the pin store on disk",
             store_bytes.clone(),
+        );
+        registry.register(
+            "meshlive_store_s3_bytes",
+            "Bytes of packs that the second tier has",
+            store_s3_bytes.clone(),
+        );
+        registry.register(
+            "meshlive_store_s3_up",
+            "1 where the second tier answered last, else 0; the log says why",
+            store_s3_up.clone(),
         );
         registry.register(
             "meshlive_archive_verified_bytes",
@@ -207,6 +221,8 @@ impl Metrics {
             parts,
             ingest_lag,
             store_bytes,
+            store_s3_bytes,
+            store_s3_up,
             archive_verified,
             archive_damaged,
             pins_here,
@@ -279,6 +295,12 @@ impl Metrics {
     /// How many bytes the pin store takes on disk.
     pub fn store_bytes(&self, bytes: u64) {
         self.store_bytes.set(bytes as i64);
+    }
+
+    /// How many bytes the second tier has, and whether it answers.
+    pub(crate) fn store_s3(&self, bytes: u64, up: bool) {
+        self.store_s3_bytes.set(bytes as i64);
+        self.store_s3_up.set(i64::from(up));
     }
 
     /// So many bytes of the archive were read back whole.

@@ -163,7 +163,11 @@ pub(super) async fn metrics(FromState(state): FromState<State>) -> Response {
         let viewers = live.viewers.lock().expect(UNPOISONED).count(Instant::now());
         state.metrics.viewers(live.stream.text(), viewers);
     }
-    state.metrics.store_bytes(state.store.stats().bytes);
+    let stored = state.store.stats();
+    state.metrics.store_bytes(stored.bytes);
+    if let Some(up) = stored.tier_up {
+        state.metrics.store_s3(stored.tier_bytes, up);
+    }
     let tasks = tokio::runtime::Handle::current().metrics();
     state.metrics.tasks(tasks.num_alive_tasks());
     let body = body::memory(&state.metrics, Kind::Other, state.metrics.render().into());

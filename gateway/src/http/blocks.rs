@@ -15,6 +15,8 @@ use crate::{publish::Stream, recent::Recent, store::Store};
 
 /// Reads under way at once. More do not make a disk faster, and each one holds a thread.
 const READS: usize = 8;
+/// The same from the store's second tier, which may be far away: those on the disk do not wait behind them.
+const FAR_READS: usize = 8;
 
 /// Shared by all requests, and by the peers that read over bitswap.
 pub(crate) struct Blocks {
@@ -22,6 +24,7 @@ pub(crate) struct Blocks {
     /// First in, first out: live parts are wanted by all for a moment and then by nobody.
     young: Mutex<Recent<Cid>>,
     reads: Semaphore,
+    far: Semaphore,
     files: Arc<Files>,
 }
 
@@ -33,6 +36,7 @@ impl Blocks {
             store,
             young: Mutex::new(Recent::new(memory)),
             reads: Semaphore::new(READS),
+            far: Semaphore::new(FAR_READS),
             files: Arc::new(Files::new(memory / 2)),
         })
     }
@@ -47,25 +51,35 @@ impl Blocks {
         if let Some(bytes) = self.held(live.as_deref(), &cid) {
             return Ok(Some(bytes));
         }
-        let permit = self
-            .reads
-            .acquire()
-            .await
-            .expect("this semaphore is never closed");
+        let acquired = self.reads.acquire().await;
+        let mut permit = Some(acquired.expect("this semaphore is never closed"));
         // All viewers ask for a new part at the same moment: the first has read it while the others waited.
         if let Some(bytes) = self.young(&cid) {
             return Ok(Some(bytes));
         }
         let this = self.clone();
-        let read = tokio::task::spawn_blocking(move || this.store.get(&cid));
-        let bytes = read.await.map_err(io::Error::other)??;
+        let read = tokio::task::spawn_blocking(move || this.store.get_here(&cid));
+        let mut read = read.await.map_err(io::Error::other)?;
+        let mut far = None;
+        if read
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        {
+            drop(permit.take());
+            let acquired = self.far.acquire().await;
+            far = Some(acquired.expect("this semaphore is never closed"));
+            let this = self.clone();
+            let again = tokio::task::spawn_blocking(move || this.store.get(&cid));
+            read = again.await.map_err(io::Error::other)?;
+        }
+        let bytes = read?;
         if let Some(bytes) = &bytes {
             self.young
                 .lock()
                 .expect(UNPOISONED)
                 .insert(cid, bytes.clone());
         }
-        drop(permit);
+        drop((permit, far));
         Ok(bytes)
     }
 

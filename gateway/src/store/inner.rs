@@ -73,18 +73,24 @@ impl Inner {
     }
 
     /// Looks in the open packs, then in the indexes, newest first. No lock is held while reading from the disk.
-    pub(crate) fn find(&self, digest: Digest) -> io::Result<Option<Bytes>> {
+    /// What would have to be read from the second tier is an error (`WouldBlock`) unless it may be `far`.
+    pub(crate) fn find(&self, digest: Digest, far: bool) -> io::Result<Option<Bytes>> {
         let mut damaged = None;
+        let mut unreached = None;
         // An index that is gone was merged into another meanwhile, or its pack was given up: looked for again, a few times.
         for _ in 0..4 {
             damaged = None;
-            let (found, gone) = self.find_once(digest, &mut damaged)?;
+            unreached = None;
+            let (found, gone) = self.find_once(digest, far, &mut damaged, &mut unreached)?;
             if found.is_some() || !gone {
-                if found.is_some() || damaged.is_none() {
+                if found.is_some() || (damaged.is_none() && unreached.is_none()) {
                     return Ok(found);
                 }
                 break;
             }
+        }
+        if let Some(error) = unreached {
+            return Err(error);
         }
         let Some(what) = damaged else { return Ok(None) };
         self.tell(Notice::Damaged { what: what.clone() });
@@ -124,14 +130,16 @@ impl Inner {
             }
         }
         // What an index named that was merged into another meanwhile is found by reading.
-        Ok(gone && self.find(digest)?.is_some())
+        Ok(gone && self.find(digest, true)?.is_some())
     }
 
     /// The block, and whether an index was gone.
     fn find_once(
         &self,
         digest: Digest,
+        far: bool,
         damaged: &mut Option<String>,
+        unreached: &mut Option<io::Error>,
     ) -> io::Result<(Option<Bytes>, bool)> {
         let (open, indexes) = {
             let state = self.read_state();
@@ -151,10 +159,18 @@ impl Inner {
         }
         let mut gone = false;
         for index in indexes.iter().rev() {
-            match self.find_in(index, digest) {
+            match self.find_in(index, digest, far) {
                 Ok(Some(block)) => return Ok((Some(block), false)),
                 Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => gone = true,
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::HostUnreachable
+                    ) =>
+                {
+                    *unreached = Some(error) // another pack may have it
+                }
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     *damaged = Some(error.to_string())
                 }
@@ -164,7 +180,7 @@ impl Inner {
         Ok((None, gone))
     }
 
-    fn find_in(&self, index: &Index, digest: Digest) -> io::Result<Option<Bytes>> {
+    fn find_in(&self, index: &Index, digest: Digest, far: bool) -> io::Result<Option<Bytes>> {
         let mut damaged = None;
         let entries = index.find(&*self.files.get(&index.path)?, index::key_of(&digest));
         let is_damage = |error: &io::Error| error.kind() == io::ErrorKind::InvalidData;
@@ -177,7 +193,16 @@ impl Inner {
                 continue;
             };
             let file = match self.files.get(&extension(&self.folder.join(name), "car")) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue, // given up
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    // Given up, or in the second tier alone.
+                    if !far && self.is_there(name) {
+                        return Err(io::ErrorKind::WouldBlock.into());
+                    }
+                    match self.read_there(name, entry, digest)? {
+                        Some(block) => return Ok(Some(block)),
+                        None => continue,
+                    }
+                }
                 file => file?,
             };
             if let Some(block) = pack::read_frame(&file, entry.offset, entry.length, digest)? {
@@ -196,9 +221,13 @@ impl Inner {
 
     /// Gives up the oldest pack that may go; `None` where none may.
     pub(crate) fn drop_oldest(&self, older_than: Option<u64>) -> Option<()> {
-        self.give_up(|keys, windows, is_pinned| {
+        let given_up = self.give_up(|keys, windows, is_pinned| {
             retention::next(keys, windows, is_pinned, older_than)
-        })
+        });
+        match older_than {
+            None => given_up.or_else(|| self.offload()),
+            Some(_) => given_up,
+        }
     }
 
     /// Gives up a pack of this hour of a stream that is not pinned, be it live or not; `None` where there is none.
@@ -249,6 +278,7 @@ impl Inner {
             }
             self.files.forget(&name);
         }
+        self.gone_there(&key, &path);
         self.changed();
         self.tell(Notice::Dropped {
             pack: key.to_string(),
@@ -289,7 +319,10 @@ impl Inner {
             let index = extension(&self.path(&key), "idx");
             match (index != path).then(|| Index::open(&index)) {
                 Some(Ok(index)) => own.push(Arc::new(index)),
-                _ => packs.push(Arc::new(recover(key, &self.folder, true)?)),
+                _ => {
+                    self.bring_back(&key)?;
+                    packs.push(Arc::new(recover(key, &self.folder, true)?));
+                }
             }
         }
         {
@@ -333,7 +366,7 @@ impl Inner {
     }
 
     /// A pack's files without their extensions.
-    fn path(&self, key: &PackKey) -> PathBuf {
+    pub(crate) fn path(&self, key: &PackKey) -> PathBuf {
         self.folder.join(&*key.stream).join(key.stem())
     }
 

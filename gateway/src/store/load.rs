@@ -2,7 +2,9 @@
 
 use std::{collections::HashSet, fs, io, path::Path, sync::Arc};
 
-use super::{index::Index, key::PackKey, merge, pack::extension, recover::recover, state::State};
+use super::{
+    index::Index, key::PackKey, merge, pack::extension, recover::recover, state::State, tier,
+};
 
 /// Reads the folder.
 pub(crate) fn load(folder: &Path) -> io::Result<State> {
@@ -39,6 +41,24 @@ fn load_stream(
         .iter()
         .filter_map(|file| file.file_name().into_string().ok())
         .collect();
+    for (key, there) in tier::load(folder, stream, names.iter()) {
+        let stem = key.stem();
+        state.there.insert(key.clone(), there);
+        if names.contains(&format!("{stem}.car")) {
+            continue;
+        }
+        // It is in the second tier alone: its index is here, or it is brought back.
+        if !covered.contains(key.to_string().as_str()) {
+            match Index::open(&extension(&path.join(&stem), "idx")) {
+                Ok(index) => own.push((key.clone(), index)),
+                Err(error) => {
+                    tracing::warn!(pack = %key, %error, "its index is made anew from the object store");
+                    continue;
+                }
+            }
+        }
+        state.closed.insert(key, 0);
+    }
     for file in files {
         let name = file.file_name();
         let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(".car")) else {

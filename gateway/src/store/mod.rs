@@ -9,6 +9,7 @@
 //!                                         …    .idx   once it is closed: its digests, sorted (`index`)
 //!            /merged/<number>.idx             the same over many packs, so that a search reads few (`merge`)
 //!            /pins                            who holds which hour (`pins`)
+//!                                               and more where there is a second tier (`tier`)
 //! ```
 //!
 //! The walk of a block: [`Store::append`] writes its frame with one `write(2)` to the pack of its stream, rendition and
@@ -39,6 +40,7 @@ mod retention;
 mod state;
 #[cfg(test)]
 mod tests;
+pub mod tier;
 mod worker;
 
 use std::{
@@ -74,6 +76,7 @@ use key::PackKey;
 use pack::OpenPack;
 use pins::Pins;
 use state::State;
+use tier::Remote;
 use worker::Worker;
 
 /// How the store keeps its bounds.
@@ -90,6 +93,8 @@ pub struct Settings {
     pub memory_bytes: usize,
     /// How many files are open for reading at a time.
     pub open_files: usize,
+    /// A second tier: an S3-compatible store that packs go to.
+    pub s3: tier::Settings,
 }
 
 impl Default for Settings {
@@ -99,6 +104,7 @@ impl Default for Settings {
             max_bytes: 10 << 30,
             memory_bytes: 32 << 20,
             open_files: 64,
+            s3: tier::Settings::default(),
         }
     }
 }
@@ -113,6 +119,8 @@ pub struct Store {
     /// Dropped first to last: nothing is closed or merged any more when the last sync happens.
     tidy: Arc<Worker>,
     sync: Arc<Worker>,
+    /// Sends packs to the second tier.
+    _upload: Option<Arc<Worker>>,
 }
 
 /// What the handles, the journals and the thread share.
@@ -135,6 +143,9 @@ struct Inner {
     not_stored: AtomicU64,
     /// The disk was full at the last append.
     full: AtomicBool,
+    tier: Option<Remote>,
+    /// The reason last told for not sending.
+    tier_trouble: Mutex<Option<String>>,
     /// The reason last told for not storing.
     trouble: Mutex<Option<String>>,
     lock: Option<File>,
@@ -164,6 +175,8 @@ impl Store {
         let lock = lock_folder(folder).map_err(name)?;
         let state = load::load(folder).map_err(name)?;
         let pins = Pins::load(folder).map_err(name)?;
+        let tier = settings.s3.is_on().then(|| Remote::new(&settings.s3));
+        let tier = tier.transpose()?;
         let inner = Arc::new(Inner {
             folder: folder.to_owned(),
             state: RwLock::new(state),
@@ -177,11 +190,16 @@ impl Store {
             stored: broadcast::channel(STORED_BEHIND).0,
             not_stored: AtomicU64::new(0),
             full: AtomicBool::new(false),
+            tier,
+            tier_trouble: Mutex::default(),
             trouble: Mutex::default(),
             settings,
             lock,
         });
+        let upload = || Worker::start("store-upload", inner.clone(), tier::round).map(Arc::new);
+        let upload = inner.tier.is_some().then(upload).transpose()?;
         Ok(Self {
+            _upload: upload,
             tidy: Arc::new(Worker::start("store-tidy", inner.clone(), worker::tidy)?),
             sync: Arc::new(Worker::start("store-sync", inner.clone(), worker::sync)?),
             inner,
@@ -255,7 +273,7 @@ impl Store {
         if kept.is_some() {
             return Ok(kept);
         }
-        self.inner.find(digest)
+        self.inner.find(digest, true)
     }
 
     /// Has all that was appended so far, blocks and journals, on the disk soon. Call it for each closed segment.
@@ -372,7 +390,7 @@ impl Store {
 
     /// Bytes that it may hold beside what it holds; 0 where its disk is full.
     pub(crate) fn room(&self) -> u64 {
-        let held = self.inner.read_state().bytes();
+        let held = self.inner.read_state().bytes_that_stay();
         match self.inner.full.load(Relaxed) {
             true => 0,
             false => self.inner.settings.max_bytes.saturating_sub(held),
@@ -436,6 +454,7 @@ impl Store {
     pub fn stats(&self) -> Stats {
         Stats {
             not_stored: self.inner.not_stored.load(Relaxed),
+            tier_up: self.inner.tier.as_ref().map(Remote::is_up),
             ..self.inner.read_state().stats()
         }
     }

@@ -291,11 +291,16 @@ pub(crate) fn read_frame(
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None), // a truncated pack
         read => read?,
     }
-    Ok(match frame::parse(&bytes) {
+    Ok(block_of(bytes.into(), digest))
+}
+
+/// The block of a frame, where it has this digest and its bytes match it.
+pub(crate) fn block_of(bytes: Bytes, digest: Digest) -> Option<Bytes> {
+    match frame::parse(&bytes) {
         Parsed::Frame(frame) if frame.digest == digest && frame.is_whole() => {
             let block = frame.length - frame.block.len()..frame.length;
-            Some(Bytes::from(bytes).slice(block))
+            Some(bytes.slice(block))
         }
         _ => None,
-    })
+    }
 }

@@ -48,4 +48,8 @@ pub struct Stats {
     pub index_bytes: usize,
     /// Blocks that the disk did not take, in this run.
     pub not_stored: u64,
+    /// Bytes of packs that the second tier has (`meshlive_store_s3_bytes`).
+    pub tier_bytes: u64,
+    /// Whether the second tier did what it was last asked for, where there is one.
+    pub tier_up: Option<bool>,
 }

@@ -47,7 +47,7 @@ impl Windows {
             .from = from;
     }
 
-    fn is_live(&self, pack: &PackKey) -> bool {
+    pub(crate) fn is_live(&self, pack: &PackKey) -> bool {
         self.windows.get(&pack.stream).is_some_and(|window| {
             window.to.unwrap_or(window.from).saturating_add(OVER) >= self.now
                 && window.from < pack.end()

@@ -6,16 +6,20 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use super::{OpenPack, Stats, index::Index, journal::Synced, key::PackKey, retention::Windows};
+use super::{
+    OpenPack, Stats, index::Index, journal::Synced, key::PackKey, retention::Windows, tier::There,
+};
 
 /// All packs, in the order in which they are given up.
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) open: BTreeMap<PackKey, Arc<OpenPack>>,
-    /// Closed packs and their bytes.
+    /// Closed packs and their bytes here: 0 for one that is in the second tier alone.
     pub(crate) closed: BTreeMap<PackKey, u64>,
     /// Each closed pack is in one of them, or in several. Shared, so that a search holds no lock while it reads.
     pub(crate) indexes: Arc<Vec<Arc<Index>>>,
+    /// Closed packs that the second tier has.
+    pub(crate) there: BTreeMap<PackKey, Arc<There>>,
     pub(crate) windows: Windows,
     journals: HashMap<String, Weak<Synced>>,
 }
@@ -64,6 +68,20 @@ impl State {
         self.open.values().map(|pack| pack.bytes()).sum::<u64>() + self.closed.values().sum::<u64>()
     }
 
+    /// Packs whose bytes here may go: the second tier has them, and nothing live needs them.
+    pub(crate) fn offloadable(&self) -> impl Iterator<Item = &PackKey> {
+        let here = self.there.keys();
+        here.filter(|key| {
+            !self.windows.is_live(key) && self.closed.get(*key).is_some_and(|bytes| *bytes > 0)
+        })
+    }
+
+    /// Bytes of the others.
+    pub(crate) fn bytes_that_stay(&self) -> u64 {
+        let may_go = self.offloadable().filter_map(|key| self.closed.get(key));
+        self.bytes() - may_go.sum::<u64>()
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         Stats {
             bytes: self.bytes(),
@@ -71,6 +89,8 @@ impl State {
             open_packs: self.open.len(),
             index_bytes: self.indexes.iter().map(|index| index.memory()).sum(),
             not_stored: 0,
+            tier_bytes: self.there.values().map(|there| there.bytes()).sum(),
+            tier_up: None,
         }
     }
 
