@@ -369,6 +369,10 @@ mod tests {
         metrics.part_published("k51x", "720p");
         metrics.ingest_lag("k51x", 0.25);
         metrics.store_bytes(9);
+        metrics.store_s3(8, true);
+        metrics.pins_here("queued", 2);
+        metrics.pins_elsewhere("keeper:8080", "pinned", 3);
+        metrics.pinning_service("keeper:8080", false);
         metrics.tasks(4);
         let text = metrics.render();
         for line in [
@@ -382,6 +386,11 @@ mod tests {
             r#"meshlive_parts_published_total{stream="k51x",rendition="720p"} 2"#,
             r#"meshlive_ingest_lag_seconds{stream="k51x"} 0.25"#,
             "meshlive_store_bytes 9",
+            "meshlive_store_s3_bytes 8",
+            "meshlive_store_s3_up 1",
+            r#"meshlive_pinning_requests{status="queued"} 2"#,
+            r#"meshlive_pinning_elsewhere{service="keeper:8080",status="pinned"} 3"#,
+            r#"meshlive_pinning_service_up{service="keeper:8080"} 0"#,
             "meshlive_tasks 4",
         ] {
             assert!(

@@ -121,6 +121,16 @@ test("closed hours and days are pinned elsewhere as they close; the origin is go
   assert.deepEqual(listed.results[0].pin.meta.stream, past.stream);
   await until("its metrics", async () => /meshlive_pinning_elsewhere\{service="127\.0\.0\.1:\d+",status="pinned"\} 2/.test(await origin.text("/metrics")));
   assert.match(await service.text("/metrics"), /meshlive_pinning_requests\{status="pinned"\} 2/);
+  // What was asked for, and not remembered, is found again and not asked for twice.
+  await origin.stop();
+  rmSync(join(origin.data, "store", past.stream, "elsewhere.log"));
+  await origin.start();
+  await until("they are found again", async () => {
+    const { pins: found } = await origin.json("/api/v1/streams/cam/archive/pins");
+    return found.length === 2 && found.every((pin) => pin.status === "pinned");
+  }, { timeoutMs: 60_000 });
+  const kept = await client(service).pinsGet({ limit: 10 });
+  assert.deepEqual(kept.results.map(({ requestid }) => requestid).sort(), listed.results.map(({ requestid }) => requestid).sort());
   await origin.kill();
   // What a shell shows of it.
   const { stdout } = await origin.command("archive", "pins");

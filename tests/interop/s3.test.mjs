@@ -106,6 +106,21 @@ test("closed packs go there part by part; a kill in the middle goes on where it 
   assert.equal(await metric(again, "meshlive_store_s3_up"), 1);
 });
 
+test("what is damaged on the disk is read from there", { timeout: 60_000 }, async () => {
+  for (const one of open) await one.stop();
+  const path = join(data, "store", stream, "20261122T10-source-0.car");
+  const bytes = readFileSync(path);
+  bytes[bytes.length >> 1] ^= 1;
+  writeFileSync(path, bytes);
+  assert.match((await command("archive", "verify")).stdout, /, 0 damaged/);
+  const served = await gateway({});
+  assert.deepEqual(await hour(served.url, past.days[0].hours[0].cid), whole);
+  await seaweed.kill();
+  await served.stop();
+  assert.match((await command("archive", "verify")).stdout, /damaged: 2026-11-22\/10\/source\S* \(baf\w+\): pack \S+: a block does not match its CID/);
+  await seaweed.start();
+});
+
 test("the store is full: they are no longer here, and every byte of them is read by its CID", { timeout: 120_000 }, async () => {
   const stays = files(".car").filter((name) => !files(".s3").includes(name.replace(".car", ".s3"))).reduce((sum, name) => sum + size(name), 0);
   const pressed = await gateway({ maxBytes: stays + 1_000_000 });
@@ -148,6 +163,16 @@ test("a byte flipped there is refused and named", { timeout: 120_000 }, async ()
   await served.stop();
   assert.ok(await seaweed.ask("PUT", `packs/${name}`, bytes));
   assert.match((await command("archive", "verify")).stdout, /, 0 damaged/);
+});
+
+test("an index that is lost is made anew from there", { timeout: 60_000 }, async () => {
+  assert.ok(!files(".car").includes("20261122T10-source-0.car"));
+  rmSync(join(data, "store", stream, "20261122T10-source-0.idx"));
+  rmSync(join(data, "store", "merged"), { recursive: true, force: true });
+  const served = await gateway({});
+  await until("it is here again", () => files(".idx").includes("20261122T10-source-0.idx"), { timeoutMs: 30_000 });
+  assert.deepEqual(await hour(served.url, past.days[0].hours[0].cid), whole);
+  await served.stop();
 });
 
 test("the object store is away: what is live goes on, and the error names it; it comes back", { timeout: 180_000 }, async () => {

@@ -208,6 +208,15 @@ impl Inner {
             if let Some(block) = pack::read_frame(&file, entry.offset, entry.length, digest)? {
                 return Ok(Some(block));
             }
+            // It is damaged here: the second tier may have it whole.
+            if self.is_there(name) {
+                if !far {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                if let Ok(Some(block)) = self.read_there(name, entry, digest) {
+                    return Ok(Some(block));
+                }
+            }
             damaged = Some(name);
         }
         match damaged {

@@ -84,9 +84,11 @@ fn load_stream(
         if closed {
             state.closed.insert(key, file.metadata()?.len());
         } else {
+            // What the second tier has takes no more: it is to stay the same.
+            let lost = covered || state.there.contains_key(&key);
             state
                 .open
-                .insert(key.clone(), Arc::new(recover(key, folder, covered)?));
+                .insert(key.clone(), Arc::new(recover(key, folder, lost)?));
         }
     }
     Ok(())
