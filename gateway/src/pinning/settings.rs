@@ -17,7 +17,7 @@ const MOST: usize = 64;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Whoever has one of these pins here: `ipfs pin remote service add NAME http://NODE:8080/api/v1/pinning TOKEN`, or [[pinning.services]]
+    /// Whoever has one of these pins here, at http://NODE:8080/api/v1/pinning: any client of that API, or [[pinning.services]]
     /// of another gateway. Each sees its own pins only. At least 16 characters each; none: nobody pins here.
     pub tokens: Vec<String>,
     /// Bytes that a pinned DAG may have; it also has to fit into what store.max_bytes leaves.

@@ -191,7 +191,7 @@ fn listings_are_filtered_and_paged_as_specified() {
     ] {
         assert!(Filter::read(wrong).is_err(), "{wrong}");
     }
-    let eleven = vec![CID; 11].join(",");
+    let eleven = [CID; 11].join(",");
     assert!(Filter::read(&format!("cid={eleven}")).is_err());
     assert!(Filter::read(&format!("name={}", "x".repeat(256))).is_err());
 }
