@@ -89,6 +89,8 @@ pub struct Metrics {
     store_bytes: Gauge,
     store_s3_bytes: Gauge,
     store_s3_up: Gauge,
+    store_takes: Gauge,
+    store_refused: Counter,
     archive_verified: Counter,
     archive_damaged: Gauge,
     pins_here: Family<StatusLabel, Gauge>,
@@ -117,6 +119,8 @@ impl Metrics {
         let store_bytes = Gauge::default();
         let store_s3_bytes = Gauge::default();
         let store_s3_up = Gauge::default();
+        let store_takes = Gauge::default();
+        let store_refused = Counter::default();
         let archive_verified = Counter::default();
         let archive_damaged = Gauge::default();
         let pins_here = Family::<StatusLabel, Gauge>::default();
@@ -171,6 +175,16 @@ impl Metrics {
             store_s3_up.clone(),
         );
         registry.register(
+            "meshlive_store_takes_blocks",
+            "1, or 0 while the disk takes nothing and what is live goes on from memory; the log says why",
+            store_takes.clone(),
+        );
+        registry.register(
+            "meshlive_store_blocks_not_stored",
+            "Blocks that the disk did not take",
+            store_refused.clone(),
+        );
+        registry.register(
             "meshlive_archive_verified_bytes",
             "Bytes of the archive that were read back whole",
             archive_verified.clone(),
@@ -223,6 +237,8 @@ impl Metrics {
             store_bytes,
             store_s3_bytes,
             store_s3_up,
+            store_takes,
+            store_refused,
             archive_verified,
             archive_damaged,
             pins_here,
@@ -292,9 +308,12 @@ impl Metrics {
             .set(seconds);
     }
 
-    /// How many bytes the pin store takes on disk.
-    pub fn store_bytes(&self, bytes: u64) {
+    /// How many bytes the pin store takes on disk, whether it takes more, and how many blocks it has not taken in all.
+    pub fn store(&self, bytes: u64, takes: bool, refused: u64) {
         self.store_bytes.set(bytes as i64);
+        self.store_takes.set(takes.into());
+        let known = self.store_refused.get();
+        self.store_refused.inc_by(refused.saturating_sub(known));
     }
 
     /// How many bytes the second tier has, and whether it answers.
@@ -368,7 +387,8 @@ mod tests {
         metrics.part_published("k51x", "720p");
         metrics.part_published("k51x", "720p");
         metrics.ingest_lag("k51x", 0.25);
-        metrics.store_bytes(9);
+        metrics.store(9, false, 4);
+        metrics.store(9, true, 6);
         metrics.store_s3(8, true);
         metrics.pins_here("queued", 2);
         metrics.pins_elsewhere("keeper:8080", "pinned", 3);
@@ -391,6 +411,8 @@ mod tests {
             r#"meshlive_pinning_requests{status="queued"} 2"#,
             r#"meshlive_pinning_elsewhere{service="keeper:8080",status="pinned"} 3"#,
             r#"meshlive_pinning_service_up{service="keeper:8080"} 0"#,
+            "meshlive_store_takes_blocks 1",
+            "meshlive_store_blocks_not_stored_total 6",
             "meshlive_tasks 4",
         ] {
             assert!(

@@ -34,13 +34,13 @@ impl Archive {
                 .filter(|hour| is_over(*hour))
                 .collect()
         };
-        self.pin_open();
-        if self.key.is_none() {
-            return; // A mirror closes them when its origin has said how.
-        }
         let failed = self.state().failed;
         if failed.is_some_and(|failed| failed.elapsed() < PAUSE) {
             return;
+        }
+        self.pin_open();
+        if self.key.is_none() {
+            return; // A mirror closes them when its origin has said how.
         }
         for hour in hours {
             let begun = Instant::now();
@@ -69,6 +69,12 @@ impl Archive {
         }
         for (hour, rendition) in wanted {
             if let Err(error) = self.store.pin(OWNER, &self.stream, &rendition, start(hour)) {
+                let mut state = self.state();
+                state.failed = Some(Instant::now());
+                if let Some(open) = state.open.get_mut(&hour) {
+                    open.pinned.remove(&rendition);
+                }
+                drop(state);
                 tracing::error!(stream = %self.stream, hour, rendition, %error, "an hour cannot be pinned");
             }
         }

@@ -164,7 +164,8 @@ pub(super) async fn metrics(FromState(state): FromState<State>) -> Response {
         state.metrics.viewers(live.stream.text(), viewers);
     }
     let stored = state.store.stats();
-    state.metrics.store_bytes(stored.bytes);
+    let takes = state.store.trouble().is_none();
+    (state.metrics).store(stored.bytes, takes, stored.not_stored);
     if let Some(up) = stored.tier_up {
         state.metrics.store_s3(stored.tier_bytes, up);
     }

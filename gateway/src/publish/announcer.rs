@@ -66,8 +66,13 @@ impl Announcer {
         };
         self.manifest.apply(&announcement)?;
         let signed = manifest::sign_announcement(&self.key, &announcement);
-        let written = self.journal.append(&signed);
-        self.journal_said(written);
+        if self.journal_fails {
+            // What it lacks is in the whole window.
+            self.checkpoint();
+        } else {
+            let written = self.journal.append(&signed);
+            self.journal_said(written);
+        }
         self.tell(Some(signed.into()));
         if self.journal.bytes() - self.begun > CHECKPOINT_BYTES {
             self.checkpoint();
@@ -80,6 +85,7 @@ impl Announcer {
         let whole = manifest::sign_manifest(&self.key, &self.manifest);
         let written = self.journal.checkpoint(&whole);
         let written = written.and_then(|()| self.journal.append(&resume::boot_record()));
+        let written = written.and_then(|()| self.journal.is_complete());
         self.begun = self.journal.bytes();
         self.journal_said(written);
     }
@@ -104,13 +110,21 @@ impl Announcer {
     fn journal_said(&mut self, written: io::Result<()>) {
         match written {
             Ok(()) => self.journal_fails = false,
-            Err(error) if !self.journal_fails => {
-                self.journal_fails = true;
+            Err(error) => {
+                // Or the next run would use numbers again that are told from here on.
+                let marked = self.journal.lapse();
+                if std::mem::replace(&mut self.journal_fails, true) {
+                    return;
+                }
+                let stream = self.stream.alias();
+                tracing::error!(stream, %error, "the journal cannot be written");
+                if let Err(error) = marked {
+                    tracing::error!(stream, %error, "nor can it be marked as incomplete");
+                }
                 self.stream.notice(&format!(
                     "the journal cannot be written ({error}): what is live now will be gone after a restart; make room on the disk"
                 ));
             }
-            Err(_) => {}
         }
     }
 }

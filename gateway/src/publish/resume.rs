@@ -5,8 +5,11 @@
 //! - After a `kill -9` the journal has everything that was announced. Window and numbers go on.
 //! - After the machine itself has stopped (another boot), or where a record does not fit, what was announced last may
 //!   be missing: the window begins anew, well beyond the last number known.
-//! - Without a journal numbers begin at the seconds since 2025, which is beyond those of a journal that was lost as long
-//!   as segments last a second on average and the clock was not set back.
+//! - Where the disk was full or read-only, there may be much that was announced and not written down, which the journal
+//!   says (`Journal::lapse`): the window begins anew, far beyond.
+//! - Without a journal segments begin at the tenths of seconds since 2025, and init segments at the seconds, which is beyond
+//!   those of a journal that was lost as long as segments last a tenth of a second on average, no init segment is made
+//!   each second, and the clock was not set back.
 
 use meshlive_protocol::{
     manifest::{self, Manifest, Opened, Settings},
@@ -21,6 +24,8 @@ const BOOT: &[u8] = b"boot ";
 const NUMBERING: u64 = 1_735_689_600;
 /// More segments and init segments than can have been announced since the journal was last on the disk.
 const MARGIN: u64 = 64;
+/// More than can have been announced while the journal could not be written: two weeks.
+const LAPSE: u64 = 1_000_000;
 
 /// Where to go on.
 #[derive(Debug, PartialEq)]
@@ -40,10 +45,12 @@ pub(super) fn boot_record() -> Vec<u8> {
     [BOOT, &id].concat()
 }
 
-/// What the journal's records lead to. `now` is in µs since 1970, `boot` the present [`boot_record`].
+/// What the journal's records lead to; `lapsed` where they are not all that was announced. `now` is in µs since 1970,
+/// `boot` the present [`boot_record`].
 pub(super) fn resume(
     name: &StreamName,
     records: &[Vec<u8>],
+    lapsed: bool,
     settings: Settings,
     now: u64,
     boot: &[u8],
@@ -67,7 +74,7 @@ pub(super) fn resume(
         .map_or(0, |known: &Manifest| known.epoch() + 1);
     let epoch = epoch.max(now / 1_000_000);
     match found {
-        Some(mut manifest) if same_boot && misfits == 0 => {
+        Some(mut manifest) if same_boot && misfits == 0 && !lapsed => {
             manifest.configure(settings);
             let numbers = Numbers {
                 segment: manifest.next_msn(),
@@ -81,16 +88,19 @@ pub(super) fn resume(
             }
         }
         known => {
+            let tenths = (now / 100_000).saturating_sub(NUMBERING * 10);
+            let margin = if lapsed { LAPSE } else { MARGIN };
             let beyond = known.map_or((0, 0), |manifest| {
-                (
-                    manifest.next_msn() + MARGIN,
-                    u64::from(manifest.next_init()) + MARGIN,
-                )
+                // Beyond those of a run in between that could write nothing, too.
+                let since = now.saturating_sub(manifest.clock()) / 100_000;
+                let init = u64::from(manifest.next_init()) + margin + since / 10;
+                (manifest.next_msn() + margin + since, init)
             });
-            let first = (now / 1_000_000).saturating_sub(NUMBERING);
+            let skipped = if lapsed { LAPSE } else { 0 };
+            let init = beyond.1.max(tenths / 10 + skipped);
             let numbers = Numbers {
-                segment: beyond.0.max(first),
-                init: u32::try_from(beyond.1.max(first)).unwrap_or(u32::MAX / 2),
+                segment: beyond.0.max(tenths + skipped),
+                init: u32::try_from(init).unwrap_or(u32::MAX / 2),
                 discontinuity: false,
             };
             Resumed {

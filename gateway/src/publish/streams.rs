@@ -126,7 +126,14 @@ impl Streams {
         let settings = self.settings.manifest(self.target_duration);
         let records = journal.take_records();
         let boot = resume::boot_record();
-        let resumed = resume::resume(&name, &records, settings, self.clock.now(), &boot);
+        let resumed = resume::resume(
+            &name,
+            &records,
+            journal.has_lapsed(),
+            settings,
+            self.clock.now(),
+            &boot,
+        );
         let archive = self.archive(alias, &name, Some(key.clone()));
         let stream = Arc::new(Stream::new(
             alias,

@@ -245,9 +245,23 @@ fn after_a_power_cut_or_without_a_journal_no_number_comes_again() {
     let mut fewer = records.clone();
     fewer.remove(9);
     let settings = *before.manifest.settings();
-    let resumed = resume::resume(&name, &fewer, settings, ANCHOR, &resume::boot_record());
+    let resumed = resume::resume(
+        &name,
+        &fewer,
+        false,
+        settings,
+        ANCHOR,
+        &resume::boot_record(),
+    );
     assert_eq!(resumed.manifest.segments().len(), 0);
-    let whole = resume::resume(&name, &records, settings, ANCHOR, &resume::boot_record());
+    let whole = resume::resume(
+        &name,
+        &records,
+        false,
+        settings,
+        ANCHOR,
+        &resume::boot_record(),
+    );
     assert_eq!(parts(&whole.manifest), parts(&before.manifest));
 
     // No journal at all, a minute later.
@@ -369,7 +383,14 @@ fn an_epoch_whose_first_manifest_could_not_be_written_goes_on_with_what_it_annou
     }
     let (name, after) = last.unwrap();
     let settings = *after.manifest.settings();
-    let resumed = resume::resume(&name, &records, settings, ANCHOR, &resume::boot_record());
+    let resumed = resume::resume(
+        &name,
+        &records,
+        false,
+        settings,
+        ANCHOR,
+        &resume::boot_record(),
+    );
     assert_eq!(parts(&resumed.manifest), parts(&after.manifest));
     assert!(resumed.epoch > after.manifest.epoch());
 }

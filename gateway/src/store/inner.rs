@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard,
         atomic::Ordering::Relaxed,
     },
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -22,6 +23,15 @@ use super::{
     retention,
     state::State,
 };
+
+/// How long nothing must have failed before it is said that the disk takes blocks again.
+const CALM: Duration = Duration::from_secs(2);
+
+/// Why nothing can be stored, and when something could not be last.
+pub(crate) struct Trouble {
+    pub(crate) reason: String,
+    last: Instant,
+}
 
 impl Inner {
     pub(crate) fn read_state(&self) -> RwLockReadGuard<'_, State> {
@@ -379,15 +389,20 @@ impl Inner {
         self.folder.join(&*key.stream).join(key.stem())
     }
 
-    /// Says once that nothing is stored, and why, and once that it is again.
+    /// Says once that nothing is stored, and why, and once that it is again: when nothing has failed for a while, as on a full
+    /// disk there is room for a small block now and then.
     pub(crate) fn trouble(&self, reason: Option<String>) {
         let mut told = lock(&self.trouble);
-        match (told.is_some(), reason) {
-            (false, Some(reason)) => {
-                *told = Some(reason.clone());
+        match (told.as_mut(), reason) {
+            (Some(trouble), Some(_)) => trouble.last = Instant::now(),
+            (None, Some(reason)) => {
+                *told = Some(Trouble {
+                    reason: reason.clone(),
+                    last: Instant::now(),
+                });
                 self.tell(Notice::NotStoring { reason });
             }
-            (true, None) => {
+            (Some(trouble), None) if trouble.last.elapsed() >= CALM => {
                 *told = None;
                 self.tell(Notice::Storing);
             }
@@ -410,7 +425,7 @@ impl Inner {
     }
 }
 
-fn is_full(error: &io::Error) -> bool {
+pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded

@@ -3,6 +3,8 @@
 //! A checkpoint begins a new file beside the old one, and what is appended goes there at once. It takes the old one's
 //! place when it is on the disk, which whoever syncs waits for; until then a start that finds both takes the new one if
 //! its first record is whole.
+//!
+//! Where the file system is read-only, what there is is read, and appends fail until it is not.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -10,6 +12,8 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
+
+use sha2::{Digest as _, Sha256};
 
 use super::{inner::lock, record};
 
@@ -23,6 +27,10 @@ pub struct Journal {
     bytes: u64,
     /// Behind `bytes` stands the rest of a failed write.
     torn: bool,
+    /// What its owner once said with [`Journal::lapse`] and not taken back.
+    lapsed: bool,
+    /// The next run will know it.
+    marked: bool,
     records: Vec<Vec<u8>>,
 }
 
@@ -62,10 +70,9 @@ impl Synced {
         Ok(())
     }
 
-    fn current(&self) -> Current {
-        lock(&self.file)
-            .clone()
-            .expect("set when the journal was opened, and never taken away")
+    /// None while it could only be read.
+    fn opened(&self) -> Option<Current> {
+        lock(&self.file).clone()
     }
 
     fn set(&self, file: File, path: &Path, is_next: bool) {
@@ -80,6 +87,22 @@ impl Synced {
 /// Where the next journal is begun.
 fn next(path: &Path) -> PathBuf {
     path.with_extension("next")
+}
+
+/// There as long as the journal has all that its owner wanted to write. A full disk takes no new file, but lets one go.
+fn complete(path: &Path) -> PathBuf {
+    path.with_extension("complete")
+}
+
+/// There, until the machine stops, where the journal is not complete and its file system is read-only.
+fn lapse_mark(path: &Path) -> PathBuf {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
+    let name: String = digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Path::new("/dev/shm").join(format!("meshlive-{name}"))
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
@@ -104,27 +127,95 @@ fn adopt_next(path: &Path) -> io::Result<()> {
 impl Journal {
     /// The journal as a crash or a shutdown left it; a torn record at its end is cut off.
     pub(super) fn open(path: &Path, file: Arc<Synced>) -> io::Result<Self> {
-        adopt_next(path)?;
-        let opened = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)?;
-        let bytes = fs::read(path)?;
-        let (records, good) = record::scan(&bytes);
-        if good < bytes.len() {
-            tracing::warn!(path = %path.display(), cut = bytes.len() - good, "the journal's torn end was cut off");
-            opened.set_len(good as u64)?;
-        }
-        let records = records.into_iter().map(<[u8]>::to_vec).collect();
-        file.set(opened, path, false);
-        Ok(Self {
+        let marked = lapse_mark(path).exists() || path.exists() && !complete(path).exists();
+        let mut this = Self {
             path: path.to_owned(),
             file,
-            bytes: good as u64,
+            bytes: 0,
             torn: false,
-            records,
-        })
+            lapsed: marked,
+            marked,
+            records: Vec::new(),
+        };
+        let bytes = match this.open_to_append() {
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                tracing::warn!(path = %path.display(), "the journal is read-only: nothing is written down");
+                this.lapsed = true; // when its owner tells the first thing
+                read_newest(path)?
+            }
+            opened => {
+                opened?;
+                fs::read(path)?
+            }
+        };
+        let (records, good) = record::scan(&bytes);
+        this.records = records.into_iter().map(<[u8]>::to_vec).collect();
+        this.bytes = good as u64;
+        if good < bytes.len()
+            && let Some(Current { file, .. }) = this.file.opened()
+        {
+            tracing::warn!(path = %path.display(), cut = bytes.len() - good, "the journal's torn end was cut off");
+            file.set_len(this.bytes)?;
+        }
+        Ok(this)
+    }
+
+    fn open_to_append(&self) -> io::Result<()> {
+        adopt_next(&self.path)?;
+        let mut options = OpenOptions::new();
+        let opened = options.read(true).append(true).create(true);
+        self.file.set(opened.open(&self.path)?, &self.path, false);
+        Ok(())
+    }
+
+    /// Where appends go; where it was read-only so far, it may not be any more.
+    fn current(&mut self) -> io::Result<Current> {
+        if let Some(current) = self.file.opened() {
+            return Ok(current);
+        }
+        self.open_to_append()?;
+        self.torn = true; // what stood behind the good records still does
+        self.file
+            .opened()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Whether something was told and not written down, in an earlier run or this one: see [`Journal::lapse`].
+    pub fn has_lapsed(&self) -> bool {
+        self.lapsed
+    }
+
+    /// Says that something is told which could not be written down. It survives a `kill -9` when this returns, and a power
+    /// cut as well where the disk is full, and not where it is read-only: it is then said in the machine's memory.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn lapse(&mut self) -> io::Result<()> {
+        self.lapsed = true;
+        if self.marked {
+            return Ok(());
+        }
+        let marked = match fs::remove_file(complete(&self.path)) {
+            Err(_) => File::create(lapse_mark(&self.path)).map(drop),
+            Ok(()) => sync_folder(&self.path),
+        };
+        self.marked = marked.is_ok();
+        marked
+    }
+
+    /// Says, behind a checkpoint, that all is written down, and takes back what [`Journal::lapse`] said.
+    ///
+    /// # Errors
+    /// Whatever the file system says; it is then as before.
+    pub fn is_complete(&mut self) -> io::Result<()> {
+        if self.lapsed || !complete(&self.path).exists() {
+            File::create(complete(&self.path))?;
+            match fs::remove_file(lapse_mark(&self.path)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => (self.lapsed, self.marked) = (false, false),
+            }
+        }
+        Ok(())
     }
 
     /// The records found when it was opened, in order; handed out once.
@@ -154,7 +245,7 @@ impl Journal {
                 ),
             ));
         }
-        let file = self.file.current().file;
+        let file = self.current()?.file;
         if self.torn {
             file.set_len(self.bytes)?;
             self.torn = false;
@@ -179,7 +270,7 @@ impl Journal {
     /// # Errors
     /// As [`Journal::append`]; then the journal goes on as it was.
     pub fn checkpoint(&mut self, record: &[u8]) -> io::Result<()> {
-        if self.file.current().is_next {
+        if self.current()?.is_next {
             return self.append(record);
         }
         let bytes = encode(record)?;
@@ -193,6 +284,18 @@ impl Journal {
         (self.bytes, self.torn) = (bytes.len() as u64, false);
         Ok(())
     }
+}
+
+/// The journal that counts, where neither can be touched.
+fn read_newest(path: &Path) -> io::Result<Vec<u8>> {
+    for one in [&next(path), path] {
+        match fs::read(one) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(bytes) if one != path && record::scan(&bytes).0.is_empty() => {}
+            read => return read,
+        }
+    }
+    Ok(Vec::new())
 }
 
 fn encode(record: &[u8]) -> io::Result<Vec<u8>> {
@@ -297,6 +400,24 @@ mod tests {
             assert_eq!(open(&path).take_records(), expected, "cut at {cut}");
             assert!(!next(&path).exists());
         }
+    }
+
+    #[test]
+    fn a_lapse_is_remembered_until_a_checkpoint_has_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let mut journal = open(&path);
+        assert!(!journal.has_lapsed(), "it has all of nothing");
+        journal.append(b"x").unwrap();
+        assert!(open(&path).has_lapsed(), "nothing says that it has all");
+        let mut journal = open(&path);
+        journal.is_complete().unwrap();
+        assert!(!open(&path).has_lapsed());
+        journal.lapse().unwrap();
+        journal.lapse().unwrap();
+        assert!(journal.has_lapsed() && open(&path).has_lapsed());
+        journal.is_complete().unwrap();
+        assert!(!open(&path).has_lapsed());
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub use report::{Notice, Outcome, Stats};
 
 use files::Files;
 use frame::Digest;
-use inner::lock;
+use inner::{Trouble, lock};
 use key::PackKey;
 use pack::OpenPack;
 use pins::Pins;
@@ -146,8 +146,8 @@ struct Inner {
     tier: Option<Remote>,
     /// The reason last told for not sending.
     tier_trouble: Mutex<Option<String>>,
-    /// The reason last told for not storing.
-    trouble: Mutex<Option<String>>,
+    /// What is told of not storing.
+    trouble: Mutex<Option<Trouble>>,
     lock: Option<File>,
 }
 
@@ -444,10 +444,8 @@ impl Store {
 
     /// Why nothing can be stored at the moment, if that is so.
     pub fn trouble(&self) -> Option<String> {
-        let trouble = self.inner.trouble.lock();
-        trouble
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone()
+        let trouble = lock(&self.inner.trouble);
+        trouble.as_ref().map(|trouble| trouble.reason.clone())
     }
 
     /// Numbers for the metrics.

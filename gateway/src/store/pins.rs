@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    inner::is_full,
     journal::{Journal, Synced},
     key::PackKey,
     record,
@@ -24,38 +25,24 @@ const MAX_OWNER_BYTES: usize = 64;
 pub(crate) struct Pins {
     owners: HashMap<PackKey, BTreeSet<String>>,
     count: usize,
-    /// None on a file system that is read-only.
-    journal: Option<Journal>,
+    journal: Journal,
     written: u64,
+    /// The journal lacks what was let go while the disk was full.
+    behind: bool,
 }
 
 impl Pins {
     /// Reads the file.
     pub(crate) fn load(folder: &Path) -> io::Result<Self> {
         let path = folder.join("pins");
-        let (journal, records) = match Journal::open(&path, Arc::<Synced>::default()) {
-            Ok(mut journal) => {
-                let records = journal.take_records();
-                (Some(journal), records)
-            }
-            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-                let bytes = std::fs::read(&path).unwrap_or_default();
-                (
-                    None,
-                    record::scan(&bytes)
-                        .0
-                        .into_iter()
-                        .map(<[u8]>::to_vec)
-                        .collect(),
-                )
-            }
-            Err(error) => return Err(error),
-        };
+        let mut journal = Journal::open(&path, Arc::<Synced>::default())?;
+        let records = journal.take_records();
         let mut pins = Self {
             owners: HashMap::new(),
             count: 0,
             journal,
             written: 0,
+            behind: false,
         };
         for record in records {
             let text = String::from_utf8_lossy(&record);
@@ -97,7 +84,8 @@ impl Pins {
             .collect()
     }
 
-    /// Holds the hour for the owner, or lets it go; on the disk when it returns.
+    /// Holds the hour for the owner, or lets it go; on the disk when it returns. Where the disk is full an hour is let go
+    /// all the same, as this makes room, and written down when there is some.
     ///
     /// # Errors
     /// `InvalidInput` for an owner that is empty, longer than 64 bytes or has control characters, `QuotaExceeded` at [`MAX_PINS`],
@@ -122,24 +110,34 @@ impl Pins {
             return Ok(());
         }
         let line = line(held, owner, &hour);
-        let journal = self
-            .journal
-            .as_mut()
-            .ok_or(io::ErrorKind::ReadOnlyFilesystem)?;
-        journal.append(line.as_bytes())?;
-        journal.sync()?;
+        let written = self.journal.append(line.as_bytes());
+        match written.and_then(|()| self.journal.sync()) {
+            Err(error) if !held && is_full(&error) => self.behind = true,
+            written => written?,
+        }
         self.written += line.len() as u64;
         self.apply(held, owner, hour);
-        if self.written >= CHECKPOINT_BYTES && self.count > 0 {
-            let all = self
-                .owners
-                .iter()
-                .flat_map(|(hour, owners)| owners.iter().map(move |owner| line_of(owner, hour)));
-            let all: Vec<_> = all.collect();
-            let journal = self.journal.as_mut().expect("it was written to just now");
-            journal.checkpoint(all.join("\n").as_bytes())?;
-            self.written = 0;
+        if self.behind || self.written >= CHECKPOINT_BYTES && self.count > 0 {
+            match self.checkpoint() {
+                Err(error) if self.behind && is_full(&error) => {}
+                made => made?,
+            }
         }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> io::Result<()> {
+        let all = self
+            .owners
+            .iter()
+            .flat_map(|(hour, owners)| owners.iter().map(move |owner| line_of(owner, hour)));
+        let mut all = all.collect::<Vec<_>>().join("\n");
+        if all.is_empty() {
+            all.push('\n'); // a record is never empty
+        }
+        self.journal.checkpoint(all.as_bytes())?;
+        self.journal.sync()?;
+        (self.written, self.behind) = (0, false);
         Ok(())
     }
 

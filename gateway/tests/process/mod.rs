@@ -1,5 +1,8 @@
 //! A gateway as a process of its own, which can be killed.
 
+#[allow(dead_code, reason = "not all of the tests that share this need it")]
+pub(crate) mod listen;
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
@@ -20,13 +23,19 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// Starts on any free ports of this machine, with its data in this folder.
+    #[allow(dead_code, reason = "as above")]
     pub(crate) fn start(data: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_meshlive-gateway"))
+        let program = Command::new(env!("CARGO_BIN_EXE_meshlive-gateway"));
+        Self::start_by(program, data, arguments)
+    }
+
+    /// The same by a command that ends with the program.
+    pub(crate) fn start_by(mut program: Command, data: &Path, arguments: &[&str]) -> Self {
+        let mut child = program
             .args(["serve", "--http", "127.0.0.1:0", "--rtmp", "off", "--data"])
             .arg(data)
             .args(arguments)
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
             .spawn()
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());

@@ -127,6 +127,7 @@ fn nothing_to_drop() {
     let mut records = store.journal(&STREAM).unwrap().take_records();
     assert_eq!(records.pop().unwrap(), b"room again");
     assert_eq!(records.len(), written);
+    std::thread::sleep(Duration::from_secs(2));
     // The window moves on: the first hour may go, and blocks are stored again.
     store.needed_since(&STREAM, HOUR);
     assert_eq!(
@@ -168,6 +169,10 @@ fn read_only() {
         )
     });
     store.close_all();
+    let mut journal = store.journal(&STREAM).unwrap();
+    journal.append(b"written").unwrap();
+    journal.is_complete().unwrap();
+    drop(journal);
     assert_eq!(
         put(&store, "v", 2 * HOUR, &block(50, 1000)),
         Outcome::Stored
@@ -190,6 +195,25 @@ fn read_only() {
         Outcome::NotStored
     );
     assert!(has(&store, &block(51, 1000)));
-    assert!(store.journal(&STREAM).is_err());
+    let mut journal = store.journal(&STREAM).unwrap();
+    assert!(journal.has_lapsed());
+    assert_eq!(journal.take_records(), [b"written".to_vec()]);
+    let error = journal.append(b"unwritten").unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ReadOnlyFilesystem);
     store.flush();
+    // The disk can be written again: all goes on.
+    let mount = Command::new("mount")
+        .args(["-o", "remount,rw"])
+        .arg(&folder)
+        .status()
+        .unwrap();
+    assert!(mount.success());
+    journal.append(b"again").unwrap();
+    drop(journal);
+    let records = store.journal(&STREAM).unwrap().take_records();
+    assert_eq!(records, [b"written".to_vec(), b"again".to_vec()]);
+    assert_eq!(
+        put(&store, "v", 2 * HOUR, &block(52, 1000)),
+        Outcome::Stored
+    );
 }
