@@ -103,6 +103,21 @@ pub struct StreamSettings {
     pub title: String,
     /// How long its past is kept: as archive.keep, which counts where this is empty.
     pub archive: crate::archive::Keep,
+    /// Days that stay, beside those of archive.keep_days.
+    pub archive_days: crate::archive::Days,
+    /// Bytes of closed hours at most: as archive.max_bytes, which counts where this is 0.
+    pub archive_max_bytes: u64,
+}
+
+impl StreamSettings {
+    /// How much of its past it keeps.
+    pub fn archive_rule(&self) -> crate::archive::Rule {
+        crate::archive::Rule {
+            keep: self.archive,
+            days: self.archive_days.clone(),
+            max_bytes: self.archive_max_bytes,
+        }
+    }
 }
 
 impl Default for Config {

@@ -134,7 +134,7 @@ impl Gateway {
             metrics.clone(),
         );
         let own = config.streams.iter();
-        let own = own.map(|(alias, settings)| (alias.clone(), settings.archive));
+        let own = own.map(|(alias, settings)| (alias.clone(), settings.archive_rule()));
         let streams = streams
             .with_archives(config.archive.clone(), own.collect())
             .with_names(Names::new(Some(&config.data)));

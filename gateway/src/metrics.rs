@@ -3,7 +3,7 @@
 //! One `Metrics` is made at start and shared; each room counts what it does itself. The label `stream` is the stream's
 //! name (`k51…`), as in the API. Labels only take values that the operator or the code chose, never a remote.
 
-use std::sync::atomic::AtomicU64;
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text::encode},
@@ -96,6 +96,8 @@ pub struct Metrics {
     pins_here: Family<StatusLabel, Gauge>,
     pins_elsewhere: Family<ServiceStatusLabel, Gauge>,
     pinning_service: Family<ServiceLabel, Gauge>,
+    archive_pace: Gauge,
+    archive_full: Gauge,
     tasks: Gauge,
 }
 
@@ -126,6 +128,8 @@ impl Metrics {
         let pins_here = Family::<StatusLabel, Gauge>::default();
         let pins_elsewhere = Family::<ServiceStatusLabel, Gauge>::default();
         let pinning_service = Family::<ServiceLabel, Gauge>::default();
+        let archive_pace = Gauge::default();
+        let archive_full = Gauge::default();
         let tasks = Gauge::default();
         // The registry adds `_total` to counters itself.
         registry.register(
@@ -210,6 +214,16 @@ impl Metrics {
             pinning_service.clone(),
         );
         registry.register(
+            "meshlive_archive_bytes_a_day",
+            "Bytes that the archives of all streams grow by in a day like the last one",
+            archive_pace.clone(),
+        );
+        registry.register(
+            "meshlive_archive_full_in_seconds",
+            "When there will be no room for that, and the oldest hours go before their time; -1 where what is kept will fit",
+            archive_full.clone(),
+        );
+        registry.register(
             "meshlive_tasks",
             "Tasks of the runtime that have not ended; grows with connections and falls with them",
             tasks.clone(),
@@ -244,6 +258,8 @@ impl Metrics {
             pins_here,
             pins_elsewhere,
             pinning_service,
+            archive_pace,
+            archive_full,
             tasks,
         }
     }
@@ -355,6 +371,13 @@ impl Metrics {
             .set(i64::from(fine));
     }
 
+    /// How many bytes a day of the archive takes, and when there is no room for more.
+    pub fn archive_expects(&self, a_day: u64, full_in: Option<Duration>) {
+        self.archive_pace.set(a_day as i64);
+        let seconds = full_in.map_or(-1, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+        self.archive_full.set(seconds);
+    }
+
     /// How many tasks the runtime has.
     pub fn tasks(&self, tasks: usize) {
         self.tasks.set(tasks as i64);
@@ -393,6 +416,7 @@ mod tests {
         metrics.pins_here("queued", 2);
         metrics.pins_elsewhere("keeper:8080", "pinned", 3);
         metrics.pinning_service("keeper:8080", false);
+        metrics.archive_expects(7, Some(Duration::from_secs(3600)));
         metrics.tasks(4);
         let text = metrics.render();
         for line in [
@@ -413,6 +437,8 @@ mod tests {
             r#"meshlive_pinning_service_up{service="keeper:8080"} 0"#,
             "meshlive_store_takes_blocks 1",
             "meshlive_store_blocks_not_stored_total 6",
+            "meshlive_archive_bytes_a_day 7",
+            "meshlive_archive_full_in_seconds 3600",
             "meshlive_tasks 4",
         ] {
             assert!(

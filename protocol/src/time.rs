@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Microseconds, shown as seconds with six decimals.
-pub(crate) struct Seconds(pub(crate) u64);
+pub struct Seconds(pub u64);
 
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -12,7 +12,7 @@ impl fmt::Display for Seconds {
 }
 
 /// Microseconds since the Unix epoch, shown as ISO 8601 in UTC with milliseconds.
-pub(crate) struct DateTime(pub(crate) u64);
+pub struct DateTime(pub u64);
 
 impl fmt::Display for DateTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -147,6 +147,65 @@ test("a link in the player leads here, and an hour can be had as a CAR and as an
   assert.ok(length > hour.bytes / 2 && length < hour.bytes * 1.1, `${length} of ${hour.bytes}`);
 });
 
+test("a stretch that is chosen in the player has a name, a link that plays it, and is had as MP4 and as CAR", { timeout: 100_000 }, async () => {
+  const page = await open(browser, `${gateway.url}/s/cam/archive#t=${TEN + 3590}`);
+  await page.waitForFunction(() => document.querySelector("video").currentTime > 1);
+  const at = (seconds) => page.$eval("video", (video, seconds) => { video.pause(); video.currentTime = seconds; }, seconds);
+  await at(12);
+  await page.click("#clip-from");
+  await at(26);
+  await page.click("#clip-to");
+  await page.waitForSelector("#clip-made:not([hidden])");
+  const [cid] = (await page.textContent("#clip-cid")).match(/baf\w+/);
+  const link = async (id) => new URL(await page.getAttribute(`#clip-${id}`, "href"), page.url()).href;
+  const [whole, movie, car] = [await link("link"), await link("movie"), await link("car")];
+  await page.finish();
+
+  const file = join(folder, "clip.car");
+  writeFileSync(file, Buffer.from(await (await fetch(car)).arrayBuffer()));
+  assert.ok(readFileSync(file).subarray(0, 100).length === 100 && statSync(file).size > 100_000);
+  // Pictures from 12 to 26 s of the day, by whole segments of two seconds.
+  const shown = pictures(movie);
+  const from = expected().indexOf(shown[0]);
+  assert.deepEqual(shown, expected().slice(from, from + shown.length));
+  assert.ok(shown.length >= 13 * 25 && shown.length <= 18 * 25, `${shown.length} pictures`);
+
+  const again = await open(browser, whole);
+  await again.waitForFunction(() => document.querySelector("video").currentTime > 11);
+  await again.waitForFunction(() => document.querySelector("video").paused && document.querySelector("video").currentTime > 25, null, { timeout: 40_000 });
+  assert.equal((await again.textContent("#clip-cid")).match(/baf\w+/)[0], cid, "the same stretch, the same name");
+  await again.finish();
+
+  // Nobody but the operator keeps it; then it is there by that name.
+  assert.equal((await fetch(`${gateway.url}/ipfs/${cid}/index.m3u8`)).status, 404);
+  await gateway.stop();
+  const { searchParams } = new URL(movie);
+  const utc = (name) => new Date(Number(searchParams.get(name)) * 1000).toISOString().slice(0, 19);
+  const kept = await gateway.command("archive", "clip", utc("from"), utc("to"));
+  assert.equal(kept.stdout.split(" ")[0], cid, kept.stderr);
+  for (const args of [["title", "2026-11-22T10", "Opening"], ["chapter", "2026-11-22T10:59:50", "Questions"]]) {
+    assert.equal((await gateway.command("archive", ...args)).code, 0, args[0]);
+  }
+  assert.equal((await gateway.command("archive", "title", "2026-11-22T09", "x")).code, 1);
+  await start();
+  assert.deepEqual(pictures(`${gateway.url}/ipfs/${cid}/index.m3u8`), shown);
+});
+
+test("an hour has the title and the chapters that the operator gave it, on the page and in its MP4", { timeout: 60_000 }, async () => {
+  const page = await open(browser, `${gateway.url}/s/cam/archive`, { context: { timezoneId: "UTC", locale: "en-GB" } });
+  await page.waitForSelector("#hours .title");
+  assert.equal(await page.textContent("#hours .title"), "Opening");
+  await page.click('#hours li:first-child .strip button');
+  await page.click('#chapters button:has-text("10:59 Questions")');
+  await page.waitForFunction(() => /10:59:5[0-3]/.test(document.querySelector("#clock").textContent));
+  await page.finish();
+  const movie = `${gateway.url}/api/v1/streams/cam/archive/recording.mp4?from=${TEN}&to=${TEN + 3600}`;
+  const found = JSON.parse(command("ffprobe", "-v", "error", "-of", "json", "-show_chapters", "-show_format", movie));
+  assert.equal(found.format.tags.title, "Opening");
+  assert.deepEqual(found.chapters.map(({ start_time, tags }) => [Math.round(Number(start_time)), tags.title]), [[10, "Questions"]]);
+  assert.deepEqual(pictures(movie), original.slice(0, pictures(movie).length));
+});
+
 test("a damaged store does not pass for whole; what is damaged is named, and whole again from a copy", async () => {
   const archive = (...args) => gateway.command("archive", ...args);
   const busy = await archive("ls");
@@ -162,6 +221,7 @@ test("a damaged store does not pass for whole; what is damaged is named, and who
   const good = await archive("verify");
   assert.deepEqual([good.code, / 0 damaged/.test(good.stdout)], [0, true], good.stdout);
   const pack = join(data, "store", past.stream, "20261122T11-source-0.car");
+  const truncated = join(data, "store", past.stream, "20261122T12-source-0.car");
   const at = Math.floor(statSync(pack).size / 2);
   const file = openSync(pack, "r+");
   const byte = Buffer.alloc(1);
@@ -169,6 +229,7 @@ test("a damaged store does not pass for whole; what is damaged is named, and who
   byte[0] ^= 1;
   writeSync(file, byte, 0, 1, at);
   closeSync(file);
+  truncateSync(truncated, statSync(truncated).size >> 1);
   await start();
   const found = pictures(`${gateway.url}/ipfs/${past.days[0].cid}/day-source.m3u8`);
   assert.ok(found.length < expected().length, `${found.length} of ${expected().length}`);
@@ -176,6 +237,7 @@ test("a damaged store does not pass for whole; what is damaged is named, and who
   const bad = await archive("verify");
   assert.equal(bad.code, 1);
   assert.match(bad.stdout, /damaged: 2026-11-22\/11\/source\/\d+\.m4s \(baf/);
+  assert.match(bad.stdout, /damaged: 2026-11-22\/12\/source\/\d+\.m4s \(baf/);
   const taken = await archive("import", copy);
   assert.deepEqual([taken.code, taken.stdout.match(/ whole$/gm).length], [0, 3], taken.stderr);
   assert.equal((await archive("verify")).code, 0);

@@ -3,7 +3,9 @@
 import Hls from "hls.js/light";
 import { byId, setText } from "./dom.ts";
 import {
+  asked,
   byLocalDay,
+  type Chapter,
   dayName,
   type Hour,
   length,
@@ -13,6 +15,7 @@ import {
   positionOf,
   size,
   stills,
+  stretch,
   timeAt,
 } from "./past.ts";
 
@@ -21,9 +24,17 @@ const api = `/api/v1/streams/${encodeURIComponent(stream)}/archive`;
 const video = Object.assign(document.createElement("video"), { controls: true, playsInline: true });
 byId("stage").prepend(video);
 
+/** What is on air has no hour yet: it plays from the gateway's own playlist. */
+const ON_AIR = `/live/${encodeURIComponent(stream)}/earlier/index.m3u8`;
+
 /** Another player begins where this one ends: a day of the viewer's may lie in two of the archive's. */
-let playing: { hls: Hls; day: string } | null = null;
+let playing: { hls: Hls; source: string; day: string } | null = null;
 let days = new Map<string, Hour[]>();
+let chapters: Chapter[] = [];
+/** The ends of a clip that are chosen, seconds since 1970. */
+const clip: { from?: number; to?: number } = {};
+/** Where a clip that was linked to ends, milliseconds since 1970. */
+let until: number | undefined;
 let shown = { year: 0, month: 0 };
 let chosen = "";
 
@@ -37,11 +48,24 @@ byId("earlier").addEventListener("click", () => turn(-1));
 byId("later").addEventListener("click", () => turn(1));
 video.addEventListener("timeupdate", () => {
   const at = timeAt(segments(), video.currentTime);
-  if (at !== undefined) setText(byId("clock"), exact.format(at));
+  if (at === undefined) return;
+  setText(byId("clock"), exact.format(at));
+  if (until !== undefined && at >= until) {
+    until = undefined;
+    video.pause();
+  }
 });
+for (const end of ["from", "to"] as const) {
+  byId(`clip-${end}`).addEventListener("click", () => {
+    const at = timeAt(segments(), video.currentTime);
+    if (at === undefined) return;
+    clip[end] = at / 1000;
+    void drawClip();
+  });
+}
 video.addEventListener("ended", () => {
   const all = [...days.values()].flat();
-  const next = all.find(({ day }) => playing !== null && day.name > playing.day);
+  const next = all.find(({ day }) => playing?.day && day.name > playing.day);
   if (next) play(next, next.start);
 });
 
@@ -62,6 +86,11 @@ async function load(): Promise<void> {
   document.title = `Archive of ${title} · Meshlive`;
   setText(byId("title"), title);
   days = byLocalDay(past);
+  chapters = past.chapters ?? [];
+  drawOnAir(past);
+  const wanted = asked(location.hash);
+  const back = wanted && "back" in wanted && past.open ? (past.open.to - wanted.back) * 1000 : undefined;
+  if (back !== undefined) playOnAir(back);
   const newest = [...days.keys()].at(-1);
   if (newest === undefined) {
     setText(byId("status"), "Nothing is archived yet: an hour appears here when it is over.");
@@ -84,10 +113,74 @@ async function load(): Promise<void> {
     }),
   );
   byId("shelf").hidden = false;
-  const asked = Number(new URLSearchParams(location.hash.slice(1)).get("t")) * 1000;
-  const at = hours.find(({ start, held }) => held && asked >= start && asked < start + 3_600_000);
+  const time = wanted && "at" in wanted ? wanted.at * 1000 : 0;
+  const at = hours.find(({ start, held }) => held && time >= start && time < start + 3_600_000);
   choose(at ? localDay(at.start) : newest);
-  if (at) play(at, asked);
+  if (!at || back !== undefined) return;
+  play(at, time);
+  if (wanted && "to" in wanted && wanted.to !== undefined) {
+    until = wanted.to * 1000;
+    Object.assign(clip, { from: time / 1000, to: wanted.to });
+    void drawClip();
+  }
+}
+
+/** What the chosen stretch is called and where it is had. It is stored nowhere: whoever runs the gateway may keep it. */
+async function drawClip(): Promise<void> {
+  const chosen = stretch(clip.from, clip.to);
+  const words = (at?: number) => (at === undefined ? "…" : exact.format(at * 1000));
+  setText(byId("clip-range"), `${words(chosen?.from ?? clip.from)} – ${words(chosen?.to ?? clip.to)}`);
+  byId("clip-made").hidden = true;
+  if (!chosen) return;
+  const query = `from=${chosen.from}&to=${chosen.to}`;
+  const answer = await fetch(`${api}/clip?${query}`).catch(() => null);
+  const now = stretch(clip.from, clip.to);
+  if (now?.from !== chosen.from || now.to !== chosen.to) return;
+  if (!answer?.ok) {
+    const why = (await answer?.json().catch(() => null)) as { error?: string } | null;
+    setText(byId("clip-range"), why?.error ?? "The gateway does not answer.");
+    return;
+  }
+  const { cid, bytes, kept } = (await answer.json()) as { cid: string; bytes: number; kept: boolean };
+  byId<HTMLAnchorElement>("clip-link").href = `#t=${chosen.from}&to=${chosen.to}`;
+  byId<HTMLAnchorElement>("clip-movie").href = `${api}/recording.mp4?${query}`;
+  byId<HTMLAnchorElement>("clip-car").href = `${api}/clip.car?${query}`;
+  setText(byId("clip-cid"), `${size(bytes)}, ipfs://${cid}${kept ? ", kept on this gateway as a clip" : ""}`);
+  byId("clip-made").hidden = false;
+}
+
+/** What is past of the run on air, before its hour is over. */
+function drawOnAir({ open }: Past): void {
+  byId("on-air").hidden = !open;
+  if (!open) return;
+  setText(byId("on-air-since"), `On air since ${time.format(open.from * 1000)}`);
+  byId("from-beginning").addEventListener("click", () => playOnAir(0));
+}
+
+/** Plays from a time on (ms since 1970) what is on air; its seek bar ends where live is. */
+function playOnAir(at: number): void {
+  show(ON_AIR, "", at);
+}
+
+function drawChapters(day: string): void {
+  const ofDay = chapters.filter(({ at }) => localDay(at * 1000) === day);
+  byId("chapters").replaceChildren(
+    ...ofDay.map(({ at, title }) => {
+      const row = document.createElement("li");
+      const button = Object.assign(document.createElement("button"), { type: "button", className: "quiet" });
+      button.textContent = `${time.format(at * 1000)} ${title}`;
+      button.addEventListener("click", () => playAt(at * 1000));
+      row.append(button);
+      return row;
+    }),
+  );
+}
+
+/** Plays from a time on (ms since 1970), where that is kept. */
+function playAt(at: number): void {
+  const all = [...days.values()].flat();
+  const hour = all.find(({ start, held }) => held && at >= start && at < start + 3_600_000);
+  if (hour) play(hour, at);
 }
 
 function turn(months: number): void {
@@ -149,6 +242,7 @@ function dayButton(day: string): HTMLElement {
 function drawDay(day: string): void {
   const hours = days.get(day) ?? [];
   setText(byId("day"), words(day));
+  drawChapters(day);
   const first = hours.find(({ held }) => held);
   const whole: Node[] = [];
   if (first) {
@@ -175,6 +269,12 @@ function hourRow(hour: Hour): HTMLLIElement {
   const what = document.createElement("span");
   what.textContent = `${length(hour.duration)}, ${size(hour.bytes)}`;
   head.append(when, what);
+  if (hour.title) {
+    const title = document.createElement("span");
+    title.className = "title";
+    title.textContent = hour.title;
+    when.after(title);
+  }
   row.append(head);
   if (!hour.held) {
     head.append("Not kept on this gateway any more.");
@@ -223,11 +323,16 @@ function segments() {
 
 /** Plays the archive's day of this hour from a time on (ms since 1970); its seek bar is the whole day. */
 function play(hour: Hour, at: number): void {
+  until = undefined;
+  history.replaceState(null, "", `#t=${Math.floor(at / 1000)}`);
+  show(`/ipfs/${hour.day.cid}/index.m3u8`, hour.day.name, at);
+}
+
+function show(source: string, day: string, at: number): void {
   byId("stage").hidden = false;
   byId("trouble").hidden = true;
-  history.replaceState(null, "", `#t=${Math.floor(at / 1000)}`);
   byId("stage").scrollIntoView({ block: "nearest" });
-  if (playing?.day === hour.day.name) {
+  if (playing?.source === source) {
     const position = positionOf(segments(), at);
     if (position !== undefined) video.currentTime = position;
     void start();
@@ -235,7 +340,7 @@ function play(hour: Hour, at: number): void {
   }
   playing?.hls.destroy();
   const hls = new Hls({ autoStartLoad: false, maxBufferLength: 30, backBufferLength: 60 });
-  playing = { hls, day: hour.day.name };
+  playing = { hls, source, day };
   hls.on(Hls.Events.ERROR, (_, { fatal, details }) => {
     if (!fatal || playing?.hls !== hls) return;
     byId("trouble").hidden = false;
@@ -246,7 +351,7 @@ function play(hour: Hour, at: number): void {
     const position = positionOf(details.fragments, at);
     if (position) video.currentTime = position;
   });
-  hls.loadSource(`/ipfs/${hour.day.cid}/index.m3u8`);
+  hls.loadSource(source);
   hls.attachMedia(video);
   void start();
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  asked,
   byLocalDay,
   length,
   localDay,
@@ -9,6 +10,7 @@ import {
   positionOf,
   size,
   stills,
+  stretch,
   timeAt,
 } from "./past.ts";
 
@@ -85,4 +87,20 @@ test("sizes and lengths in words", () => {
     "5.0 TB",
   ]);
   assert.deepEqual([40, 59.9, 3480, 3599, 3900].map(length), ["40 s", "1 min", "58 min", "1 h", "1 h 5 min"]);
+});
+
+test("a stretch has two ends, in any order, and whole seconds", () => {
+  assert.deepEqual(stretch(10.7, 20.2), { from: 10, to: 21 });
+  assert.deepEqual(stretch(20.2, 10.7), { from: 10, to: 21 });
+  assert.equal(stretch(10, 10), null);
+  assert.equal(stretch(undefined, 10), null);
+});
+
+test("an address says where to begin, and perhaps where to end", () => {
+  assert.deepEqual(asked("#t=10&to=20"), { at: 10, to: 20 });
+  assert.deepEqual(asked("#t=10&to=5"), { at: 10 });
+  assert.deepEqual(asked("#t=10.5"), { at: 10.5 });
+  assert.deepEqual(asked("#back=60"), { back: 60 });
+  for (const nothing of ["", "#", "#t=", "#t=x", "#t=-1", "#to=5"])
+    assert.equal(asked(nothing), null, nothing);
 });

@@ -11,8 +11,18 @@ export interface Past {
     day: string;
     cid: string;
     bytes: number;
-    hours: { start: string; cid: string; bytes: number; duration: number; held: boolean }[];
+    hours: { start: string; cid: string; bytes: number; duration: number; held: boolean; title?: string }[];
   }[];
+  /** Where something begins that has a name, oldest first. */
+  chapters?: Chapter[];
+  /** What is past of the run on air and in no hour yet, seconds since 1970; null while nothing is on air. */
+  open?: { from: number; to: number } | null;
+}
+
+export interface Chapter {
+  /** Seconds since 1970. */
+  at: number;
+  title: string;
 }
 
 /** An hour of it. */
@@ -25,6 +35,8 @@ export interface Hour {
   duration: number;
   /** Whether the gateway has it. */
   held: boolean;
+  /** What the operator calls it. */
+  title?: string;
   /** The UTC day whose playlist it is in. */
   day: { cid: string; name: string; bytes: number };
 }
@@ -109,6 +121,31 @@ export function timeAt(segments: readonly Placed[], position: number): number | 
     }
   }
   return undefined;
+}
+
+/** A stretch by its two ends, in any order; null while one is missing or they are the same second. Seconds since 1970. */
+export function stretch(
+  from: number | undefined,
+  to: number | undefined,
+): { from: number; to: number } | null {
+  if (from === undefined || to === undefined) return null;
+  const ends = [Math.floor(Math.min(from, to)), Math.ceil(Math.max(from, to))] as const;
+  return ends[0] < ends[1] ? { from: ends[0], to: ends[1] } : null;
+}
+
+/** What a page's address says behind `#`: `t=SECONDS`, and `to=SECONDS` where it ends; or `back=SECONDS`, so long ago. */
+export function asked(hash: string): { at: number; to?: number } | { back: number } | null {
+  const values = new URLSearchParams(hash.replace(/^#/, ""));
+  const number = (name: string) => {
+    const value = Number(values.get(name) || Number.NaN);
+    return Number.isFinite(value) && value > 0 ? value : undefined;
+  };
+  const back = number("back");
+  if (back !== undefined) return { back };
+  const at = number("t");
+  const to = number("to");
+  if (at === undefined) return null;
+  return to !== undefined && to > at ? { at, to } : { at };
 }
 
 /** Times of the pictures of an hour, seconds since 1970: one for every ten minutes of media, evenly over the hour. */

@@ -13,13 +13,13 @@ use crate::{http::unixfs::Node, store::Outcome};
 pub(super) const CLIP: &str = "clip.archive";
 
 impl Archive {
-    /// Makes a clip of the segments that are on screen in this time (µs since the Unix epoch), in all their renditions.
-    /// The same time gives the same clip.
+    /// The segments that are on screen in this time (µs since the Unix epoch), in all their renditions: what a clip has.
+    /// The same time gives the same.
     ///
     /// # Errors
     /// `NotFound` where nothing of it is kept here, `InvalidInput` where it has more segments than an hour can have
     /// or ends before it begins, and whatever the file system says.
-    pub fn clip(&self, time: &Range<u64>) -> io::Result<Link> {
+    pub fn cut(&self, time: &Range<u64>) -> io::Result<Hour> {
         if time.is_empty() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -51,13 +51,23 @@ impl Archive {
                 ));
             }
         }
-        let first = clip.segments().next().map(Segment::hour);
-        let first = first.ok_or_else(|| {
-            io::Error::new(
+        if clip.segments().len() == 0 {
+            return Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 "nothing of this time is kept here: `archive ls` shows what is",
-            )
-        })?;
+            ));
+        }
+        Ok(clip)
+    }
+
+    /// Makes a clip of it and keeps it.
+    ///
+    /// # Errors
+    /// As [`Archive::cut`], and `StorageFull`.
+    pub fn clip(&self, time: &Range<u64>) -> io::Result<Link> {
+        let clip = self.cut(time)?;
+        let mut segments = clip.segments();
+        let first = segments.next().expect("a clip is not empty").hour();
         for segment in clip.segments() {
             for strand in &segment.strands {
                 self.copy(segment.hour(), strand.init.cid)?;

@@ -9,14 +9,14 @@ use std::{
         mpsc::{self, SyncSender, TrySendError},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use meshlive_protocol::{key::SigningKey, name::StreamName};
 use tokio::sync::mpsc as damaged;
 
 use super::{
-    Archive, Keep, Settings,
+    Archive, Keep, Rule, Settings, retain,
     scrub::{Damage, Scrub},
 };
 use crate::{clock::Clock, metrics::Metrics, store::Store};
@@ -26,6 +26,11 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Archives whose damage waits to be mended.
 const MAX_DAMAGE: usize = 16;
+const DAY: Duration = Duration::from_secs(86_400);
+/// How often it looks ahead.
+const LOOK: Duration = Duration::from_secs(60);
+/// It is said once a day where there is room for less than this.
+const SOON: Duration = Duration::from_secs(3 * 86_400);
 
 /// Asks for a round of the thread.
 #[derive(Clone)]
@@ -48,7 +53,7 @@ impl Wake {
 /// Every stream's archive; dropping it ends the threads.
 pub struct Archives {
     settings: Settings,
-    by_alias: BTreeMap<String, Keep>,
+    by_alias: BTreeMap<String, Rule>,
     store: Store,
     shared: Arc<RwLock<BTreeMap<String, Arc<Archive>>>>,
     wake: Wake,
@@ -60,22 +65,24 @@ pub struct Archives {
 
 impl Archives {
     /// None yet.
-    pub(crate) fn new(store: Store, clock: &Arc<Clock>) -> Self {
+    pub(crate) fn new(store: Store, clock: &Arc<Clock>, metrics: &Arc<Metrics>) -> Self {
         let shared: Arc<RwLock<BTreeMap<String, Arc<Archive>>>> = Arc::default();
         let stop = Arc::new(AtomicBool::new(false));
         let (wake, asked) = mpsc::sync_channel(1);
         let (tell_damage, damage) = damaged::channel(MAX_DAMAGE);
         let thread = thread::Builder::new().name("archive".into()).spawn({
             let (shared, store, stop) = (shared.clone(), store.clone(), stop.clone());
-            let clock = clock.clone();
+            let (clock, metrics) = (clock.clone(), metrics.clone());
             move || {
+                let mut outlook = Outlook::default();
                 while !stop.load(Relaxed) {
                     let archives = all(&shared);
                     for archive in &archives {
                         archive.close_what_is_over(clock.now());
                         archive.let_go_of_the_old();
                     }
-                    super::retain::make_room(&store, &archives);
+                    retain::make_room(&store, &archives);
+                    outlook.look(&store, &archives, &metrics);
                     drop(archives);
                     let _ = asked.recv_timeout(PERIOD); // asked, or time to look
                 }
@@ -101,7 +108,7 @@ impl Archives {
     pub(crate) fn configure(
         &mut self,
         settings: Settings,
-        by_alias: BTreeMap<String, Keep>,
+        by_alias: BTreeMap<String, Rule>,
         metrics: Arc<Metrics>,
     ) {
         let scrub = Scrub {
@@ -135,20 +142,16 @@ impl Archives {
         stream: &StreamName,
         key: Option<Arc<SigningKey>>,
     ) -> io::Result<Option<Arc<Archive>>> {
-        let keep = self
-            .by_alias
-            .get(alias)
-            .copied()
-            .unwrap_or_default()
-            .or(self.settings.keep);
-        if keep == Keep::Off {
+        let own = self.by_alias.get(alias).cloned().unwrap_or_default();
+        let rule = self.settings.rule(&own);
+        if rule.keep == Keep::Off {
             return Ok(None);
         }
         let archive = Arc::new(Archive::open(
             stream.clone(),
             key,
             self.store.clone(),
-            keep,
+            rule,
             self.wake.clone(),
         )?);
         Ok(Some(archive))
@@ -164,6 +167,38 @@ impl Archives {
     pub(crate) fn find(&self, stream: &StreamName) -> Option<Arc<Archive>> {
         let shared = self.shared.read().unwrap_or_else(PoisonError::into_inner);
         shared.get(&stream.to_string()).cloned()
+    }
+}
+
+/// When what comes next is looked at, and told.
+#[derive(Default)]
+struct Outlook {
+    looked: Option<Instant>,
+    warned: Option<Instant>,
+}
+
+impl Outlook {
+    fn look(&mut self, store: &Store, archives: &[Arc<Archive>], metrics: &Metrics) {
+        let is_fresh =
+            |at: Option<Instant>, time| at.is_some_and(|at: Instant| at.elapsed() < time);
+        if is_fresh(self.looked, LOOK) {
+            return;
+        }
+        self.looked = Some(Instant::now());
+        let expected = retain::expected(store, archives);
+        metrics.archive_expects(expected.a_day, expected.full_in);
+        let Some(full_in) = expected.full_in.filter(|full_in| *full_in < SOON) else {
+            return;
+        };
+        if !is_fresh(self.warned, DAY) {
+            self.warned = Some(Instant::now());
+            let (hours, a_day) = (full_in.as_secs() / 3600, expected.a_day);
+            tracing::warn!(
+                hours,
+                a_day,
+                "there will be no room for more of the past: then the oldest hours go before their time"
+            );
+        }
     }
 }
 

@@ -107,11 +107,12 @@ impl Archive {
         let Some(newest) = hours.keys().next_back().copied() else {
             return Vec::new();
         };
-        let keep = match self.keep {
+        let keep = match self.rule.keep {
             Keep::For(keep) => u64::try_from(keep.as_micros()).unwrap_or(u64::MAX),
             _ => u64::MAX,
         };
-        let old = retain::too_old(hours.keys().copied(), newest, keep);
+        let mut old = retain::too_old(hours.keys().copied(), newest, keep);
+        old.retain(|hour| !self.rule.days.have(*hour));
         let lacks = |hour: u64, link: Link| !self.is_whole(&link.cid) && !old.contains(&hour);
         let lacking = hours.iter().rev().map(|(hour, entry)| (*hour, entry.link));
         lacking.filter(|(hour, link)| lacks(*hour, *link)).collect()

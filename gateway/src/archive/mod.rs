@@ -16,7 +16,9 @@ pub mod car;
 mod clip;
 mod close;
 mod closer;
+pub mod forecast;
 mod keep;
+mod labels;
 pub(crate) mod mirror;
 pub mod read;
 mod retain;
@@ -44,7 +46,8 @@ use meshlive_protocol::{
 };
 
 pub use closer::Archives;
-pub use keep::{Keep, Settings};
+pub use keep::{Days, Keep, Rule, Settings};
+pub use labels::Labels;
 pub(crate) use scrub::{Damage, MENDED};
 pub use verify::{Fault, held as read_back, walk};
 
@@ -57,6 +60,7 @@ const SHARED: &str = "hour.archive";
 /// The extension of an hour that is not over.
 const OPEN: &str = "hour";
 const CATALOGUE: &str = "catalogue.log";
+const LABELS: &str = "titles.log";
 
 /// The past of one stream.
 pub struct Archive {
@@ -64,10 +68,12 @@ pub struct Archive {
     /// What signs its list; a mirror has only what its origin signed.
     key: Option<Arc<SigningKey>>,
     store: Store,
-    keep: Keep,
+    rule: Rule,
     wake: closer::Wake,
     state: Mutex<State>,
     list: Mutex<List>,
+    /// What hours and times in them are called, and where that is written down.
+    labels: Mutex<(Labels, Journal)>,
     /// Of a mirror.
     whole: Mutex<Option<mirror::Whole>>,
 }
@@ -106,7 +112,7 @@ impl Archive {
         stream: StreamName,
         key: Option<Arc<SigningKey>>,
         store: Store,
-        keep: Keep,
+        rule: Rule,
         wake: closer::Wake,
     ) -> io::Result<Self> {
         let mut journal = store.side_journal(&stream, CATALOGUE)?;
@@ -120,6 +126,8 @@ impl Archive {
                 }
             }
         }
+        let mut titles = store.side_journal(&stream, LABELS)?;
+        let labels = Labels::read(&mut titles);
         let mut open = BTreeMap::new();
         for name in store.side_files(&stream, OPEN) {
             let Some(hour) = name
@@ -148,10 +156,11 @@ impl Archive {
             stream,
             key,
             store,
-            keep,
+            rule,
             wake,
             state: Mutex::new(state),
             list: Mutex::new(list),
+            labels: Mutex::new((labels, titles)),
             whole: Mutex::new(whole),
         })
     }
@@ -161,13 +170,8 @@ impl Archive {
     /// # Errors
     /// What the disk says.
     pub fn of_mirror(stream: StreamName, store: Store) -> io::Result<Self> {
-        Self::open(
-            stream,
-            None,
-            store,
-            Keep::Everything,
-            closer::Wake::nobody(),
-        )
+        let rule = Rule::default();
+        Self::open(stream, None, store, rule, closer::Wake::nobody())
     }
 
     /// That of a stream which no gateway runs at the moment: for a command.
@@ -176,7 +180,8 @@ impl Archive {
     /// What the disk says.
     pub fn of(key: Arc<SigningKey>, store: Store) -> io::Result<Self> {
         let (stream, key) = (key.name(), Some(key));
-        Self::open(stream, key, store, Keep::Everything, closer::Wake::nobody())
+        let rule = Rule::default();
+        Self::open(stream, key, store, rule, closer::Wake::nobody())
     }
 
     /// The stream's name.
@@ -203,6 +208,44 @@ impl Archive {
             .take(most)
             .cloned()
             .collect()
+    }
+
+    /// What hours and times in them are called.
+    pub fn labels(&self) -> Labels {
+        let labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
+        labels.0.clone()
+    }
+
+    /// Calls an hour (counted from 1970) so; with an empty text no longer.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a text that is longer than 200 bytes or of more than one line, and where there are too many, and
+    /// whatever the file system says.
+    pub fn set_title(&self, hour: u64, text: &str) -> io::Result<()> {
+        self.set_label(true, start(hour), text)
+    }
+
+    /// Begins a chapter at this time (µs since 1970); with an empty text there is none.
+    ///
+    /// # Errors
+    /// As [`Archive::set_title`].
+    pub fn set_chapter(&self, at: u64, text: &str) -> io::Result<()> {
+        self.set_label(false, at, text)
+    }
+
+    fn set_label(&self, is_title: bool, time: u64, text: &str) -> io::Result<()> {
+        let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
+        let (labels, journal) = &mut *labels;
+        labels.set(journal, is_title, time, text)
+    }
+
+    /// What is known of the hours that are not over.
+    pub fn open_hours(&self) -> Hour {
+        let mut known = Hour::default();
+        for open in self.state().open.values() {
+            known.merge(open.hour.clone());
+        }
+        known
     }
 
     /// Hours (counted from 1970) that are held here.
@@ -270,6 +313,16 @@ impl Archive {
         if std::mem::replace(&mut self.state().current, hour) != hour {
             self.wake.wake();
         }
+    }
+
+    /// Hours that are held and closed, oldest first, and their bytes.
+    pub fn sizes(&self) -> Vec<(u64, u64)> {
+        let (catalogue, held) = (self.catalogue(), self.held());
+        let hours = catalogue.hours().iter();
+        let hours = hours.filter(|(hour, _)| held.contains(hour));
+        hours
+            .map(|(hour, entry)| (*hour, entry.link.bytes))
+            .collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use meshlive_protocol::archive::HOUR;
 
-use super::{Archive, Keep, OWNER, start};
+use super::{
+    Archive, Keep, OWNER,
+    forecast::{Forecast, Growth, forecast},
+    start,
+};
 use crate::store::Store;
 
 /// The hours to let go of those held: older than `keep` (µs), seen from the newest. The newest itself stays.
@@ -13,24 +17,49 @@ pub(super) fn too_old(held: impl Iterator<Item = u64>, newest: u64, keep: u64) -
         .collect()
 }
 
+/// The oldest of hours (with their bytes, oldest first) that take more than `most` together. The newest stays.
+fn too_much(held: &[(u64, u64)], most: u64) -> Vec<u64> {
+    let mut sum: u64 = held.iter().map(|(_, bytes)| bytes).sum();
+    let mut going = Vec::new();
+    for (hour, bytes) in held.iter().take(held.len().saturating_sub(1)) {
+        if sum <= most {
+            break;
+        }
+        sum -= bytes;
+        going.push(*hour);
+    }
+    going
+}
+
 impl Archive {
-    /// Lets go what is older than is to be kept. Age is told against the newest hour, not against a clock that may be wrong.
+    /// Lets go what is older than is to be kept, and the oldest where it is more. Age is told against the newest hour, not
+    /// against a clock that may be wrong.
     pub(super) fn let_go_of_the_old(&self) {
-        let Keep::For(keep) = self.keep else { return };
-        let Some(newest) = self.list().catalogue.hours().keys().next_back().copied() else {
-            return;
-        };
-        let keep = u64::try_from(keep.as_micros()).unwrap_or(u64::MAX);
-        for hour in too_old(self.held().into_iter(), newest, keep) {
+        let mut going = Vec::new();
+        let newest = self.list().catalogue.hours().keys().next_back().copied();
+        if let (Keep::For(keep), Some(newest)) = (self.rule.keep, newest) {
+            let keep = u64::try_from(keep.as_micros()).unwrap_or(u64::MAX);
+            going = too_old(self.held().into_iter(), newest, keep);
+        }
+        if self.rule.max_bytes > 0 {
+            going.extend(too_much(&self.sizes(), self.rule.max_bytes));
+        }
+        going.retain(|hour| !self.rule.days.have(*hour));
+        going.sort_unstable();
+        going.dedup();
+        for hour in going {
             self.release(hour);
         }
     }
 
-    /// The oldest hour held here that is closed.
-    fn oldest(&self) -> Option<u64> {
+    /// The hour that goes first of those held here that are closed: the oldest, of a day that is to stay only where there is
+    /// no other.
+    fn first_to_go(&self) -> Option<(bool, u64)> {
         let held = self.held();
         let state = self.state();
-        held.into_iter().find(|hour| !state.open.contains_key(hour))
+        let closed = held.into_iter();
+        let closed = closed.filter(|hour| !state.open.contains_key(hour));
+        closed.map(|hour| (self.rule.days.have(hour), hour)).min()
     }
 
     /// Lets an hour go: the store may then give up its packs.
@@ -62,8 +91,8 @@ pub(super) fn make_room(store: &Store, archives: &[Arc<Archive>]) {
         }
         let oldest = archives
             .iter()
-            .filter_map(|archive| Some((archive.oldest()?, archive)));
-        let Some((hour, archive)) = oldest.min_by_key(|(hour, _)| *hour) else {
+            .filter_map(|archive| Some((archive.first_to_go()?, archive)));
+        let Some(((_, hour), archive)) = oldest.min_by_key(|(first, _)| *first) else {
             return;
         };
         tracing::warn!(hours = start(hour) / HOUR, "the store is full");
@@ -71,9 +100,27 @@ pub(super) fn make_room(store: &Store, archives: &[Arc<Archive>]) {
     }
 }
 
+/// What is to be expected of all streams together.
+pub(super) fn expected(store: &Store, archives: &[Arc<Archive>]) -> Forecast {
+    let sizes: Vec<_> = archives.iter().map(|archive| archive.sizes()).collect();
+    let streams = archives.iter().zip(&sizes);
+    let streams = streams.map(|(archive, held)| Growth::of(held, &archive.rule));
+    forecast(&streams.collect::<Vec<_>>(), store.free())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_oldest_go_until_the_rest_fits_and_the_newest_stays() {
+        let held = [(1, 10), (2, 10), (5, 10)];
+        assert_eq!(too_much(&held, 30), [0; 0]);
+        assert_eq!(too_much(&held, 29), [1]);
+        assert_eq!(too_much(&held, 10), [1, 2]);
+        assert_eq!(too_much(&held, 1), [1, 2]);
+        assert_eq!(too_much(&[], 1), [0; 0]);
+    }
 
     #[test]
     fn what_is_older_than_is_kept_goes_and_the_newest_stays() {

@@ -12,17 +12,19 @@ use clap::{Args, Subcommand};
 
 use meshlive_gateway::{
     archive::{
-        Archive,
+        Archive, Rule,
         car::{self, Car, Taken},
+        forecast::{Forecast, Growth, forecast},
         read_back,
     },
+    config::StreamSettings,
     keys::Keys,
     pinning::{self, Status},
     publish,
     store::Store,
 };
 use meshlive_protocol::{
-    archive::{HourEntry, Link, day_name, hour_name},
+    archive::{HOUR, HourEntry, Link, day_name, hour_name},
     key::SigningKey,
     name::StreamName,
     time::day_of,
@@ -70,6 +72,24 @@ enum What {
         #[command(flatten)]
         stream: Stream,
     },
+    /// Say what an hour is called: on the page, in the feed and in its MP4. An empty text takes it back
+    Title {
+        /// 2026-11-22T10 (an hour, UTC)
+        hour: String,
+        /// At most 200 bytes
+        text: String,
+        #[command(flatten)]
+        stream: Stream,
+    },
+    /// Say what begins at a time: a chapter on the page, in the feed and in MP4s. An empty text takes it back
+    Chapter {
+        /// 2026-11-22T10:05:00 (UTC)
+        at: String,
+        /// At most 200 bytes
+        text: String,
+        #[command(flatten)]
+        stream: Stream,
+    },
     /// Take an hour down: a signed entry in the list says that it is no longer offered, and it is deleted here. What others
     /// hold stays with them, until they follow
     Tombstone {
@@ -102,6 +122,11 @@ pub(super) fn run(command: &ArchiveCommand) -> Result<(), Failure> {
         What::Verify(stream) => verify(&stream.open()?),
         What::Pins(stream) => pins(&stream.open()?),
         What::Clip { from, to, stream } => clip(&stream.open()?, from, to),
+        What::Title { hour, text, stream } => title(&stream.open()?, hour, text),
+        What::Chapter { at, text, stream } => {
+            let opened = stream.open()?;
+            opened.archive.set_chapter(time(at)?, text).map_err(failed)
+        }
         What::Tombstone { hour, stream } => take_down(&stream.open()?, hour),
     }
 }
@@ -110,6 +135,8 @@ pub(super) fn run(command: &ArchiveCommand) -> Result<(), Failure> {
 struct Opened {
     archive: Archive,
     store: Store,
+    /// How much of it is kept while a gateway runs.
+    rule: Rule,
 }
 
 enum Whose {
@@ -132,8 +159,8 @@ impl Stream {
             all.retain(|(alias, _)| alias == asked);
         }
         let aliases: Vec<_> = all.iter().map(|(alias, _)| alias.clone()).collect();
-        let whose = match <[_; 1]>::try_from(all) {
-            Ok([(_, whose)]) => whose,
+        let (alias, whose) = match <[_; 1]>::try_from(all) {
+            Ok([found]) => found,
             Err(all) if all.is_empty() => {
                 let name = self.stream.as_deref().unwrap_or("any stream");
                 return Err(Failure::Failed(format!(
@@ -148,12 +175,18 @@ impl Stream {
                 )));
             }
         };
+        let own = config.streams.get(&alias).map(StreamSettings::archive_rule);
+        let rule = config.archive.rule(&own.unwrap_or_default());
         let archive = match whose {
             Whose::Own(key) => Archive::of(Arc::new(key), store.clone()),
             Whose::Mirrored(name) => Archive::of_mirror(name, store.clone()),
         };
         let archive = archive.map_err(failed)?;
-        Ok(Opened { archive, store })
+        Ok(Opened {
+            archive,
+            store,
+            rule,
+        })
     }
 }
 
@@ -161,8 +194,14 @@ fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::Failed(error.to_string())
 }
 
-fn list(Opened { archive, store }: &Opened) -> Result<(), Failure> {
+fn list(opened: &Opened) -> Result<(), Failure> {
+    let Opened {
+        archive,
+        store,
+        rule,
+    } = opened;
     let (catalogue, held) = (archive.catalogue(), archive.held());
+    let labels = archive.labels();
     let elsewhere = pinning::remembered(store, archive.stream()).map_err(failed)?;
     let kept_elsewhere = |what: &str| {
         let pinned = elsewhere.iter().filter(|pin| pin.status == Status::Pinned);
@@ -192,18 +231,26 @@ fn list(Opened { archive, store }: &Opened) -> Result<(), Failure> {
             let Link { bytes, cid } = entry.link;
             let minutes = entry.duration as f64 / 60e6;
             let name = hour_name(*hour);
+            let title = labels.titles.get(hour);
+            let title = title.map_or(String::new(), |title| format!("  {title}"));
             out += &format!(
-                "           T{name}  {bytes:>12}  {cid}  {minutes:.1} min{kept}{elsewhere}\n"
+                "           T{name}  {bytes:>12}  {cid}  {minutes:.1} min{kept}{elsewhere}{title}\n"
             );
+            for (at, chapter) in labels.within(&(hour * HOUR..(hour + 1) * HOUR)) {
+                let seconds = at % HOUR / 1_000_000;
+                let (minute, second) = (seconds / 60, seconds % 60);
+                out += &format!("                {name}:{minute:02}:{second:02}  {chapter}\n");
+            }
         }
     }
     if let Some(root) = catalogue.root() {
         out += &format!("/ipns/{} is /ipfs/{}\n", archive.stream(), root.cid);
     }
+    out += &outlook(archive, store, rule);
     print(&out)
 }
 
-fn pins(Opened { archive, store }: &Opened) -> Result<(), Failure> {
+fn pins(Opened { archive, store, .. }: &Opened) -> Result<(), Failure> {
     let mut out = String::new();
     for pin in pinning::remembered(store, archive.stream()).map_err(failed)? {
         let status = pin.status.name();
@@ -215,6 +262,23 @@ fn pins(Opened { archive, store }: &Opened) -> Result<(), Failure> {
         );
     }
     print(&out)
+}
+
+/// When there will be no room for more, of this stream alone.
+fn outlook(archive: &Archive, store: &Store, rule: &Rule) -> String {
+    let held = archive.sizes();
+    let Forecast { a_day, full_in } = forecast(&[Growth::of(&held, rule)], store.free());
+    if a_day == 0 {
+        return String::new();
+    }
+    let pace = format!("{:.1} GB a day", a_day as f64 / 1e9);
+    match full_in {
+        None => format!("{pace}; what is to be kept fits\n"),
+        Some(time) => {
+            let days = time.as_secs_f64() / 86_400.0;
+            format!("{pace}; the oldest hours go in {days:.1} days, as there is no room for more\n")
+        }
+    }
 }
 
 fn export(opened: &Opened, what: &str, output: &Path) -> Result<(), Failure> {
@@ -281,16 +345,26 @@ fn clip(opened: &Opened, from: &str, to: &str) -> Result<(), Failure> {
     print(&format!("{cid} {bytes} bytes\n/ipfs/{cid}/index.m3u8\n"))
 }
 
-fn take_down(opened: &Opened, what: &str) -> Result<(), Failure> {
+fn title(opened: &Opened, what: &str, text: &str) -> Result<(), Failure> {
+    let (hour, _) = hour(opened, what)?;
+    opened.archive.set_title(hour, text).map_err(failed)
+}
+
+/// The hour of this name.
+fn hour(opened: &Opened, what: &str) -> Result<(u64, HourEntry), Failure> {
     let catalogue = opened.archive.catalogue();
-    let hours = catalogue.hours().iter();
-    let known =
-        |(hour, entry): (&u64, &HourEntry)| (name(*hour) == what).then_some((*hour, *entry));
-    let (hour, entry) = hours.clone().find_map(known).ok_or_else(|| {
+    let mut hours = catalogue.hours().iter();
+    let found = hours.find(|(hour, _)| name(**hour) == what);
+    let found = found.map(|(hour, entry)| (*hour, *entry));
+    found.ok_or_else(|| {
         Failure::Failed(format!(
             "the archive has no hour {what:?}: give one that `archive ls` shows, such as 2026-11-22T10"
         ))
-    })?;
+    })
+}
+
+fn take_down(opened: &Opened, what: &str) -> Result<(), Failure> {
+    let (hour, entry) = hour(opened, what)?;
     opened.archive.take_down(hour).map_err(failed)?;
     let cid = entry.link.cid;
     print(&format!(
@@ -318,7 +392,7 @@ fn import(opened: &Opened, file: &Path) -> Result<(), Failure> {
     print(&out)
 }
 
-fn verify(Opened { archive, store }: &Opened) -> Result<(), Failure> {
+fn verify(Opened { archive, store, .. }: &Opened) -> Result<(), Failure> {
     let (catalogue, held) = (archive.catalogue(), archive.held());
     let hours = catalogue.hours().iter();
     let hours = hours.filter(|(hour, _)| held.contains(hour));

@@ -43,6 +43,24 @@ struct Past {
     sequence: u64,
     /// Oldest first.
     days: Vec<Day>,
+    /// Where something begins that has a name, oldest first.
+    chapters: Vec<Chapter>,
+    /// What `/live/{stream}/earlier/index.m3u8` plays; null while nothing is on air.
+    open: Option<Open>,
+}
+
+#[derive(Serialize)]
+struct Chapter {
+    /// Seconds since 1970.
+    at: f64,
+    title: String,
+}
+
+/// Seconds since 1970.
+#[derive(Serialize)]
+struct Open {
+    from: f64,
+    to: f64,
 }
 
 #[derive(Serialize)]
@@ -64,6 +82,9 @@ struct HourObject {
     duration: f64,
     /// Whether this gateway has it.
     held: bool,
+    /// What the operator calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
 }
 
 /// `GET /api/v1/streams/{stream}/archive`
@@ -74,9 +95,11 @@ pub(super) async fn list(
     let At(name) = name.map_err(ApiRefusal)?;
     let live = state.live(&name).map_err(ApiRefusal)?;
     let stream = &live.stream;
-    let (catalogue, held) = stream.archive().map_or_else(Default::default, |archive| {
-        (archive.catalogue(), archive.held())
+    let archive = stream.archive();
+    let (catalogue, held, labels) = archive.map_or_else(Default::default, |archive| {
+        (archive.catalogue(), archive.held(), archive.labels())
     });
+    let open = archive.and_then(|archive| open(&archive.open_hours()));
     let days = catalogue.days().iter().map(|(day, link)| {
         let hours = catalogue.hours().range(day * 24..day * 24 + 24);
         Day {
@@ -90,6 +113,7 @@ pub(super) async fn list(
                     bytes: entry.link.bytes,
                     duration: entry.duration as f64 / 1e6,
                     held: held.contains(hour),
+                    title: labels.titles.get(hour).cloned(),
                 })
                 .collect(),
         }
@@ -103,9 +127,24 @@ pub(super) async fn list(
         epoch,
         sequence,
         days: days.collect(),
+        chapters: (labels.chapters.iter())
+            .map(|(at, title)| Chapter {
+                at: *at as f64 / 1e6,
+                title: title.clone(),
+            })
+            .collect(),
+        open: open.filter(|_| live.stream.snapshot().live),
     };
     let text = serde_json::to_string(&past).expect("texts and numbers are JSON");
     Ok(api::json(&state, text))
+}
+
+fn open(hours: &Hour) -> Option<Open> {
+    let (first, last) = (hours.segments().next()?, hours.segments().next_back()?);
+    Some(Open {
+        from: first.start as f64 / 1e6,
+        to: (last.start + last.duration()) as f64 / 1e6,
+    })
 }
 
 /// `GET /api/v1/streams/{stream}/archive/catalogue?from=N`: signed entries (protocol's README §10) from the one at position

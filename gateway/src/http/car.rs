@@ -1,7 +1,7 @@
 //! A DAG as a CAR, version 1, block by block while it is sent: depth first, each block as often as it is linked
 //! (`order=dfs; dups=y`), so that nothing needs to be remembered of what went before.
 
-use std::{io, ops::Range, sync::Arc};
+use std::{collections::HashMap, io, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -22,6 +22,8 @@ pub(super) const MEDIA_TYPE: &str = "application/vnd.ipld.car; version=1; order=
 /// The blocks of a CAR that are still to be sent, the next one last.
 pub(super) struct Walk {
     blocks: Arc<Blocks>,
+    /// Blocks that are not stored.
+    made: Arc<HashMap<Cid, Bytes>>,
     /// What goes before the next block.
     ready: Option<Bytes>,
     left: Vec<(Cid, With)>,
@@ -60,8 +62,19 @@ impl Walk {
         left.extend(way.iter().rev().map(|cid| (*cid, With::Alone)));
         Self {
             blocks,
+            made: Arc::default(),
             ready: Some(header(&named)),
             left,
+        }
+    }
+
+    /// All that is below `root`, of which `made` are not stored.
+    pub(super) fn of_made(blocks: Arc<Blocks>, root: Cid, made: Arc<HashMap<Cid, Bytes>>) -> Self {
+        Self {
+            blocks,
+            made,
+            ready: Some(header(&root)),
+            left: vec![(root, With::All)],
         }
     }
 }
@@ -73,9 +86,12 @@ impl Source for Walk {
         }
         while let Some((cid, with)) = self.left.pop() {
             // The answer has begun: a block that is gone can only be told by cutting it off.
-            let block = resolve::load(&self.blocks, cid)
-                .await?
-                .ok_or(io::ErrorKind::NotFound)?;
+            let block = match self.made.get(&cid) {
+                Some(made) => made.clone(),
+                None => resolve::load(&self.blocks, cid)
+                    .await?
+                    .ok_or(io::ErrorKind::NotFound)?,
+            };
             let below = below(&cid, &block, with)?;
             self.left.extend(below.into_iter().rev());
             // "MUST NOT include virtual blocks identified by identity CIDs".

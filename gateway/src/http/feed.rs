@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use meshlive_protocol::{
-    archive::{HourEntry, day_name, hour_name},
+    archive::{HOUR, HourEntry, day_name, hour_name},
     time::civil_date,
 };
 
@@ -17,7 +17,7 @@ use super::{
     State, archive::archive_of, body, content::ascii, error::At, error::Refusal, listing::escaped,
     range,
 };
-use crate::{metrics::Kind, swarm::Door};
+use crate::{archive::Labels, metrics::Kind, swarm::Door};
 
 /// Items of a feed: more than a week of hours.
 const MOST: usize = 200;
@@ -39,6 +39,7 @@ pub(super) async fn feed(
         .filter(|(hour, _)| held.contains(hour))
         .take(MOST)
         .map(|(hour, entry)| (*hour, *entry));
+    let labels = archive.labels();
     let title = match live.stream.title() {
         title if title.is_empty() => live.stream.alias().to_owned(),
         title => title,
@@ -46,7 +47,7 @@ pub(super) async fn feed(
     // Links of a feed are whole.
     let public = state.swarm.as_ref().map(Door::public_url);
     let base = base(&public.unwrap_or_default(), &headers);
-    let text = rss(&base, live.stream.text(), &title, hours);
+    let text = rss(&base, live.stream.text(), &title, hours, &labels);
     let etag = format!("\"{}\"", meshlive_protocol::dag::cid_of(text.as_bytes()));
     let mut answer = if range::is_known(&headers, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
@@ -87,6 +88,7 @@ fn rss(
     stream: &str,
     title: &str,
     hours: impl Iterator<Item = (u64, HourEntry)>,
+    labels: &Labels,
 ) -> String {
     let title = escaped(title);
     let page = format!("{base}/s/{stream}/archive");
@@ -100,6 +102,16 @@ fn rss(
     for (hour, entry) in hours {
         let (day, time) = (day_name(hour / 24), hour_name(hour));
         let (from, cid) = (hour * 3600, entry.link.cid);
+        let name = match labels.titles.get(&hour) {
+            Some(name) => format!("{}, ", escaped(name)),
+            None => String::new(),
+        };
+        let mut chapters = String::new();
+        for (at, chapter) in labels.within(&(hour * HOUR..(hour + 1) * HOUR)) {
+            let (minute, chapter) = (at % HOUR / 60_000_000, escaped(chapter));
+            write!(chapters, "; {time}:{minute:02} {chapter}")
+                .expect("a String takes all that is written to it");
+        }
         let minutes = entry.duration.div_ceil(60_000_000);
         let movie = format!(
             "{base}/api/v1/streams/{stream}/archive/recording.mp4?from={from}&amp;to={}",
@@ -108,9 +120,9 @@ fn rss(
         // The length of an enclosure is 0 where it is not known: a HEAD of its URL says it.
         writeln!(
             out,
-            "<item>\n<title>{title}, {day} {time}:00 UTC</title>\n<link>{page}#t={from}</link>\n\
+            "<item>\n<title>{name}{title}, {day} {time}:00 UTC</title>\n<link>{page}#t={from}</link>\n\
              <guid isPermaLink=\"false\">ipfs://{cid}</guid>\n<pubDate>{}</pubDate>\n\
-             <description>{minutes} minutes; ipfs://{cid}</description>\n\
+             <description>{minutes} minutes; ipfs://{cid}{chapters}</description>\n\
              <enclosure url=\"{movie}\" length=\"0\" type=\"video/mp4\"/>\n</item>",
             date(hour)
         )
@@ -151,9 +163,19 @@ mod tests {
         };
         let duration = 60_000_001;
         let hours = [(498_706, HourEntry { link, duration })];
-        let text = rss("http://node", "k51", "a <b> & c", hours.into_iter());
+        let mut labels = Labels::default();
+        labels.titles.insert(498_706, "1 < 2".into());
+        let at = 1_795_341_600_000_000 + 300_000_000;
+        labels.chapters.insert(at, "Questions".into());
+        let text = rss(
+            "http://node",
+            "k51",
+            "a <b> & c",
+            hours.into_iter(),
+            &labels,
+        );
         assert!(
-            text.contains("<title>a &lt;b&gt; &amp; c, 2026-11-22 10:00 UTC</title>"),
+            text.contains("<title>1 &lt; 2, a &lt;b&gt; &amp; c, 2026-11-22 10:00 UTC</title>"),
             "{text}"
         );
         assert!(
@@ -161,7 +183,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains(&format!("2 minutes; ipfs://{}<", link.cid)),
+            text.contains(&format!("2 minutes; ipfs://{}; 10:05 Questions<", link.cid)),
             "{text}"
         );
     }

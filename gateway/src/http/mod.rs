@@ -2,7 +2,7 @@
 //!
 //! Files: `serve`, `taken` (connections and their limits) → `query`, `range`, `encoding`, `error` (what is asked, purely) →
 //! `playlists`, `parts`, `wait`, `live` (LL-HLS; one rendering serves all who wait) → `sockets`, `client` (pushes) → `api`, `peers` (the swarm's WebSockets), `pinning` →
-//! `ipfs`, `ipns`, `format`, `resolve`, `unixfs`, `hamt`, `listing`, `car` (path and trustless gateway) → `archive`, `feed`, `recording`, `retime` (what is past, and as MP4) → `page`, `still`, `key_frame` → `content`, `body`, `blocks`, `files` (bytes out).
+//! `ipfs`, `ipns`, `format`, `resolve`, `unixfs`, `hamt`, `listing`, `car` (path and trustless gateway) → `archive`, `feed`, `earlier`, `clip`, `recording`, `retime` (what is past, and as MP4) → `page`, `still`, `key_frame` → `content`, `body`, `blocks`, `files` (bytes out).
 
 mod api;
 mod archive;
@@ -10,7 +10,9 @@ pub(crate) mod blocks;
 mod body;
 pub(crate) mod car;
 mod client;
+mod clip;
 mod content;
+mod earlier;
 mod encoding;
 mod error;
 mod feed;
@@ -78,6 +80,14 @@ pub fn router(state: State) -> Router {
         .route("/live/{stream}/announcements", get(sockets::announcements))
         .route("/live/{stream}/manifest", get(parts::manifest))
         .route("/live/{stream}/still.jpg", get(still::still))
+        .route(
+            "/live/{stream}/earlier/index.m3u8",
+            get(earlier::multivariant),
+        )
+        .route(
+            "/live/{stream}/earlier/{rendition}/index.m3u8",
+            get(earlier::media),
+        )
         .route("/live/{stream}/{file}", get(playlists::media))
         .route("/live/{stream}/{rendition}/{file}", get(parts::media))
         .route("/api/v1/streams", get(api::streams))
@@ -100,6 +110,8 @@ pub fn router(state: State) -> Router {
             "/api/v1/streams/{stream}/archive/pins",
             get(pinning::elsewhere),
         )
+        .route("/api/v1/streams/{stream}/archive/clip", get(clip::name))
+        .route("/api/v1/streams/{stream}/archive/clip.car", get(clip::car))
         .route("/api/v1/peer", get(peers::peer))
         .route("/embed.js", get(page::embed))
         .route("/assets/{file}", get(page::asset))

@@ -20,6 +20,7 @@ use super::{
     archive::archive_of,
     blocks::Blocks,
     body::Source,
+    clip::stretch,
     content::{Content, IMMUTABLE, Stored},
     error::{At, Refusal},
     ipfs::disposition,
@@ -28,7 +29,10 @@ use super::{
     unixfs::{self, Node},
 };
 use crate::{
-    archive::read::{self, block},
+    archive::{
+        Labels,
+        read::{self, block},
+    },
     metrics::Kind,
     store::Store,
 };
@@ -148,24 +152,16 @@ pub(super) async fn recording(
 ) -> Result<Response, Refusal> {
     let archive = archive_of(&state, &name)?;
     let asked = asked.unwrap_or_default();
-    let time = |key: &'static str| {
-        let value = query::value(&asked, key).and_then(|at| at.parse::<u32>().ok());
-        value.map(|seconds| u64::from(seconds) * 1_000_000)
-    };
-    let range = match (time("from"), time("to")) {
-        (Some(from), Some(to)) if from < to && to - from <= LONGEST => from..to,
-        _ => {
-            return Err(Refusal::wrong(
-                "from and to are not times in seconds since 1970, at most 25 hours apart",
-            ));
-        }
-    };
+    let range = stretch(&asked, LONGEST).ok_or(Refusal::wrong(
+        "from and to are not times in seconds since 1970, at most 25 hours apart",
+    ))?;
     let from = range.start;
     let rendition = query::value(&asked, "rendition").map(str::to_owned);
-    let (store, catalogue) = (state.store.clone(), archive.catalogue());
+    let (store, catalogue, labels) = (state.store.clone(), archive.catalogue(), archive.labels());
     let _turn = (state.recordings.acquire().await).expect("this semaphore is never closed");
-    let made =
-        tokio::task::spawn_blocking(move || plan(&store, &catalogue, &range, rendition.as_deref()));
+    let made = tokio::task::spawn_blocking(move || {
+        plan(&store, &catalogue, &labels, &range, rendition.as_deref())
+    });
     let made = made
         .await
         .map_err(|_| Refusal::busy("the reading failed"))?;
@@ -215,6 +211,7 @@ fn clock(at: u64) -> String {
 fn plan(
     store: &Store,
     catalogue: &Catalogue,
+    labels: &Labels,
     range: &Range<u64>,
     rendition: Option<&str>,
 ) -> Result<Recording, Failed> {
@@ -267,12 +264,13 @@ fn plan(
     {
         return Err(Failed::Changes(*at));
     }
-    assemble(store, cid, &found, audio_only)
+    assemble(store, labels, cid, &found, audio_only)
 }
 
 /// Number, beginning and files of segments, in order, which all need the same init segment.
 fn assemble(
     store: &Store,
+    labels: &Labels,
     init: Cid,
     found: &[(u64, u64, bool, Strand)],
     audio_only: bool,
@@ -282,7 +280,8 @@ fn assemble(
     let tracks = retime::tracks(&init).ok_or_else(broken)?;
     let (mut segments, mut shifts) = (Vec::new(), Vec::new());
     let (mut end, mut before, mut named) = (0_u64, None, Vec::new());
-    for (msn, _, discontinuity, strand) in found {
+    let mut chapters = Vec::new();
+    for (msn, start, discontinuity, strand) in found {
         let node = block(store, strand.file.cid)?;
         let Ok(Node::File(parts)) = Node::parse(&node) else {
             return Err(broken());
@@ -295,16 +294,23 @@ fn assemble(
             shifts.push(to_begin_at(begin, &tracks, &times).ok_or_else(broken)?);
             end = begin;
         }
+        for (at, name) in labels.within(&(*start..start + strand.duration)) {
+            chapters.push((end + (at - start), name));
+        }
         end += strand.duration;
         before = Some(*msn);
         segments.push((strand.file.cid, size, shifts.len() - 1));
         named.extend_from_slice(&strand.file.cid.to_bytes());
     }
+    // One file takes so many.
+    chapters.truncate(usize::from(u8::MAX));
+    let title = (found.iter()).find_map(|(_, start, _, _)| labels.titles.get(&(start / HOUR)));
+    let init = retime::with_duration(&init, end / 1000)
+        .and_then(|init| retime::with_names(&init, title.map(String::as_str), &chapters))
+        .ok_or_else(broken)?;
     named.extend_from_slice(&init);
     Ok(Recording {
-        init: retime::with_duration(&init, end / 1000)
-            .ok_or_else(broken)?
-            .into(),
+        init: init.into(),
         segments,
         shifts,
         name: dag::cid_of(&named),

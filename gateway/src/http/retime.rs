@@ -61,6 +61,50 @@ pub(super) fn with_duration(init: &[u8], milliseconds: u64) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// The init segment with a title (as players of music files have it: `udta`, `meta`, `ilst`, `©nam`) and with chapters, each at
+/// its time in µs (`chpl`, as mp4v2 writes it and FFmpeg, VLC and mpv read it): at most 255, their names of at most 255 bytes.
+pub(super) fn with_names(
+    init: &[u8],
+    title: Option<&str>,
+    chapters: &[(u64, &str)],
+) -> Option<Vec<u8>> {
+    let moov = child(init, &all(init), b"moov")?;
+    let mut udta = Vec::new();
+    if let Some(title) = title {
+        let data = boxed(
+            b"data",
+            &[&[0, 0, 0, 1, 0, 0, 0, 0], title.as_bytes()].concat(),
+        );
+        let names = boxed(b"ilst", &boxed(b"\xa9nam", &data));
+        let handler = boxed(b"hdlr", b"\0\0\0\0\0\0\0\0mdirappl\0\0\0\0\0\0\0\0\0");
+        udta.extend(boxed(b"meta", &[&[0; 4][..], &handler, &names].concat()));
+    }
+    let count = u8::try_from(chapters.len()).ok()?;
+    if count > 0 {
+        let mut list = vec![1, 0, 0, 0, 0, 0, 0, 0, count];
+        for (at, name) in chapters {
+            list.extend_from_slice(&at.checked_mul(10)?.to_be_bytes());
+            list.push(u8::try_from(name.len()).ok()?);
+            list.extend_from_slice(name.as_bytes());
+        }
+        udta.extend(boxed(b"chpl", &list));
+    }
+    if udta.is_empty() {
+        return Some(init.to_vec());
+    }
+    let udta = boxed(b"udta", &udta);
+    let at = moov.start - 8;
+    let size = u32_at(init, at)?.checked_add(u32::try_from(udta.len()).ok()?)?;
+    let mut out = init.to_vec();
+    out[at..at + 4].copy_from_slice(&size.to_be_bytes());
+    out.splice(moov.end..moov.end, udta);
+    Some(out)
+}
+
+fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    [&(body.len() as u32 + 8).to_be_bytes()[..], kind, body].concat()
+}
+
 /// The first decode time of each track of a part, by the track's number.
 pub(super) fn times(part: &[u8]) -> Option<Vec<(u32, u64)>> {
     let found = places(part)?.into_iter();

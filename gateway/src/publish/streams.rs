@@ -46,7 +46,7 @@ impl Streams {
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            archives: Archives::new(store.clone(), &clock),
+            archives: Archives::new(store.clone(), &clock, &metrics),
             settings,
             target_duration,
             keys,
@@ -63,7 +63,7 @@ impl Streams {
     pub fn with_archives(
         mut self,
         settings: archive::Settings,
-        by_alias: BTreeMap<String, archive::Keep>,
+        by_alias: BTreeMap<String, archive::Rule>,
     ) -> Self {
         let metrics = self.metrics.clone();
         self.archives.configure(settings, by_alias, metrics);

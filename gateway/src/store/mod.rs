@@ -397,6 +397,16 @@ impl Store {
         }
     }
 
+    /// Bytes that it may hold beside what it holds, and that its disk has room for.
+    pub fn free(&self) -> u64 {
+        let held = self.inner.read_state().bytes();
+        let allowed = self.inner.settings.max_bytes.saturating_sub(held);
+        let disk = rustix::fs::statvfs(&self.inner.folder);
+        disk.map_or(allowed, |disk| {
+            allowed.min(disk.f_bavail.saturating_mul(disk.f_frsize))
+        })
+    }
+
     /// The names of the streams that have a file of this name.
     pub fn streams_with(&self, file: &str) -> Vec<StreamName> {
         let folders = std::fs::read_dir(&self.inner.folder).into_iter().flatten();

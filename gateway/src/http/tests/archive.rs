@@ -191,3 +191,111 @@ async fn recordings_are_a_feed_the_newest_first_and_what_is_taken_down_is_in_no_
     );
     assert_eq!(bench.get(&recording).await.0, 404);
 }
+
+#[tokio::test]
+async fn a_clip_has_a_name_and_its_blocks_can_be_had_and_nothing_is_stored_of_it() {
+    let bench = Bench::new();
+    let (air, _) = with_two_hours(&bench).await;
+    let archive = air.publisher.stream().archive().unwrap().clone();
+    let (from, before) = (START / 1_000_000, bench.store.stats().bytes);
+    let door = "/api/v1/streams/cam/archive/clip";
+    let (status, text) = bench
+        .get(&format!("{door}?from={from}&to={}", from + 3601))
+        .await;
+    assert_eq!(status, 200, "{text}");
+    let object: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(object["kept"], false);
+    let cid: cid::Cid = object["cid"].as_str().unwrap().parse().unwrap();
+    let (status, headers, car) = bench
+        .ask(
+            "GET",
+            &format!("{door}.car?from={from}&to={}", from + 3601),
+            &[],
+        )
+        .await;
+    assert_eq!(status, 200);
+    assert_eq!(headers["content-type"], crate::http::car::MEDIA_TYPE);
+    assert_eq!(bench.store.stats().bytes, before, "nothing was stored");
+    assert_eq!(bench.get(&format!("/ipfs/{cid}/index.m3u8")).await.0, 404);
+
+    // It is whole: another store takes it in, and it is what the operator's command keeps.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &car).unwrap();
+    let time = START..START + 3_601_000_000;
+    let kept = tokio::task::spawn_blocking(move || {
+        let car = crate::archive::car::Car::open(file.path()).unwrap();
+        assert_eq!(car.root, cid);
+        let mut blocks = 0;
+        let mut seen = std::collections::HashSet::new();
+        crate::archive::walk(&car, cid, "clip", &mut seen, &mut |_, block| {
+            blocks += 1;
+            block.map(drop).map_err(|fault| fault.error)
+        })
+        .unwrap();
+        assert!(blocks > 10, "{blocks}");
+        archive.clip(&time).unwrap()
+    });
+    assert_eq!(kept.await.unwrap().cid, cid);
+    let (_, text) = bench
+        .get(&format!("{door}?from={from}&to={}", from + 3601))
+        .await;
+    assert!(text.contains("\"kept\":true"), "{text}");
+    assert_eq!(bench.get(&format!("/ipfs/{cid}/index.m3u8")).await.0, 200);
+    for (query, expected) in [
+        ("", 400),
+        ("?from=1&to=2", 404),
+        ("?from=2&to=1", 400),
+        ("?from=1700000000&to=1700007201", 400),
+    ] {
+        let (status, text) = bench.get(&format!("{door}{query}")).await;
+        assert_eq!(status, expected, "{query}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_past_of_the_run_on_air_plays_before_its_hour_has_closed() {
+    let bench = Bench::new();
+    let (mut air, _) = with_two_hours(&bench).await;
+    let (status, index) = bench.get("/live/cam/earlier/index.m3u8").await;
+    assert_eq!(status, 200, "{index}");
+    assert!(index.contains("\nv/index.m3u8\n"), "{index}");
+    let (status, text) = bench.get("/live/cam/earlier/v/index.m3u8").await;
+    assert_eq!(status, 200, "{text}");
+    // The hour before, which has closed, and the one that has not.
+    assert_eq!(text.matches("#EXTINF").count(), 6, "{text}");
+    assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:3\n"), "{text}");
+    let last = text.lines().last().unwrap();
+    let (status, _, body) = bench.ask("GET", last, &[]).await;
+    assert_eq!((status.as_u16(), body), (200, media("v", 8, 0).to_vec()));
+    segment_at(&mut air, START + 2 * HOUR + 600_000);
+    let (_, text) = bench.get("/live/cam/earlier/v/index.m3u8").await;
+    assert_eq!(text.matches("#EXTINF").count(), 7, "{text}");
+    let (_, text) = bench.get("/api/v1/streams/cam/archive").await;
+    assert!(text.contains("\"open\":{\"from\":1700007200.0"), "{text}");
+    assert_eq!(bench.get("/live/cam/earlier/x/index.m3u8").await.0, 404);
+    assert_eq!(bench.get("/live/other/earlier/index.m3u8").await.0, 404);
+}
+
+#[tokio::test]
+async fn titles_and_chapters_are_in_the_list_and_in_the_feed() {
+    let bench = Bench::new();
+    let (air, _) = with_two_hours(&bench).await;
+    let archive = air.publisher.stream().archive().unwrap().clone();
+    let set = tokio::task::spawn_blocking(move || {
+        archive.set_title(START / HOUR, "Opening <talk>").unwrap();
+        archive.set_chapter(START + 200_000, "Questions").unwrap();
+    });
+    set.await.unwrap();
+    let (_, text) = bench.get("/api/v1/streams/cam/archive").await;
+    let past: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(past["days"][0]["hours"][0]["title"], "Opening <talk>");
+    assert_eq!(
+        past["days"][0]["hours"][1]["title"],
+        serde_json::Value::Null
+    );
+    assert_eq!(past["chapters"][0]["title"], "Questions");
+    assert_eq!(past["chapters"][0]["at"], 1_700_000_000.2);
+    let (_, feed) = bench.get("/s/cam/archive/feed.xml").await;
+    assert!(feed.contains("<title>Opening &lt;talk&gt;, "), "{feed}");
+    assert!(feed.contains("; 22:13 Questions</description>"), "{feed}");
+}
