@@ -17,7 +17,7 @@ pub struct Settings {
     pub keep: Keep,
     /// Days (UTC) that stay whatever keep says, such as ["2026-11-22"]; where the disk is full they go last.
     pub keep_days: Days,
-    /// How many bytes of closed hours each stream keeps at most: above this its oldest go. 0: as many as there is room for.
+    /// How many bytes of closed hours each stream keeps at most, beside keep_days: above this its oldest go. 0: as many as there is room for.
     pub max_bytes: u64,
     /// How long after one reading back of all that is held the next begins, for damage to be named in the log and in
     /// meshlive_archive_damaged_blocks. "0s": never.

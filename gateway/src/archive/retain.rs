@@ -42,7 +42,9 @@ impl Archive {
             going = too_old(self.held().into_iter(), newest, keep);
         }
         if self.rule.max_bytes > 0 {
-            going.extend(too_much(&self.sizes(), self.rule.max_bytes));
+            let mut sizes = self.sizes();
+            sizes.retain(|(hour, _)| !self.rule.days.have(*hour));
+            going.extend(too_much(&sizes, self.rule.max_bytes));
         }
         going.retain(|hour| !self.rule.days.have(*hour));
         going.sort_unstable();

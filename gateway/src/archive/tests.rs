@@ -55,6 +55,15 @@ impl Run {
         keep: Keep,
         verify_every: Duration,
     ) -> Self {
+        let archived = Settings {
+            keep,
+            verify_every,
+            ..Settings::default()
+        };
+        Self::archiving(folder, now, settings, archived)
+    }
+
+    fn archiving(folder: &Path, now: u64, settings: store::Settings, archived: Settings) -> Self {
         let store = Store::open(&folder.join("store"), settings).unwrap();
         let keys = Arc::new(Keys::open(folder).unwrap());
         let clock = Arc::new(Clock::at(now));
@@ -67,11 +76,6 @@ impl Run {
             clock,
             metrics.clone(),
         );
-        let archived = Settings {
-            keep,
-            verify_every,
-            ..Settings::default()
-        };
         let streams = streams.with_archives(archived, BTreeMap::new());
         Self {
             store,
@@ -412,6 +416,46 @@ fn where_there_is_no_room_the_oldest_hours_go_first_and_only_as_many_as_must() {
     let held = archive.held();
     assert!((1..9).contains(&held.len()), "{held:?}");
     assert!(held.contains(&(HOUR_TEN + 8)) && !held.contains(&HOUR_TEN));
+}
+
+#[test]
+fn a_stream_keeps_as_much_as_it_may_and_days_that_are_named_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let hour_bytes = {
+        let folder = tempfile::tempdir().unwrap();
+        let run = Run::start(folder.path(), TEN);
+        let mut air = run.air();
+        air.segments(TEN, TEN + 40 * SECOND);
+        air.segments(TEN + HOUR, TEN + HOUR + SECOND);
+        wait_for(&air.archive(), 1);
+        air.archive().sizes()[0].1
+    };
+    // Room for three hours and a half, beside those of a day that stays.
+    let archived = Settings {
+        keep: Keep::Everything,
+        keep_days: vec!["2026-11-22".to_owned()].try_into().unwrap(),
+        max_bytes: hour_bytes * 7 / 2,
+        ..Settings::default()
+    };
+    let run = Run::archiving(folder.path(), TEN, store::Settings::default(), archived);
+    let mut air = run.air();
+    let archive = air.archive();
+    let hours = [12, 13, 14, 15, 16, 17, 18, 19];
+    for (count, hour) in hours.into_iter().enumerate() {
+        air.segments(TEN + hour * HOUR, TEN + hour * HOUR + 40 * SECOND);
+        wait_for(&archive, count as u64);
+    }
+    let expected: BTreeSet<u64> = [12, 13, 18]
+        .into_iter()
+        .map(|hour| HOUR_TEN + hour)
+        .collect();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while archive.held() != expected {
+        assert!(Instant::now() < deadline, "{:?}", archive.held());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let text = run.metrics.render();
+    assert!(text.contains("meshlive_archive_bytes_a_day "), "{text}");
 }
 
 #[test]
