@@ -445,7 +445,7 @@ fn a_stream_keeps_as_much_as_it_may_and_days_that_are_named_stay() {
         air.segments(TEN + hour * HOUR, TEN + hour * HOUR + 40 * SECOND);
         wait_for(&archive, count as u64);
     }
-    let expected: BTreeSet<u64> = [12, 13, 18]
+    let expected: BTreeSet<u64> = [12, 13, 16, 17, 18]
         .into_iter()
         .map(|hour| HOUR_TEN + hour)
         .collect();
