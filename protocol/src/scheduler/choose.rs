@@ -27,9 +27,9 @@ pub(super) const LOOK: Micros = 50_000;
 const SLACK: Micros = 150_000;
 /// Who did not give a part in time is not asked for it again before.
 const AGAIN: Micros = 1_000_000;
-/// A newcomer takes so much over HTTP before it knows who else could give it, microseconds of media: hls.js shows nothing
-/// before the rest of the segment that it begins with is here.
-const NEXT: u64 = 2_000_000;
+/// A newcomer takes so much over HTTP before it knows who else could give it, microseconds of media; what is behind that when
+/// its player asks for it.
+const NEXT: u64 = 1_000_000;
 const PATIENCE: (Micros, Micros) = (250_000, 2_000_000);
 
 impl Scheduler {

@@ -6,6 +6,9 @@ use super::Micros;
 pub(super) const MAX_FETCHES: usize = 4;
 /// What a fetch takes before one was made, microseconds, and how much that may be off.
 const FIRST: (f64, f64) = (100_000.0, 75_000.0);
+/// A fetch is reckoned to take no longer: where many take longer, all would begin earlier, and so fetch more of what is on
+/// its way from neighbours, until the gateway's uplink is full of that.
+const MOST: f64 = 300_000.0;
 /// After a failure the next fetch waits, then twice as long, and so on up to the longest.
 const PAUSE: (Micros, Micros) = (200_000, 1_600_000);
 
@@ -27,9 +30,9 @@ impl Http {
         }
     }
 
-    /// What nearly every fetch takes at most (as TCP reckons its time-out, RFC 6298).
+    /// What nearly every fetch takes at most (as TCP reckons its time-out, RFC 6298), within `MOST`.
     pub(super) fn expects(&self) -> Micros {
-        (self.mean + 2.0 * self.deviation) as Micros
+        (self.mean + 2.0 * self.deviation).min(MOST) as Micros
     }
 
     pub(super) fn answered(&mut self, took: Micros) {
@@ -53,5 +56,23 @@ impl Http {
 
     pub(super) fn opens_at(&self) -> Micros {
         self.closed_until
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loaded_gateway_is_not_asked_ever_earlier() {
+        let mut http = Http::new();
+        for _ in 0..40 {
+            http.answered(50_000);
+        }
+        assert!((50_000..60_000).contains(&http.expects()), "{http:?}");
+        for _ in 0..40 {
+            http.answered(2_000_000);
+        }
+        assert_eq!(http.expects(), MOST as Micros);
     }
 }

@@ -12,7 +12,7 @@ const MEASURED: (Micros, Micros) = (20_000, 200_000);
 /// Share of what is known that a measure replaces: of more, and of less, because a neighbour's narrow link shows less.
 const LEARNS: (f64, f64) = (0.5, 0.1);
 /// What may wait in the uplink, as time: more would wait behind it, whatever it is worth.
-const WAITS: f64 = 0.1;
+const WAITS: f64 = 0.04;
 /// Others are told when it is off by this factor.
 const OFF: f64 = 1.5;
 
