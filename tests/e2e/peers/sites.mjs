@@ -1,6 +1,7 @@
 // A stream's origin and two mirrors at three sites, viewers at each; each gateway is killed in turn and comes back.
 // No announced part is lost, viewers that have somewhere to go do not stand still, the link between origin and mirrors
 // carries one copy, and at the end all three have the same past. $MESHLIVE_SCENE_MINUTES makes it longer than two minutes.
+// Not among tests/run's files: tests/e2e/peers/mesh node --test tests/e2e/peers/sites.mjs
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
