@@ -83,8 +83,8 @@ for (;;) {
       seen.bytes += bytes ?? 0;
       last = one;
     }
-    // An answer without anything new: this gateway has nobody to hear from.
-    if (fresh.length === 0) throw new Error("nothing new");
+    // Nothing new for a while: this gateway has nobody to hear from.
+    if (fresh.length === 0 && performance.now() - alive > PATIENCE_MS) throw new Error("nothing new");
   } catch {
     move();
     await new Promise((resolve) => setTimeout(resolve, 50));
