@@ -45,8 +45,8 @@ async function pin(cid, address) {
 try {
   compile("past");
   mkdirSync(data);
-  const coded = "-c:v libx264 -preset ultrafast -b:v 20M -minrate 20M -maxrate 20M -bufsize 10M -bf 0 -g 50 -sc_threshold 0 -pix_fmt yuv420p -bsf:v h264_metadata=aud=insert";
-  const noise = `testsrc2=s=1280x720:r=25:d=${PIECE},noise=alls=60:allf=t`;
+  const coded = "-c:v libx264 -preset ultrafast -b:v 8M -minrate 8M -maxrate 8M -bufsize 1M -bf 0 -g 50 -sc_threshold 0 -pix_fmt yuv420p -bsf:v h264_metadata=aud=insert";
+  const noise = `testsrc2=s=1280x720:r=25:d=${PIECE},noise=alls=20:allf=t`;
   const times = film(video, (bytes) => Math.ceil(wanted / bytes), "-f", "lavfi", "-i", noise, ...coded.split(" "), "-f", "h264");
   film(sound, () => times, "-f", "lavfi", "-i", `sine=r=48000:d=${PIECE}`, "-ac", "2", "-c:a", "aac", "-f", "adts");
   execFileSync(example("past"), [data, "cam", video, sound, `${TEN}:${times * PIECE}`], { stdio: ["ignore", "ignore", "inherit"] });
@@ -54,6 +54,7 @@ try {
   gateway = await Gateway.start({ data, inputs: [], flags: [] });
   const { days } = await gateway.json("/api/v1/streams/cam/archive");
   const [{ cid, bytes }] = days[0].hours;
+  if (bytes < wanted / 2) throw new Error(`the hour has only ${bytes} bytes: its film was refused`);
   const { addresses } = await gateway.json("/api/v1/peer");
   const took = { ours: [], kubos: [] };
   for (let round = 0; round < rounds; round += 1) {
