@@ -7,7 +7,7 @@ use libp2p::PeerId;
 use meshlive_protocol::archive::HOUR;
 use tokio::{sync::watch, time::sleep};
 
-use super::{catalogue, peer::Gateway};
+use super::{catalogue, gateways::Gateway};
 use crate::{
     archive::{Archive, mirror::FETCHED},
     swarm::{FetchError, Fetcher, Pace, Place},

@@ -7,7 +7,7 @@ use meshlive_protocol::name::StreamName;
 use serde::Deserialize;
 use tokio::{sync::watch, time::sleep};
 
-use super::{http, peer::Gateway};
+use super::{gateways::Gateway, http};
 use crate::{
     publish::{MAX_ELSEWHERE, Stream, is_origin},
     swarm::{Reach, doors},

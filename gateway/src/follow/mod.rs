@@ -1,10 +1,10 @@
 //! Mirrors: streams that other gateways publish are followed, kept, and served here exactly as there.
 //!
-//! A mirror has a peer of its own beside the gateway's (`peer`), with the engine that viewers have: it joins the stream at
+//! A mirror has a peer of its own beside the gateway's (`peer`, at its `gateways`), with the engine that viewers have: it joins the stream at
 //! its origin or at another mirror, wants every rendition, and gives to others that are linked to it, so that several
 //! mirrors feed each other. What the origin signed stands in a `line` until the blocks it names are stored; then
 //! [`Mirrored`](crate::publish::Mirrored) tells it, unchanged, and from there on everything is as for a stream that is
-//! published here. What the engine does not bring (init segments, what was missed) is fetched over bitswap (`backlog`).
+//! published here. What the engine does not bring (init segments, what was missed) is fetched over bitswap (`blocks`, `backlog`).
 //! `run` is the thread that has all of it; `spec` reads what the operator wrote. Beside it `catch_up` takes over the signed
 //! list of closed hours (`catalogue`), and has each of them fetched that is not here, and `elsewhere` says where else viewers find the stream, and `search`
 //! looks for gateways that have it while nothing is heard of it. `mend` takes from others what is damaged here, also of
@@ -14,9 +14,11 @@
 //! fill is bounded: the window by `protocol::manifest`, the line, the backlog, the journal, and the disk by store.max_bytes.
 
 mod backlog;
+mod blocks;
 mod catalogue;
 mod catch_up;
 mod elsewhere;
+mod gateways;
 mod http;
 mod line;
 mod mend;

@@ -25,6 +25,7 @@ use meshlive_protocol::{
     scheduler::{Input, Micros, Output, Role, Scheduler, Settings},
 };
 
+use super::gateways::{Gateway, Named, REDIAL, ip_of, with_peer};
 use crate::swarm::{Met, doors, mirrors};
 
 /// Told to peers by identify: which protocol family this is, and what of it.
@@ -35,8 +36,6 @@ const CACHE_BYTES: usize = 64 << 20;
 const NEIGHBOURS: usize = 8;
 /// A connection on which nothing runs is closed after this.
 const IDLE: Duration = Duration::from_secs(30);
-/// A gateway that was not reached is dialled again after this, microseconds, and then later, up to the longest.
-const REDIAL: (Micros, Micros) = (500_000, 5_000_000);
 /// Gateways that were found, linked or tried, at a time; those that have been tried; and when one is tried again, microseconds.
 const MAX_FOUND: usize = 8;
 const MAX_TRIED: usize = 256;
@@ -56,36 +55,6 @@ pub(super) struct Room {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     engine: Engine,
-}
-
-/// A gateway that is connected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Gateway {
-    pub(super) peer: PeerId,
-    pub(super) address: Multiaddr,
-    /// Where its HTTP is, as it says.
-    pub(super) http: Option<SocketAddr>,
-    /// The same as a URL, as viewers find it.
-    pub(super) door: Option<String>,
-}
-
-/// A gateway that the operator named, or that was found.
-struct Named {
-    /// Of one that was found: where it may be, and who it is.
-    found: Option<Met>,
-    address: Multiaddr,
-    /// When it was connected last.
-    since: Micros,
-    /// The dial that is under way.
-    dialling: Option<ConnectionId>,
-    /// Who was found there, while it is connected.
-    peer: Option<PeerId>,
-    http: Option<SocketAddr>,
-    door: Option<String>,
-    next: Micros,
-    pause: Micros,
-    /// It has been said that nobody answers.
-    said: bool,
 }
 
 /// One stream's peer.
@@ -489,46 +458,5 @@ impl Peer {
             .addresses(addresses)
             .build();
         let _ = self.swarm.dial(options); // as above
-    }
-}
-
-impl Named {
-    fn new(address: Multiaddr, found: Option<Met>) -> Self {
-        Self {
-            found,
-            address,
-            since: 0,
-            dialling: None,
-            peer: None,
-            http: None,
-            door: None,
-            next: 0,
-            pause: REDIAL.0,
-            said: false,
-        }
-    }
-
-    fn failed(&mut self, stream: &StreamName, error: &libp2p::swarm::DialError, now: Micros) {
-        self.dialling = None;
-        self.next = now + self.pause;
-        self.pause = (self.pause * 2).min(REDIAL.1);
-        if !std::mem::replace(&mut self.said, true) {
-            tracing::warn!(%stream, gateway = %self.address, %error, "the gateway is not reached; what is here is served, and it is dialled again and again");
-        }
-    }
-}
-
-fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
-    match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => Some(ip.into()),
-        Some(Protocol::Ip6(ip)) => Some(ip.into()),
-        _ => None,
-    }
-}
-
-fn with_peer(address: &Multiaddr, peer: PeerId) -> Multiaddr {
-    match address.iter().last() {
-        Some(Protocol::P2p(_)) => address.clone(),
-        _ => address.clone().with(Protocol::P2p(peer)),
     }
 }
