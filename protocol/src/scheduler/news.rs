@@ -373,11 +373,16 @@ impl Scheduler {
         let pause = (self.silence.pause * 2).clamp(SILENCE, LONGEST_SILENCE);
         self.silence.pause = pause;
         self.silence.ask_at = Some(self.now + pause);
-        let gateway = self.peers.gateways().map(|(id, _)| *id).next();
-        let whom = gateway.or_else(|| {
-            let viewers: Vec<_> = self.peers.viewers().map(|(id, _)| *id).collect();
-            (!viewers.is_empty()).then(|| viewers[self.random.below(viewers.len())])
-        });
+        // Of several not always the same one: it may be a mirror that knows no more either.
+        let mut asked: Vec<_> = self.peers.gateways().map(|(id, _)| *id).collect();
+        if asked.is_empty() {
+            asked.extend(self.peers.viewers().map(|(id, _)| *id));
+        }
+        let whom = match asked[..] {
+            [] => None,
+            [only] => Some(only),
+            _ => Some(asked[self.random.below(asked.len())]),
+        };
         if let Some(id) = whom {
             if let Some(peer) = self.peers.get_mut(&id) {
                 peer.asked_manifest = Some(self.now);
@@ -407,3 +412,6 @@ fn behind(
         })
         .filter(move |place| at.is_none_or(|at| (place.msn, place.part) > at))
 }
+
+#[cfg(test)]
+mod tests;

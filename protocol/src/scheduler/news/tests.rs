@@ -1,0 +1,53 @@
+//! Whom a viewer asks for what it has not heard.
+
+use std::collections::BTreeSet;
+
+use libp2p_identity::{Keypair, PeerId};
+
+use crate::{
+    message::Message,
+    scheduler::{Input, Kind, Output, Role, Scheduler, Settings},
+    sim::Publisher,
+};
+
+fn someone(number: u8) -> PeerId {
+    let key = Keypair::ed25519_from_bytes([number; 32]).expect("any 32 bytes are a key");
+    key.public().to_peer_id()
+}
+
+#[test]
+fn of_several_gateways_each_is_asked_for_the_window_in_the_end() {
+    let mut publisher = Publisher::new(&[400_000]);
+    let settings = Settings {
+        cache_bytes: 8 << 20,
+        neighbours: 2,
+        upload: 0,
+        reserve: 300_000,
+    };
+    let name = publisher.key().name();
+    let mut engine = Scheduler::new(someone(1), name, Role::Viewer, settings, 7);
+    let gateways: BTreeSet<PeerId> = (2..5).map(someone).collect();
+    let mut now = 1_000_000;
+    let envelope = publisher.publish(now).envelope;
+    let _ = engine.handle(Input::Envelope(&envelope), now);
+    for peer in gateways.clone() {
+        let kind = Kind::Gateway;
+        let linked = engine.handle(Input::Linked { peer, kind }, now);
+        linked.expect("no envelope");
+    }
+    let mut asked = BTreeSet::new();
+    for _ in 0..200 {
+        while let Some(output) = engine.output() {
+            if let Output::Send {
+                peer,
+                message: Message::WantManifest,
+            } = output
+            {
+                asked.insert(peer);
+            }
+        }
+        now = engine.wake_at().expect("it misses something").max(now);
+        engine.handle(Input::Wake, now).expect("no envelope");
+    }
+    assert_eq!(asked, gateways);
+}
