@@ -76,18 +76,22 @@ fn tell_times(stream: &Stream) -> tokio::task::JoinHandle<BTreeMap<(u64, u64), I
     })
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mirror_that_missed_two_hours_has_them_soon_with_the_same_roots_and_live_is_not_late() {
-    let folders = [0; 2].map(|_| tempfile::tempdir().unwrap());
-    let run = Run::start(folders[0].path(), TEN);
+/// An origin whose stream has two closed hours, and goes on with the test card.
+fn with_past(folder: &Path) -> Config {
+    let run = Run::start(folder, TEN);
     let mut air = run.air();
     air.segments(TEN, TEN + 2 * HOUR + 4 * SECOND);
     wait_for(&air.archive(), 2);
     drop((air, run));
-
-    let mut origin = config(folders[0].path());
+    let mut origin = config(folder);
     origin.inputs = vec!["testcard?name=cam&size=320x240&rate=15&bit_rate=300000".into()];
-    let origin = Gateway::start(origin).await.unwrap();
+    origin
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_that_missed_two_hours_has_them_soon_with_the_same_roots_and_live_is_not_late() {
+    let folders = [0; 2].map(|_| tempfile::tempdir().unwrap());
+    let origin = Gateway::start(with_past(folders[0].path())).await.unwrap();
     let original = origin.streams().find("cam").unwrap();
     let name = original.name().clone();
     let mut copy = config(folders[1].path());
@@ -172,13 +176,7 @@ fn faults(store: &Store, root: cid::Cid) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mirror_heals_its_origin_and_without_one_it_stays_damaged() {
     let folders = [0; 2].map(|_| tempfile::tempdir().unwrap());
-    let run = Run::start(folders[0].path(), TEN);
-    let mut air = run.air();
-    air.segments(TEN, TEN + 2 * HOUR + 4 * SECOND);
-    wait_for(&air.archive(), 2);
-    drop((air, run));
-    let mut origin = config(folders[0].path());
-    origin.inputs = vec!["testcard?name=cam&size=320x240&rate=15&bit_rate=300000".into()];
+    let mut origin = with_past(folders[0].path());
     origin.archive.verify_every = Duration::from_millis(300);
     let origin = Gateway::start(origin).await.unwrap();
     let original = origin.streams().find("cam").unwrap();
