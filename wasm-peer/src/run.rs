@@ -38,7 +38,7 @@ type Viewer = Browser<Behaviour>;
 const SETTINGS: Settings = Settings {
     // Two minutes at 2 Mbit/s: what others may still want of the live window, and seeks back.
     cache_bytes: 32 << 20,
-    neighbours: 6,
+    neighbours: 8,
     upload: 2_500_000,
     reserve: 300_000,
 };

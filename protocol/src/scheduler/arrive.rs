@@ -223,10 +223,9 @@ impl Scheduler {
         *parts += 1;
         *sum += bytes.len() as u64;
         self.cache.insert(place, cid, bytes);
-        if let Some(asked) = self.release(place)
-            && source != Source::Peer(asked.peer)
-        {
-            self.send(asked.peer, Message::Cancel(vec![place]));
+        let asked = self.release(place).map(|asked| Source::Peer(asked.peer));
+        if let Some(Source::Peer(other)) = asked.filter(|asked| *asked != source) {
+            self.send(other, Message::Cancel(vec![place]));
         }
         if let Some(wanted) = self.demand.wanted.remove(&place) {
             self.came(&wanted);
@@ -235,6 +234,10 @@ impl Scheduler {
             }
         }
         self.outputs.push_back(Output::Ready { place });
-        self.pass_on(place, source);
+        self.pass_on(
+            place,
+            source,
+            source != Source::Http && asked != Some(source),
+        );
     }
 }

@@ -26,6 +26,9 @@ const OLD: u64 = 10_000_000;
 const LATE: u64 = 1_000_000;
 /// A part is pushed to as many as get it within this, seconds; the others are told.
 const PUSHED: f64 = 0.4;
+/// Where everyone is everyone's neighbour, who seeds a part pushes it to all. That others have it as well is of use to them
+/// only if that fails: it is told them so late, with what came in between.
+const REPAIR: Micros = 500_000;
 /// Bytes that may leave at once, if a second's worth is less.
 const LEAST_BURST: f64 = 64.0 * 1024.0;
 
@@ -264,7 +267,7 @@ impl Scheduler {
             };
             if gift.pushed && now >= gift.since + PUSH_FRESH {
                 self.take_back(id, place);
-                self.tell(id, place);
+                self.tell(id, place, now);
                 continue;
             }
             if !self.gifts.bucket.open(now) || !self.may_send() {
@@ -334,8 +337,9 @@ impl Scheduler {
 
     // --- what is new here ---
 
-    /// A part was verified: those who wait for it get it, a seed's neighbours get it, the others are told.
-    pub(super) fn pass_on(&mut self, place: Place, source: Source) {
+    /// A part was verified: those who wait for it get it, a seed's neighbours get it, the others are told. `pushed`: it came
+    /// without having been asked for.
+    pub(super) fn pass_on(&mut self, place: Place, source: Source, pushed: bool) {
         let shares = self.shares();
         let from = match source {
             Source::Peer(id) => Some(id),
@@ -352,6 +356,12 @@ impl Scheduler {
             // Those first who can pass it on soonest.
             ids.sort_by_key(|(upload, id)| (Reverse(upload.checked_ilog2()), turn(place, id)));
         }
+        let everyone = self.viewers() < self.settings.neighbours;
+        let told_at = if pushed && !seeds && everyone {
+            self.now + REPAIR
+        } else {
+            self.now
+        };
         let doubts = self.doubts_link();
         let size = self.cache.get(place).map_or(0, bytes::Bytes::len) as f64;
         let mut pushes =
@@ -381,7 +391,7 @@ impl Scheduler {
                     pushes -= 1;
                     self.queue(id, place, true);
                 } else {
-                    self.tell(id, place);
+                    self.tell(id, place, told_at);
                 }
             }
         }
@@ -397,15 +407,15 @@ impl Scheduler {
         self.send(id, message(vec![place]));
     }
 
-    /// Tells a peer that a part is here, with what else is to be told it by the end of this input.
-    pub(super) fn tell(&mut self, id: PeerId, place: Place) {
+    /// Tells a peer that a part is here, with what else is to be told it until then.
+    fn tell(&mut self, id: PeerId, place: Place, at: Micros) {
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.news.push(place);
             if peer.news.len() >= MAX_PLACES {
                 self.tell_all();
             }
         }
-        self.news_due.get_or_insert(self.now);
+        self.news_due = Some(self.news_due.map_or(at, |due| due.min(at)));
     }
 
     /// Tells everyone what is new, but for what they have by now.

@@ -18,6 +18,10 @@ const DIAL: Micros = 20_000_000;
 const REDIAL: Micros = 5_000_000;
 /// Viewers heard of, and viewers that could not be reached: the newest.
 const MAX_KNOWN: usize = 64;
+/// So many are dialled at a time, and the next ones so much later: to make a connection costs both ends more than a second's video
+/// does, and a picture that is shown meanwhile is not to wait.
+const AT_ONCE: usize = 2;
+const PACE: Micros = 250_000;
 /// More neighbours are asked for after this, then later and later, up to the longest.
 const SEEK: (Micros, Micros) = (2_000_000, 30_000_000);
 /// Neighbours are told this often at most.
@@ -308,10 +312,15 @@ impl Scheduler {
             all.saturating_sub(linked)
         };
         missing = missing.saturating_sub(self.acquaintances.dialling.len());
+        let mut at_most = AT_ONCE;
         while missing > 0 {
             let acquaintances = &mut self.acquaintances;
             let mut next = acquaintances.known.iter();
             let next = next.position(|id| !acquaintances.unreached.contains_key(id));
+            if at_most == 0 && next.is_some() {
+                acquaintances.seek_at = Some(now + PACE);
+                return;
+            }
             let Some(id) = next.and_then(|at| acquaintances.known.remove(at)) else {
                 break;
             };
@@ -321,6 +330,7 @@ impl Scheduler {
             acquaintances.dialling.insert(id, now + DIAL);
             self.outputs.push_back(Output::Dial { peer: id });
             missing -= 1;
+            at_most -= 1;
         }
         if missing > 0 && useful < FEW.min(all) {
             self.ask_neighbours();

@@ -1,9 +1,10 @@
 // Among eight viewers one crashes every five seconds and comes again: the others play on, from each other.
 //
-// Eight renderers, and one started every five seconds, leave two cores idle for 2 % of the time, with P2P and without.
-// Without it there were 7 to 14 stalls in a minute, with it 12 to 20. So what is asserted is time: a neighbour that is
-// waited for though it crashed would cost each of the others seconds, each time. That P2P adds no stall is not shown here;
-// the test prints the figures, tests/bench/README.md keeps them.
+// Eight renderers, and one started every five seconds, leave two cores idle for 2 % of the time, with P2P and without. So
+// there are two kinds of stalls. A picture that has nothing buffered waited for a part, perhaps for one that it expected of
+// who crashed: P2P must add none of these. One with a second buffered waited for the processor: that is said by a clock that
+// stands for 200 ms (as in the comparison of tests/bench), now and then, with P2P and without. The player's own count, printed
+// too, has some more of these with P2P, of 4 ms each.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -24,6 +25,42 @@ after(async () => {
   await gateway?.dispose();
 });
 
+/**
+ * In the page, `window.waits`: how often it stalled with less than 0.2 s buffered (`starved`), how often the picture's clock
+ * stood for 200 ms (`stood`), and how long in all (`stoodMs`).
+ */
+function countWaits() {
+  const waits = { starved: 0, stood: 0, stoodMs: 0 };
+  window.waits = waits;
+  const watch = () => {
+    const video = document.querySelector("mesh-player")?.shadowRoot?.querySelector("video");
+    if (!video) return setTimeout(watch, 20);
+    video.addEventListener("waiting", () => {
+      const { buffered, currentTime } = video;
+      const ends = Array.from({ length: buffered.length }, (_, at) => (buffered.start(at) <= currentTime ? buffered.end(at) : 0));
+      if (Math.max(0, ...ends) - currentTime < 0.2) waits.starved += 1;
+    });
+    let last = { nowMs: performance.now(), media: 0 };
+    let lostMs = 0;
+    setInterval(() => {
+      const now = { nowMs: performance.now(), media: video.currentTime };
+      const playedMs = ((now.media - last.media) / video.playbackRate) * 1000;
+      const lost = last.media > 0 ? now.nowMs - last.nowMs - playedMs : 0;
+      last = now;
+      // A clock that is read late may be a little behind and catches up.
+      if (lost > 40 || lost < -10) lostMs += lost;
+      else {
+        if (lostMs >= 200) {
+          waits.stood += 1;
+          waits.stoodMs += lostMs;
+        }
+        lostMs = 0;
+      }
+    }, 100);
+  };
+  document.addEventListener("DOMContentLoaded", watch);
+}
+
 /** Ends a page's renderer process as a fault does. */
 async function crash({ page }) {
   const session = await page.context().newCDPSession(page);
@@ -34,15 +71,16 @@ async function crash({ page }) {
 
 /** A minute of it: what all viewers stalled and took from peers, from after their first 5 s of each. */
 async function minute(sharing) {
-  const options = { sharing, allow: [/the page crashed/] };
+  const options = { sharing, allow: [/the page crashed/], init: countWaits };
   const viewers = await watchAll(browsers, gateway, Array(EIGHT).fill(options));
   await sleep(8000);
   const begun = new Map();
   const ended = [];
-  const note = async (viewer) => begun.set(viewer, await viewer.stats());
+  const seen = async (viewer) => ({ ...(await viewer.stats()), ...(await viewer.page.evaluate(() => window.waits)) });
+  const note = async (viewer) => begun.set(viewer, await seen(viewer));
   for (const viewer of viewers) await note(viewer);
   const close = async (viewer) => {
-    if (begun.has(viewer)) ended.push({ before: begun.get(viewer), after: await viewer.stats() });
+    if (begun.has(viewer)) ended.push({ before: begun.get(viewer), after: await seen(viewer) });
   };
   for (let round = 0; round < CRASHES; round += 1) {
     const since = Date.now();
@@ -60,7 +98,8 @@ async function minute(sharing) {
   for (const viewer of viewers) await viewer.finish();
   const total = (name) => sum(ended.map((one) => one.after[name] - one.before[name]));
   const [peers, all] = [total("bytesFromPeers"), total("bytesFromPeers") + total("bytesFromGateway")];
-  return { stalls: total("stalls"), stallMs: total("stallMs"), playedMs: total("playedMs"), fromPeers: peers / all, rejected: total("partsRejected") };
+  const told = ["starved", "stood", "stoodMs", "stalls", "stallMs", "playedMs"].map((name) => [name, Math.round(total(name))]);
+  return { ...Object.fromEntries(told), fromPeers: peers / all, rejected: total("partsRejected") };
 }
 
 test("viewers that crash and come again do not stop the others", async (context) => {
@@ -71,7 +110,9 @@ test("viewers that crash and come again do not stop the others", async (context)
   assert.equal(without.fromPeers, 0, text);
   // There is something to lose only while most comes from those who crash.
   assert.ok(shared.fromPeers > 0.5, text);
-  assert.ok(shared.stallMs - without.stallMs < 0.03 * shared.playedMs, text);
+  assert.ok(shared.starved <= without.starved, text);
+  assert.ok(shared.stood <= without.stood + 3, text);
+  assert.ok(shared.stallMs <= without.stallMs + 0.003 * shared.playedMs, text);
   assert.ok(shared.playedMs > 0.95 * without.playedMs, text);
   assert.equal(shared.rejected, 0, text);
 });
