@@ -18,8 +18,8 @@ const DIAL: Micros = 20_000_000;
 const REDIAL: Micros = 5_000_000;
 /// Viewers heard of, and viewers that could not be reached: the newest.
 const MAX_KNOWN: usize = 64;
-/// So many are dialled at a time, and the next ones so much later: to make a connection costs both ends more than a second's video
-/// does, and a picture that is shown meanwhile is not to wait.
+/// So many are dialled at a time, and the next ones so much later: to make a connection costs both ends more than a
+/// second's video does, and a picture that is shown meanwhile is not to wait.
 const AT_ONCE: usize = 2;
 const PACE: Micros = 250_000;
 /// More neighbours are asked for after this, then later and later, up to the longest.
@@ -416,3 +416,6 @@ impl Scheduler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! Who is dialled, and when.
+
+use super::*;
+use crate::{
+    scheduler::{Input, Settings},
+    sim::Publisher,
+};
+
+fn someone(number: u8) -> PeerId {
+    let key = libp2p_identity::Keypair::ed25519_from_bytes([number; 32]);
+    key.expect("any 32 bytes are a key").public().to_peer_id()
+}
+
+#[test]
+fn a_newcomer_dials_two_of_those_it_hears_of_at_a_time() {
+    let publisher = Publisher::new(&[400_000]);
+    let settings = Settings {
+        cache_bytes: 8 << 20,
+        neighbours: 5,
+        upload: u32::MAX,
+        reserve: 300_000,
+    };
+    let name = publisher.key().name();
+    let mut viewer = Scheduler::new(someone(1), name, Role::Viewer, settings, 7);
+    let gateway = someone(2);
+    let mut dials = Vec::new();
+    let mut input = |viewer: &mut Scheduler, input: Input<'_>, now: Micros| {
+        viewer.handle(input, now).expect("no envelope");
+        let outputs: Vec<Output> = std::iter::from_fn(|| viewer.output()).collect();
+        let dialled = outputs.iter();
+        let dialled = dialled.filter(|output| matches!(output, Output::Dial { .. }));
+        dials.extend(dialled.map(|_| now));
+    };
+    let kind = Kind::Gateway;
+    let peer = gateway;
+    input(&mut viewer, Input::Linked { peer, kind }, 1);
+    let message = Message::Neighbours((3..10).map(someone).collect());
+    let mut now = 1_000;
+    input(&mut viewer, Input::Message { peer, message }, now);
+    while now < 1_000_000 {
+        now = viewer.wake_at().expect("it seeks").max(now);
+        input(&mut viewer, Input::Wake, now);
+    }
+    let later = |rounds: u64| 1_000 + rounds * PACE;
+    assert_eq!(dials, [later(0), later(0), later(1), later(1), later(2)]);
+}
