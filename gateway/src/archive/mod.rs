@@ -239,6 +239,17 @@ impl Archive {
         labels.set(journal, is_title, time, text)
     }
 
+    /// What changes with each segment of the hours that are not over: the number of the newest, and how many they are.
+    pub(crate) fn open_edge(&self) -> (Option<u64>, usize) {
+        let state = self.state();
+        let newest = |open: &OpenHour| open.hour.segments().next_back().map(|one| one.msn);
+        let count = |open: &OpenHour| open.hour.segments().len();
+        (
+            state.open.values().filter_map(newest).max(),
+            state.open.values().map(count).sum(),
+        )
+    }
+
     /// What is known of the hours that are not over.
     pub fn open_hours(&self) -> Hour {
         let mut known = Hour::default();

@@ -1,6 +1,10 @@
 //! A stream's past: which hours there are, the signed list of them, and still pictures.
 
-use std::{io, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    io,
+    sync::{Arc, Mutex},
+};
 
 use axum::{
     extract::{RawQuery, State as FromState},
@@ -8,15 +12,19 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
+use cid::Cid;
 use meshlive_protocol::{
-    archive::{HOUR, Hour, Segment, day_name, hour_name},
+    archive::{Catalogue, HOUR, Hour, HourEntry, Segment, day_name, hour_name},
     dag,
 };
 use serde::Serialize;
 
 use super::{
-    State, api, body,
+    State, api,
+    blocks::UNPOISONED,
+    body, earlier,
     error::{ApiRefusal, At, Refusal},
+    live::Live,
     query, still as stills,
     unixfs::Node,
 };
@@ -80,6 +88,9 @@ struct HourObject {
     bytes: u64,
     /// Seconds of media.
     duration: f64,
+    /// Where it begins and ends, seconds since 1970: a stream may be on air for a part of an hour.
+    from: f64,
+    to: f64,
     /// Whether this gateway has it.
     held: bool,
     /// What the operator calls it.
@@ -99,7 +110,16 @@ pub(super) async fn list(
     let (catalogue, held, labels) = archive.map_or_else(Default::default, |archive| {
         (archive.catalogue(), archive.held(), archive.labels())
     });
-    let open = archive.and_then(|archive| open(&archive.open_hours()));
+    let open = match archive {
+        Some(_) if stream.snapshot().live => earlier::run(&state.store, &live).await,
+        _ => Ok(None),
+    };
+    let open = open.map_err(ApiRefusal)?.and_then(|run| run.time());
+    let extents = extents(&state.store, &live, &catalogue, &held).await;
+    let extent = |hour: &u64, entry: &HourEntry| {
+        let whole = (hour * HOUR, (hour + 1) * HOUR);
+        extents.get(&entry.link.cid).copied().unwrap_or(whole)
+    };
     let days = catalogue.days().iter().map(|(day, link)| {
         let hours = catalogue.hours().range(day * 24..day * 24 + 24);
         Day {
@@ -112,6 +132,8 @@ pub(super) async fn list(
                     cid: entry.link.cid.to_string(),
                     bytes: entry.link.bytes,
                     duration: entry.duration as f64 / 1e6,
+                    from: extent(hour, entry).0 as f64 / 1e6,
+                    to: extent(hour, entry).1 as f64 / 1e6,
                     held: held.contains(hour),
                     title: labels.titles.get(hour).cloned(),
                 })
@@ -133,18 +155,49 @@ pub(super) async fn list(
                 title: title.clone(),
             })
             .collect(),
-        open: open.filter(|_| live.stream.snapshot().live),
+        open: open.map(|(from, to)| Open {
+            from: from as f64 / 1e6,
+            to: to as f64 / 1e6,
+        }),
     };
     let text = serde_json::to_string(&past).expect("texts and numbers are JSON");
     Ok(api::json(&state, text))
 }
 
-fn open(hours: &Hour) -> Option<Open> {
-    let (first, last) = (hours.segments().next()?, hours.segments().next_back()?);
-    Some(Open {
-        from: first.start as f64 / 1e6,
-        to: (last.start + last.duration()) as f64 / 1e6,
-    })
+/// Where hours begin and end that are no whole ones, µs since 1970, by their directories: no more than the list has.
+pub(super) type Extents = Mutex<HashMap<Cid, (u64, u64)>>;
+
+/// Of a stream that is on air all the time, all but the first and the last hour are whole.
+const WHOLE: u64 = HOUR - 3_000_000;
+
+/// Those of the hours that are held here and are no whole ones: each is read once.
+async fn extents(
+    store: &Store,
+    live: &Arc<Live>,
+    catalogue: &Catalogue,
+    held: &BTreeSet<u64>,
+) -> HashMap<Cid, (u64, u64)> {
+    let listed = catalogue
+        .hours()
+        .iter()
+        .filter(|(hour, entry)| held.contains(hour) && entry.duration < WHOLE);
+    let listed: Vec<Cid> = listed.map(|(_, entry)| entry.link.cid).collect();
+    let (store, live) = (store.clone(), live.clone());
+    let read = tokio::task::spawn_blocking(move || {
+        let mut known = live.extents.lock().expect(UNPOISONED);
+        let before = std::mem::take(&mut *known);
+        for cid in listed {
+            let extent = before.get(&cid).copied().or_else(|| {
+                let hour = read::hour(&store, cid).ok()?;
+                let (first, last) = (hour.segments().next()?, hour.segments().next_back()?);
+                Some((first.start, last.start + last.duration()))
+            });
+            known.extend(extent.map(|extent| (cid, extent)));
+        }
+        known.clone()
+    });
+    // Where the reading failed, an hour counts as a whole one.
+    read.await.unwrap_or_default()
 }
 
 /// `GET /api/v1/streams/{stream}/archive/catalogue?from=N`: signed entries (protocol's README §10) from the one at position
@@ -218,7 +271,7 @@ pub(super) fn archive_of(state: &State, name: &str) -> Result<Arc<Archive>, Refu
 }
 
 /// An init segment and the part that begins the segment on screen at a time, of the smallest rendition with H.264.
-fn key_frame(store: &Store, hour: cid::Cid, at: u64) -> io::Result<Option<(Bytes, Bytes)>> {
+fn key_frame(store: &Store, hour: Cid, at: u64) -> io::Result<Option<(Bytes, Bytes)>> {
     let hour = read::hour(store, hour)?;
     let Some(segment) = on_screen(&hour, at) else {
         return Ok(None);

@@ -1,88 +1,203 @@
 //! What is past of the run that is on air, from the hour before on: the player's way back from live into the archive, before
 //! its hour has closed. `/live/{stream}/earlier/index.m3u8` and a playlist for each rendition, without parts, whose segments are
-//! named by their CIDs; it ends where live does, to a segment.
+//! named by their CIDs; it ends where live does, to a segment. Who has it already asks for what is new alone (`_HLS_skip`).
+
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use axum::{
-    extract::State as FromState,
-    http::{HeaderValue, header},
+    extract::{RawQuery, State as FromState},
+    http::HeaderMap,
     response::Response,
 };
-use bytes::Bytes;
+use cid::Cid;
 use meshlive_protocol::{
     archive::{HOUR, Hour, Segment},
+    manifest::Rendition,
+    playlist::{self, Selection},
     time::{DateTime, Seconds},
+};
+use tokio::{
+    sync::{Mutex, OnceCell},
+    task::spawn_blocking,
 };
 
 use super::{
     State,
-    archive::archive_of,
-    body,
     error::{At, Refusal},
-    unixfs::Node,
+    live::{Live, Rendering},
+    playlists, query,
 };
 use crate::{
     archive::{Archive, read},
-    metrics::Kind,
+    store::Store,
 };
 
 const NOTHING: &str = "nothing of this stream is past that is still on air";
+/// EXT-X-SKIP (RFC 8216bis §8).
+const VERSION: u8 = 9;
+/// CAN-SKIP-UNTIL in target durations: the least that RFC 8216bis §4.4.3.8 allows.
+const SKIP_TARGETS: u64 = 6;
+
+/// The run as it was when someone asked last, and its playlists: one rendering serves all who ask before the next segment.
+/// At most two playlists for each rendition and one more.
+#[derive(Default)]
+pub(super) struct Kept(Mutex<Option<Arc<Run>>>);
+
+/// What was known when a run was read: as long as it is the same, so is the run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Edge {
+    newest: Option<u64>,
+    count: usize,
+    /// The hour before the first that is not over, where it has closed.
+    before: Option<Cid>,
+}
+
+/// The segments that follow on each other up to the newest, and the playlists that were made of them.
+pub(super) struct Run {
+    edge: Edge,
+    /// Kept for the next run: it is read once an hour.
+    before: Arc<Hour>,
+    segments: Arc<Vec<Segment>>,
+    renditions: Vec<Rendition>,
+    index: OnceCell<Rendering>,
+    /// Of each rendition, whole and as a delta update.
+    media: BTreeMap<String, [OnceCell<Option<Rendering>>; 2]>,
+}
 
 /// `GET /live/{stream}/earlier/index.m3u8`
 pub(super) async fn multivariant(
     FromState(state): FromState<State>,
     At(name): At<String>,
+    headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let archive = archive_of(&state, &name)?;
-    let made = archive.open_hours().directory();
-    let block = |cid| made.blocks.iter().find(|block| block.cid == cid);
-    let root = block(made.link.cid).and_then(|root| match Node::parse(&root.bytes) {
-        Ok(Node::Directory(entries)) => Some(entries),
-        _ => None,
+    let run = run(&state.store, &*state.live(&name)?).await?;
+    let run = run.ok_or(Refusal::absent(NOTHING))?;
+    let made = run.index.get_or_init(async || {
+        let renditions = run.renditions.iter().collect();
+        let place = |id: &str| format!("{id}/index.m3u8");
+        let text = playlist::variants(VERSION, renditions, Selection::Main, place);
+        Rendering::of(text)
     });
-    let mut entries = root.into_iter().flatten();
-    let index = entries.find(|(name, _, _)| name == "index.m3u8");
-    let text = index
-        .and_then(|(_, cid, _)| block(cid))
-        .ok_or(Refusal::absent(NOTHING))?;
-    Ok(playlist(&state, text.bytes.clone().into()))
+    Ok(playlists::answer(&state, &headers, made.await))
 }
 
-/// `GET /live/{stream}/earlier/{rendition}/index.m3u8`
+/// `GET /live/{stream}/earlier/{rendition}/index.m3u8[?_HLS_skip=YES]`
 pub(super) async fn media(
     FromState(state): FromState<State>,
     At((name, rendition)): At<(String, String)>,
+    RawQuery(asked): RawQuery,
+    headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let archive = archive_of(&state, &name)?;
-    let store = state.store.clone();
-    let made = tokio::task::spawn_blocking(move || {
-        let before = last_closed(&archive).and_then(|cid| read::hour(&store, cid).ok());
-        let open = archive.open_hours();
-        render(&of_this_run(&before.unwrap_or_default(), &open), &rendition)
+    let reload = query::reload(asked.as_deref().unwrap_or("")).map_err(Refusal::wrong)?;
+    let run = run(&state.store, &*state.live(&name)?).await?;
+    let run = run.ok_or(Refusal::absent(NOTHING))?;
+    let kept = run.media.get(&rendition).ok_or(Refusal::absent(NOTHING))?;
+    let made = kept[usize::from(reload.skip)].get_or_try_init(async || {
+        let segments = run.segments.clone();
+        let made =
+            spawn_blocking(move || render(&segments, &rendition, reload.skip).map(Rendering::of));
+        made.await.map_err(|_| Refusal::busy("the reading failed"))
     });
-    let made = made
-        .await
-        .map_err(|_| Refusal::busy("the reading failed"))?;
-    Ok(playlist(
-        &state,
-        made.ok_or(Refusal::absent(NOTHING))?.into(),
-    ))
+    let made = made.await?.as_ref();
+    let made = made.ok_or(Refusal::absent(NOTHING))?;
+    Ok(playlists::answer(&state, &headers, made))
 }
 
-fn playlist(state: &State, text: Bytes) -> Response {
-    let mut answer = Response::new(body::memory(&state.metrics, Kind::Playlist, text));
-    let headers = answer.headers_mut();
-    let media_type = HeaderValue::from_static("application/vnd.apple.mpegurl");
-    headers.insert(header::CONTENT_TYPE, media_type);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    answer
+/// The run that is on air, as it is now; `None` where nothing is past of it.
+pub(super) async fn run(store: &Store, live: &Live) -> Result<Option<Arc<Run>>, Refusal> {
+    let archive = live.stream.archive().cloned();
+    let archive = archive.ok_or(Refusal::absent("no archive is kept of this stream"))?;
+    // Whoever comes first reads, the others wait for that.
+    let mut kept = live.earlier.0.lock().await;
+    let known = kept.clone();
+    let edge = |archive: &Archive, before| {
+        let (newest, count) = archive.open_edge();
+        Edge {
+            newest,
+            count,
+            before,
+        }
+    };
+    let is_new = known.as_ref().is_none_or(|known| {
+        // What closes an hour changes the count.
+        known.edge != edge(&archive, known.edge.before)
+    });
+    if is_new {
+        let store = store.clone();
+        let read = spawn_blocking(move || {
+            let open = archive.open_hours();
+            let before = before(&archive, &open);
+            let edge = Edge {
+                newest: open.segments().next_back().map(|one| one.msn),
+                count: open.segments().len(),
+                before,
+            };
+            let known = known.filter(|known| known.edge.before == before);
+            let hour = match (known, before) {
+                (Some(known), _) => known.before.clone(),
+                (None, Some(cid)) => Arc::new(read_or_none(&store, cid)),
+                (None, None) => Arc::default(),
+            };
+            Run::of(edge, hour, &open)
+        });
+        let read = read
+            .await
+            .map_err(|_| Refusal::busy("the reading failed"))?;
+        *kept = Some(Arc::new(read));
+    }
+    Ok(kept.clone().filter(|run| !run.segments.is_empty()))
 }
 
-/// The hour before the first that is not over, where it has closed.
-fn last_closed(archive: &Archive) -> Option<cid::Cid> {
-    let first = archive.open_hours().segments().next()?.hour();
+/// One that is not here, or damaged, is no reason to show nothing.
+fn read_or_none(store: &Store, cid: Cid) -> Hour {
+    read::hour(store, cid).unwrap_or_else(|error| {
+        if error.kind() != io::ErrorKind::NotFound {
+            tracing::warn!(%cid, %error, "the hour before the one on air cannot be read");
+        }
+        Hour::default()
+    })
+}
+
+/// The hour before the first that is not over, where it has closed; between two hours, the one that is just over.
+fn before(archive: &Archive, open: &Hour) -> Option<Cid> {
     let catalogue = archive.catalogue();
-    let entry = catalogue.hours().get(&first.checked_sub(1)?);
+    let entry = match open.segments().next() {
+        Some(first) => catalogue.hours().get(&first.hour().checked_sub(1)?),
+        None => catalogue.hours().values().next_back(),
+    };
     entry.map(|entry| entry.link.cid)
+}
+
+impl Run {
+    fn of(edge: Edge, before: Arc<Hour>, open: &Hour) -> Self {
+        let segments = of_this_run(&before, open);
+        let mut renditions = open.renditions.clone();
+        for rendition in &before.renditions {
+            if !renditions.iter().any(|known| known.id == rendition.id) {
+                renditions.push(rendition.clone());
+            }
+        }
+        renditions.retain(|rendition| {
+            let mut strands = segments.iter().flat_map(|segment| &segment.strands);
+            strands.any(|strand| *strand.rendition == *rendition.id)
+        });
+        renditions.sort_by(|a, b| a.id.cmp(&b.id));
+        let ids = renditions.iter().map(|rendition| rendition.id.clone());
+        Self {
+            media: ids.map(|id| (id, Default::default())).collect(),
+            edge,
+            before,
+            segments: Arc::new(segments),
+            renditions,
+            index: OnceCell::new(),
+        }
+    }
+
+    /// From when to when, µs since 1970; `None` where there is nothing.
+    pub(super) fn time(&self) -> Option<(u64, u64)> {
+        let (first, last) = (self.segments.first()?, self.segments.last()?);
+        Some((first.start, last.start + last.duration()))
+    }
 }
 
 /// The segments that follow on each other up to the newest: one timeline, from its beginning or that of the hour before.
@@ -100,8 +215,8 @@ fn of_this_run(before: &Hour, open: &Hour) -> Vec<Segment> {
     segments
 }
 
-/// A playlist that grows; `None` where the rendition has nothing.
-fn render(segments: &[Segment], rendition: &str) -> Option<String> {
+/// A playlist that grows; `None` where the rendition has nothing. With `skip`, what is far enough behind is left out.
+fn render(segments: &[Segment], rendition: &str, skip: bool) -> Option<String> {
     use std::fmt::Write;
     let strand = |segment: &Segment| {
         let mut strands = segment.strands.iter();
@@ -116,15 +231,32 @@ fn render(segments: &[Segment], rendition: &str) -> Option<String> {
     let shown = &segments[first..];
     let longest = shown.iter().map(Segment::duration).max()?;
     let target = ((longest + 500_000) / 1_000_000).max(1);
+    let until = SKIP_TARGETS * target * 1_000_000;
     let mut out = format!(
-        "#EXTM3U\n#EXT-X-VERSION:8\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-TARGETDURATION:{target}\n#EXT-X-MEDIA-SEQUENCE:{}\n",
+        "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-TARGETDURATION:{target}\n\
+         #EXT-X-SERVER-CONTROL:CAN-SKIP-UNTIL={}\n#EXT-X-MEDIA-SEQUENCE:{}\n",
+        Seconds(until),
         shown[0].msn
     );
+    let mut skipped = 0;
+    if skip {
+        // Those that end farther from the playlist's end than that.
+        let mut behind = 0;
+        let kept = shown.iter().rev().take_while(|segment| {
+            let is_near = behind < until;
+            behind += segment.duration();
+            is_near
+        });
+        skipped = shown.len() - kept.count();
+    }
+    if skipped > 0 {
+        writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}").expect("a String takes all");
+    }
     let (mut init, mut dated) = (None, None);
-    for segment in shown {
+    for segment in &shown[skipped..] {
         let Some(strand) = strand(segment) else {
             let length = Seconds(segment.duration());
-            write!(out, "#EXT-X-GAP\n#EXTINF:{length},\ngap\n").expect("a String takes all");
+            write!(out, "#EXT-X-GAP\n#EXTINF:{length},\ngap\n").expect("as above");
             continue;
         };
         if init.replace(strand.init.cid) != Some(strand.init.cid) {
@@ -211,7 +343,7 @@ mod tests {
     #[test]
     fn segments_are_named_by_what_they_are() {
         let all = of_this_run(&Hour::default(), &hour(&[(30, false), (31, false)]));
-        let text = render(&all, "v").unwrap();
+        let text = render(&all, "v", false).unwrap();
         assert_eq!(text.matches("EXT-X-MAP").count(), 1, "{text}");
         assert_eq!(text.matches("PROGRAM-DATE-TIME").count(), 2 - 1, "{text}");
         assert!(
@@ -220,6 +352,25 @@ mod tests {
         );
         let name = format!("/ipfs/{}?filename=31.m4s\n", all[1].strands[0].file.cid);
         assert!(text.ends_with(&name), "{text}");
-        assert_eq!(render(&all, "other"), None);
+        assert_eq!(render(&all, "other", false), None);
+    }
+
+    #[test]
+    fn who_has_it_is_told_what_is_new_alone() {
+        let plain: Vec<_> = (0..1000).map(|msn| (msn, false)).collect();
+        let all = of_this_run(&Hour::default(), &hour(&plain));
+        let delta = render(&all, "v", true).unwrap();
+        // Segments and target are 2 s: the last six end less than 12 s before the end.
+        assert!(delta.contains("CAN-SKIP-UNTIL=12.0"), "{delta}");
+        assert!(delta.contains("SKIPPED-SEGMENTS=994\n"), "{delta}");
+        assert_eq!(delta.matches("#EXTINF").count(), 6);
+        assert!(
+            delta.contains("#EXT-X-MAP") && delta.contains("#EXT-X-PROGRAM-DATE-TIME"),
+            "{delta}"
+        );
+        let whole = render(&all, "v", false).unwrap();
+        assert!(delta.len() < whole.len() / 50);
+        let few = render(&all[..5], "v", true).unwrap();
+        assert!(!few.contains("EXT-X-SKIP"), "{few}");
     }
 }

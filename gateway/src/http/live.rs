@@ -15,7 +15,7 @@ use meshlive_protocol::{
 };
 use tokio::time::Instant;
 
-use super::{blocks::UNPOISONED, still::Still, viewers::Viewers};
+use super::{archive::Extents, blocks::UNPOISONED, earlier::Kept, still::Still, viewers::Viewers};
 use crate::publish::{Snapshot, Stream};
 
 /// One stream, as HTTP sees it.
@@ -23,6 +23,8 @@ pub(super) struct Live {
     pub(super) stream: Arc<Stream>,
     pub(super) viewers: Mutex<Viewers>,
     pub(super) still: Still,
+    pub(super) earlier: Kept,
+    pub(super) extents: Extents,
     renderings: Mutex<Renderings>,
     shown: Mutex<Shown>,
 }
@@ -43,12 +45,27 @@ pub(super) struct Rendering {
     pub(super) gzip: Bytes,
 }
 
+impl Rendering {
+    pub(super) fn of(text: String) -> Self {
+        let mut gzip = GzEncoder::new(Vec::with_capacity(text.len() / 4), Compression::fast());
+        gzip.write_all(text.as_bytes())
+            .expect("writing to a Vec cannot fail");
+        let gzip = gzip.finish().expect("writing to a Vec cannot fail");
+        Self {
+            plain: text.into(),
+            gzip: gzip.into(),
+        }
+    }
+}
+
 impl Live {
     pub(super) fn new(stream: Arc<Stream>) -> Self {
         Self {
             stream,
             viewers: Mutex::default(),
             still: Still::default(),
+            earlier: Kept::default(),
+            extents: Extents::default(),
             renderings: Mutex::default(),
             shown: Mutex::default(),
         }
@@ -125,14 +142,7 @@ fn render(manifest: &Manifest, playlist: &Playlist) -> Option<Rendering> {
             if *skip { Skip::Yes } else { Skip::No },
         )?,
     };
-    let mut gzip = GzEncoder::new(Vec::with_capacity(text.len() / 4), Compression::fast());
-    gzip.write_all(text.as_bytes())
-        .expect("writing to a Vec cannot fail");
-    let gzip = gzip.finish().expect("writing to a Vec cannot fail");
-    Some(Rendering {
-        plain: text.into(),
-        gzip: gzip.into(),
-    })
+    Some(Rendering::of(text))
 }
 
 /// Snapshots that were shown in a playlist, oldest first, one for each [`Shown::EVERY`] and as long back as the window

@@ -1,9 +1,6 @@
 //! Playlists, with blocking reload (RFC 8216bis §6.2.5.2).
 
-use std::{
-    ops::ControlFlow::{self, Break, Continue},
-    sync::Arc,
-};
+use std::ops::ControlFlow::{self, Break, Continue};
 
 use axum::{
     extract::{Extension, RawQuery, State as FromState},
@@ -57,7 +54,7 @@ pub(super) async fn multivariant(
     Ok(answer(
         &state,
         &headers,
-        &rendering.ok_or(Refusal::absent(NOTHING_YET))?,
+        &*rendering.ok_or(Refusal::absent(NOTHING_YET))?,
     ))
 }
 
@@ -165,7 +162,7 @@ fn asked(live: &Live, peer: Option<Extension<Peer>>, headers: &HeaderMap) {
     viewers.asked(client, Instant::now());
 }
 
-fn answer(state: &State, request: &HeaderMap, rendering: &Arc<Rendering>) -> Response {
+pub(super) fn answer(state: &State, request: &HeaderMap, rendering: &Rendering) -> Response {
     let encoding = encoding::best(request, &[Encoding::Gzip]);
     let bytes = match encoding {
         Encoding::Gzip => rendering.gzip.clone(),

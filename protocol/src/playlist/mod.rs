@@ -47,7 +47,7 @@ pub fn multivariant(manifest: &Manifest, selection: Selection) -> String {
 }
 
 /// A multivariant playlist of these renditions; `uri` gives the place of each one's media playlist.
-pub(crate) fn variants(
+pub fn variants(
     version: u8,
     mut renditions: Vec<&Rendition>,
     selection: Selection,

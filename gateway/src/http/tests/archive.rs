@@ -2,7 +2,7 @@
 
 use meshlive_protocol::archive::{Catalogue, Entry, HOUR};
 
-use super::*;
+use super::{super::earlier, *};
 
 /// A segment of one part that begins at this time.
 fn segment_at(air: &mut Air, start: u64) {
@@ -267,11 +267,30 @@ async fn what_is_past_of_the_run_on_air_plays_before_its_hour_has_closed() {
     let last = text.lines().last().unwrap();
     let (status, _, body) = bench.ask("GET", last, &[]).await;
     assert_eq!((status.as_u16(), body), (200, media("v", 8, 0).to_vec()));
+    // It is read once for all who ask before there is more.
+    let live = bench.state.live("cam").unwrap();
+    let run = async || earlier::run(&bench.store, &live).await.unwrap().unwrap();
+    let before = run().await;
+    assert!(Arc::ptr_eq(&before, &run().await));
     segment_at(&mut air, START + 2 * HOUR + 600_000);
+    assert!(!Arc::ptr_eq(&before, &run().await));
     let (_, text) = bench.get("/live/cam/earlier/v/index.m3u8").await;
     assert_eq!(text.matches("#EXTINF").count(), 7, "{text}");
     let (_, text) = bench.get("/api/v1/streams/cam/archive").await;
-    assert!(text.contains("\"open\":{\"from\":1700007200.0"), "{text}");
+    assert!(
+        text.contains("\"open\":{\"from\":1700003600.0,\"to\":1700007200.8}"),
+        "{text}"
+    );
+    // Where an hour begins and ends that is no whole one.
+    assert!(
+        text.contains("\"from\":1700000000.0,\"to\":1700000000.6,"),
+        "{text}"
+    );
+    let skip = "/live/cam/earlier/v/index.m3u8?_HLS_skip";
+    let (status, text) = bench.get(&format!("{skip}=YES")).await;
+    // 1.4 s are nothing that could be left out.
+    assert_eq!((status, text.matches("#EXTINF").count()), (200, 7));
+    assert_eq!(bench.get(&format!("{skip}=NO")).await.0, 400);
     assert_eq!(bench.get("/live/cam/earlier/x/index.m3u8").await.0, 404);
     assert_eq!(bench.get("/live/other/earlier/index.m3u8").await.0, 404);
 }
