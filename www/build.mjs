@@ -139,7 +139,7 @@ function hashed(name, content) {
 }
 
 /** What comes only when someone asks for it. */
-const LATER = ["src/panel.ts"];
+const LATER = ["src/panel.ts", "src/replay.ts"];
 
 /** All that the entry needs, now or a moment later, so that it comes side by side instead of one after the other. */
 function preloads(metafile, entry) {

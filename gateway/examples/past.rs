@@ -2,7 +2,7 @@
 //!
 //! `past DATA ALIAS VIDEO.h264 AUDIO.aac START:SECONDS…`: each run is one of a gateway (it begins, publishes from START,
 //! seconds since 1970, and is cut off as by a kill). VIDEO is Annex B with access unit delimiters, 25 fps and no B-frames;
-//! AUDIO is ADTS, 48 kHz. A last run a day later closes what is open. Prints JSON: the stream, and of each run the video frames that
+//! AUDIO is ADTS, 48 kHz; a run that is longer plays them again and again. A last run a day later closes what is open. Prints JSON: the stream, and of each run the video frames that
 //! were announced.
 
 use std::{
@@ -47,9 +47,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut packager = Packager::new(settings, publisher.numbers());
         let (at, mut announced) = (start * SECOND, 0);
         let begin = [Event::Format(format.clone()), Event::Anchor { at }];
-        let wanted = (samples.iter())
+        let wanted = again(&samples)
             .take_while(|sample| micros(sample) < seconds * SECOND)
-            .map(|sample| Event::Sample(sample.clone()));
+            .map(Event::Sample);
         for event in begin.into_iter().chain(wanted) {
             let now = match &event {
                 Event::Sample(sample) => at + micros(sample),
@@ -100,6 +100,28 @@ fn samples_of(part: &[u8]) -> u64 {
     let at = part.windows(4).position(|four| four == b"trun");
     let count = at.and_then(|at| part.get(at + 8..at + 12)?.try_into().ok());
     count.map_or(0, |count| u64::from(u32::from_be_bytes(count)))
+}
+
+/// The film without end; it is cut where both tracks reach a whole second, and begins anew with a key frame.
+fn again(samples: &[Sample]) -> impl Iterator<Item = Sample> {
+    let ends = [0, 1].map(|track| {
+        let of_track = samples.iter().filter(|sample| sample.track == track);
+        let end = of_track.map(|sample| micros(sample) + SECOND / 10).max();
+        end.unwrap_or(0) / SECOND
+    });
+    let seconds = ends[0].min(ends[1]);
+    (0..).flat_map(move |turn| {
+        let once = (samples.iter()).filter(move |sample| micros(sample) < seconds * SECOND);
+        once.map(move |sample| {
+            let timescale = if sample.track == 0 { 90_000 } else { 48_000 };
+            let by = i64::try_from(turn * seconds).unwrap_or(0) * timescale;
+            Sample {
+                dts: sample.dts + by,
+                pts: sample.pts + by,
+                ..sample.clone()
+            }
+        })
+    })
 }
 
 fn micros(sample: &Sample) -> u64 {

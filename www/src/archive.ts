@@ -89,8 +89,6 @@ async function load(): Promise<void> {
   chapters = past.chapters ?? [];
   drawOnAir(past);
   const wanted = asked(location.hash);
-  const back = wanted && "back" in wanted && past.open ? (past.open.to - wanted.back) * 1000 : undefined;
-  if (back !== undefined) playOnAir(back);
   const newest = [...days.keys()].at(-1);
   if (newest === undefined) {
     setText(byId("status"), "Nothing is archived yet: an hour appears here when it is over.");
@@ -113,12 +111,12 @@ async function load(): Promise<void> {
     }),
   );
   byId("shelf").hidden = false;
-  const time = wanted && "at" in wanted ? wanted.at * 1000 : 0;
+  const time = wanted ? wanted.at * 1000 : 0;
   const at = hours.find(({ start, held }) => held && time >= start && time < start + 3_600_000);
   choose(at ? localDay(at.start) : newest);
-  if (!at || back !== undefined) return;
+  if (!at) return;
   play(at, time);
-  if (wanted && "to" in wanted && wanted.to !== undefined) {
+  if (wanted?.to !== undefined) {
     until = wanted.to * 1000;
     Object.assign(clip, { from: time / 1000, to: wanted.to });
     void drawClip();

@@ -5,6 +5,7 @@ import { remember, remembered } from "./memory.ts";
 import type { Panel } from "./panel.ts";
 import { loadPeer } from "./peer.ts";
 import { Player, type PlayerOptions, type View } from "./player.ts";
+import { SeekBar } from "./seek-bar.ts";
 import { connection, decide, type Sharing } from "./sharing.ts";
 import { Counters, type Stats } from "./stats.ts";
 
@@ -23,10 +24,15 @@ template.innerHTML = `
 <media-controller part="controller" defaultstreamtype="live" liveedgeoffset="4" noautoseektolive hotkeys="noarrowleft noarrowright nop">
   <video slot="media" playsinline crossorigin="anonymous"></video>
   <img slot="poster" alt="" hidden>
+  <canvas slot="poster" class="held" hidden></canvas>
   <div slot="centered-chrome" class="waiting" noautohide role="status"><svg viewBox="0 0 100 100" aria-hidden="true"><path d="M22 50a28 28 0 0 1 56 0" fill="none" stroke="currentColor" stroke-width="5"/></svg><span>Loading</span></div>
   <button slot="top-chrome" class="unmute" type="button" hidden>Turn the sound on</button>
   <div slot="centered-chrome" class="sound" noautohide hidden><span>Audio only</span></div>
   <div slot="centered-chrome" class="message" hidden noautohide><p></p></div>
+  <div class="seek" hidden>
+    <div class="line"><input type="range" min="0" max="1" step="any" aria-label="Time"><span class="tip" aria-hidden="true" hidden></span></div>
+    <output></output>
+  </div>
   <media-control-bar>
     <media-play-button></media-play-button>
     <media-live-button></media-live-button>
@@ -65,6 +71,7 @@ export class MeshPlayer extends HTMLElement {
   #root: ShadowRoot;
   #pausedMs: number | null = null;
   #panel: Panel | null = null;
+  #bar: SeekBar;
   /** Whether the key P opens the panel. */
   panelKey = remembered("panel-key") ?? true;
   /** The viewer's own word on sharing, from now or an earlier visit. */
@@ -75,6 +82,11 @@ export class MeshPlayer extends HTMLElement {
     this.#root = this.attachShadow({ mode: "open" });
     this.#root.append(template.content.cloneNode(true));
     this.#video = this.#find("video");
+    this.#bar = new SeekBar(this.#find(".seek"), (at) => this.#player?.seek(at));
+    // media-chrome's light goes out while what is past is on screen.
+    Object.defineProperty(this.#video, "liveEdgeStart", {
+      get: () => (this.#player?.isPast ? Number.POSITIVE_INFINITY : undefined),
+    });
     this.#wireControls();
   }
 
@@ -166,10 +178,12 @@ export class MeshPlayer extends HTMLElement {
       gateway: this.#gateway(),
       stream,
       video: this.#video,
+      canvas: this.#find("canvas"),
       target: this.#targetLatency(),
       autoplay: true,
       sharing: this.sharing,
       changed: () => this.#render(),
+      moved: () => this.#bar.show(this.#player?.seekable ?? null),
       play: () => this.#play(),
     };
     this.#player = new Player(options, this.#counters);
@@ -237,8 +251,13 @@ export class MeshPlayer extends HTMLElement {
     this.#find<HTMLButtonElement>(".flow").addEventListener("click", this.#toggle);
     this.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.#panel?.close();
+      else if (isArrow(event)) this.#bar.key(event);
       else if (this.panelKey && isPanelKey(event)) this.#toggle();
     });
+    // Who only watches asks for nothing: what is past is asked for when the controls are.
+    for (const sign of ["pointermove", "focusin"]) {
+      this.addEventListener(sign, () => this.#player?.recall(), { passive: true });
+    }
     // media-chrome would seek to the very edge, where nothing is buffered yet.
     this.#root.addEventListener(
       "mediaseektoliverequest",
@@ -255,7 +274,7 @@ export class MeshPlayer extends HTMLElement {
     this.#video.addEventListener("play", () => {
       const pausedMs = this.#pausedMs === null ? 0 : performance.now() - this.#pausedMs;
       this.#pausedMs = null;
-      if (pausedMs > PAUSE_IS_LEAVING * 1000) this.#player?.jumpToLive();
+      if (pausedMs > PAUSE_IS_LEAVING * 1000 && !this.#player?.isPast) this.#player?.jumpToLive();
     });
   }
 
@@ -279,6 +298,7 @@ export class MeshPlayer extends HTMLElement {
     const text = this.#find("p");
     if (text.textContent !== (view.message?.text ?? "")) text.textContent = view.message?.text ?? "";
     this.#renderQualities(view);
+    this.#bar.show(this.#player?.seekable ?? null);
     this.dispatchEvent(new CustomEvent<View>("mesh-change", { detail: view }));
   }
 
@@ -300,11 +320,21 @@ export class MeshPlayer extends HTMLElement {
   #find<E extends Element = HTMLElement>(selector: string): E;
   #find(selector: "video"): HTMLVideoElement;
   #find(selector: "img"): HTMLImageElement;
+  #find(selector: "canvas"): HTMLCanvasElement;
   #find(selector: string): Element {
     const found = this.#root.querySelector(selector);
     if (!found) throw new Error(`the player's template has no ${selector}`);
     return found;
   }
+}
+
+/** An arrow to the left or right, where it does not move in something else. */
+function isArrow(event: KeyboardEvent): boolean {
+  if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return false;
+  const [target] = event.composedPath();
+  return !(
+    target instanceof Element && target.closest("input, select, textarea, media-volume-range, .panel")
+  );
 }
 
 /** The key P alone, where it is not part of something that is typed or sought. */

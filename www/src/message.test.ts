@@ -9,6 +9,7 @@ const fine: Situation = {
   known: true,
   live: true,
   seen: false,
+  past: false,
   name: "testcard",
   failure: null,
 };

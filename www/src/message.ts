@@ -14,6 +14,8 @@ export interface Situation {
   live: boolean;
   /** Whether a picture was on screen before. */
   seen: boolean;
+  /** Whether it is what is past that is on screen, or on its way there. */
+  past: boolean;
   /** What the viewer calls the stream. */
   name: string;
   failure: Failure | null;
@@ -39,7 +41,7 @@ export function message(now: Situation): Message | null {
   if (now.connected === false && now.state !== "playing") {
     return { kind: "wait", text: "The gateway does not answer. Trying again by itself…" };
   }
-  if (now.state === "playing" || !now.told) return null;
+  if (now.state === "playing" || now.past || !now.told) return null;
   if (!now.known) {
     return {
       kind: "error",

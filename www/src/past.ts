@@ -11,7 +11,16 @@ export interface Past {
     day: string;
     cid: string;
     bytes: number;
-    hours: { start: string; cid: string; bytes: number; duration: number; held: boolean; title?: string }[];
+    hours: {
+      start: string;
+      cid: string;
+      bytes: number;
+      duration: number;
+      /** When it was on air, seconds since 1970. */
+      stretches: { from: number; to: number }[];
+      held: boolean;
+      title?: string;
+    }[];
   }[];
   /** Where something begins that has a name, oldest first. */
   chapters?: Chapter[];
@@ -115,12 +124,16 @@ export function positionOf(segments: readonly Placed[], at: number): number | un
 
 /** The time of a place on the player's timeline, milliseconds since 1970. */
 export function timeAt(segments: readonly Placed[], position: number): number | undefined {
-  for (const { start, duration, programDateTime } of segments) {
-    if (programDateTime !== null && position >= start && position < start + duration) {
-      return programDateTime + (position - start) * 1000;
-    }
+  // A day has tens of thousands, and this is asked several times a second.
+  let [low, high] = [0, segments.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((segments[middle]?.start ?? 0) <= position) low = middle + 1;
+    else high = middle;
   }
-  return undefined;
+  const found = segments[low - 1];
+  if (!found || found.programDateTime === null || position >= found.start + found.duration) return undefined;
+  return found.programDateTime + (position - found.start) * 1000;
 }
 
 /** A stretch by its two ends, in any order; null while one is missing or they are the same second. Seconds since 1970. */
@@ -133,15 +146,13 @@ export function stretch(
   return ends[0] < ends[1] ? { from: ends[0], to: ends[1] } : null;
 }
 
-/** What a page's address says behind `#`: `t=SECONDS`, and `to=SECONDS` where it ends; or `back=SECONDS`, so long ago. */
-export function asked(hash: string): { at: number; to?: number } | { back: number } | null {
+/** What a page's address says behind `#`: `t=SECONDS`, and `to=SECONDS` where it ends. */
+export function asked(hash: string): { at: number; to?: number } | null {
   const values = new URLSearchParams(hash.replace(/^#/, ""));
   const number = (name: string) => {
     const value = Number(values.get(name) || Number.NaN);
     return Number.isFinite(value) && value > 0 ? value : undefined;
   };
-  const back = number("back");
-  if (back !== undefined) return { back };
   const at = number("t");
   const to = number("to");
   if (at === undefined) return null;

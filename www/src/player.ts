@@ -10,7 +10,9 @@ import { loadPeer } from "./peer.ts";
 import type { Playback } from "./playback.ts";
 import { automatic, plays, type Qualities, qualities } from "./quality.ts";
 import { Reloads } from "./reloads.ts";
+import { Rewind, type RewindHost } from "./rewind.ts";
 import { type ScreenHandlers, watchScreen } from "./screen.ts";
+import type { Shown } from "./seek-bar.ts";
 import { type Happening, handle } from "./state.ts";
 import type { Counters, Stats } from "./stats.ts";
 import { onlyPath } from "./url.ts";
@@ -20,6 +22,8 @@ export interface PlayerOptions {
   /** Stream name or alias. */
   stream: string;
   video: HTMLVideoElement;
+  /** Over the picture, hidden: what is held while the source changes. */
+  canvas: HTMLCanvasElement;
   /** Wanted latency in seconds, or null for the stream's own. */
   target: number | null;
   /** Whether it begins to play by itself. */
@@ -28,6 +32,8 @@ export interface PlayerOptions {
   sharing: boolean;
   /** Something in `view` is new. */
   changed(): void;
+  /** The picture is at another time. */
+  moved(): void;
   /** A source is attached that is wanted to play. */
   play(): void;
 }
@@ -74,6 +80,10 @@ export class Player {
   #again: ReturnType<typeof setTimeout> | undefined;
   #closed = new AbortController();
   #reloads = new Reloads();
+  /** The way back into what is past. */
+  #rewind: Rewind;
+  /** Whether someone wanted to know what is past. */
+  #curious = false;
 
   constructor(options: PlayerOptions, counters: Counters) {
     this.#options = options;
@@ -83,6 +93,7 @@ export class Player {
     const gateways = new Gateways(options.gateway, options.stream, location.protocol === "https:");
     this.#base = gateways.base;
     this.#network = new Network(options.gateway, options.sharing);
+    this.#rewind = new Rewind(this.#rewindHost());
     watchScreen(options.video, this.#screen(), this.#closed.signal);
     this.#happen("load");
     this.#follow = new Follow(gateways, options.stream, counters, {
@@ -103,7 +114,7 @@ export class Player {
   get stats(): Stats {
     const now = performance.now();
     const gatewayMs = this.#follow.clock.at(now);
-    const shownMs = this.#playback?.programDateMs() ?? this.#nativeDateMs();
+    const shownMs = this.#shownMs();
     const latencyMs = this.#seen && gatewayMs !== null && shownMs !== null ? gatewayMs - shownMs : null;
     return this.#counters.read(now, latencyMs, this.#follow.peer?.stats() ?? null);
   }
@@ -119,6 +130,7 @@ export class Player {
         known: object?.stream != null,
         live: object?.live ?? false,
         seen: this.#seen,
+        past: this.#rewind.isPast,
         name: object?.alias || this.#options.stream,
         failure: this.#failure,
       }),
@@ -126,6 +138,33 @@ export class Player {
       choice: this.#choice,
       seen: this.#seen,
     };
+  }
+
+  /** What the seek bar shows; null where this browser's own player has no way back. */
+  get seekable(): Shown | null {
+    if (!this.#makePlayback || this.#native) return null;
+    const { timeline, isPast } = this.#rewind;
+    return {
+      timeline,
+      at: this.#shownMs() ?? timeline.end,
+      live: !isPast && (this.#follow.object?.live ?? false),
+    };
+  }
+
+  /** Whether what is past is on screen. */
+  get isPast(): boolean {
+    return this.#rewind.isPast;
+  }
+
+  /** Asks what there is to see that is past, unless that is known. */
+  recall(): void {
+    this.#curious = true;
+    if (this.#makePlayback && !this.#native && this.#follow.object?.stream) void this.#rewind.recall();
+  }
+
+  /** Shows a time, ms since 1970; null is live. */
+  seek(at: number | null): void {
+    void this.#rewind.seek(at);
   }
 
   /** Off: it plays over HTTP alone, uploads nothing, and no viewer is told its address. */
@@ -145,7 +184,8 @@ export class Player {
   choose(rendition: string | null): void {
     const reload = this.#path(rendition) !== this.#loaded;
     this.#choice = rendition;
-    if (reload) {
+    if (this.#rewind.isPast) this.#rewind.choose();
+    else if (reload) {
       // The pause that this makes is the viewer's choice, not a stall.
       this.#happen("rest");
       this.#reload();
@@ -154,13 +194,15 @@ export class Player {
   }
 
   jumpToLive(): void {
-    this.#playback?.jumpToLive();
+    if (this.#rewind.isPast) this.seek(null);
+    else this.#playback?.jumpToLive();
   }
 
   close(): void {
     this.#closed.abort();
     clearTimeout(this.#again);
     this.#rest();
+    this.#rewind.close();
     this.#attention.close();
     this.#network.close();
     this.#follow.close();
@@ -179,6 +221,7 @@ export class Player {
       this.#makePlayback = Playback;
       this.#follow.compiled();
       this.#start();
+      if (this.#curious) this.recall();
     } catch (error) {
       this.#fail({ kind: "load", reason: String(error) });
     }
@@ -189,7 +232,9 @@ export class Player {
     const gateway = connected ? this.#follow.gateways.at : null;
     if (gateway !== null && gateway !== this.#connected) this.#network.renew(gateway);
     this.#connected = gateway;
+    if (this.#curious && this.#rewind.timeline.isEmpty) this.recall();
     const { state } = this.#counters.status;
+    if (this.#rewind.isPast) return this.#update();
     if (object && !object.stream) this.#happen("fail");
     else if (object && !object.live && !this.#seen) this.#happen("rest");
     else if (object?.live && (!this.#seen || state === "ended")) this.#happen("load");
@@ -201,6 +246,7 @@ export class Player {
     const { video, target } = this.#options;
     const { peer, parts } = this.#follow;
     if (this.#playback || !this.#makePlayback || !peer || !parts || this.#failure) return;
+    if (this.#rewind.isPast) return;
     if (peer.ended || peer.latest() === null || peer.renditions().length === 0) return;
     this.#happen("load");
     if (this.#native) {
@@ -214,7 +260,10 @@ export class Player {
     this.#loaded = path;
     const source = { base: this.#base, peer, parts, estimate: () => peer.estimate };
     this.#playback = new this.#makePlayback(video, source, path, wanted, {
-      attached: () => this.#wanted && this.#options.play(),
+      attached: () => {
+        this.#rewind.attached();
+        if (this.#wanted) this.#options.play();
+      },
       parsed: () => this.#playback?.choose(this.#choice),
       levels: () => {
         this.#counters.rendition = this.#playback?.rendition ?? this.#counters.rendition;
@@ -241,6 +290,44 @@ export class Player {
     this.#start();
   }
 
+  #rewindHost(): RewindHost {
+    const { video, canvas, stream } = this.#options;
+    return {
+      video,
+      canvas,
+      gateway: () => ({ origin: this.#follow.gateways.at, folder: this.#follow.gateways.folder() }),
+      stream: () => this.#follow.object?.stream ?? stream,
+      live: () => this.#follow.object?.live ?? false,
+      now: () => this.#follow.clock.at(performance.now()) ?? Date.now(),
+      choice: () => ({
+        rendition: this.#choice,
+        audioOnly: this.#choice !== null && this.#choice === this.#qualities().audioOnly?.rendition,
+      }),
+      left: () => {
+        // What this takes is the viewer's wish, not a stall.
+        this.#rest();
+        this.#happen("rest");
+        this.#happen("load");
+      },
+      back: () => {
+        this.#happen("rest");
+        this.#start();
+        if (!this.#playback) this.#rewind.release();
+      },
+      attached: () => this.#wanted && this.#options.play(),
+      levels: () => {
+        this.#counters.rendition = this.#rewind.rendition ?? this.#counters.rendition;
+        this.#update();
+      },
+      changed: () => this.#update(),
+    };
+  }
+
+  /** The program date time of what is on screen, ms since 1970. */
+  #shownMs(): number | null {
+    return this.#rewind.programDateMs() ?? this.#playback?.programDateMs() ?? this.#nativeDateMs();
+  }
+
   /** Safari's own player knows one address; all else is asked at the new gateway by itself. */
   #moved(): void {
     if (!this.#native || !this.#options.video.src) return;
@@ -262,6 +349,7 @@ export class Player {
     // Where nothing can be shown it only waits to be somewhere else: at the start before it is at the live edge.
     const at = video.readyState < 2 ? null : (this.#playback?.programDateMs() ?? null);
     this.#attention.look(at, moving);
+    this.#options.moved();
     this.#follow.look();
     // Not taken back when they leave: others come, and each change of pace is heard.
     if (this.#options.target === null && (this.#follow.peer?.neighbours ?? 0) > 0)
@@ -310,6 +398,7 @@ export class Player {
       moved: this.#look,
       happen: (happening) => this.#happen(happening),
       starved: () => {
+        if (this.#rewind.isPast) return this.#happen("starve");
         // A publisher that stopped is the stream's end, not this viewer's stall.
         if (this.#follow.object?.live === false) return this.#happen("end");
         if (this.#counters.status.state === "playing") this.#playback?.stalled();
@@ -329,6 +418,7 @@ export class Player {
   #fail(failure: Failure): void {
     this.#failure ??= failure;
     this.#rest();
+    this.#rewind.release();
     this.#happen("fail");
     this.#update();
   }

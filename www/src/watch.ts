@@ -11,7 +11,6 @@ const stream = decodeURIComponent(/^\/s\/([^/]+)/.exec(location.pathname)?.[1] ?
 player.addEventListener("mesh-change", (event) => show((event as CustomEvent<View>).detail));
 player.setAttribute("stream", stream);
 byId<HTMLAnchorElement>("to-archive").href = `/s/${encodeURIComponent(stream)}/archive`;
-byId<HTMLAnchorElement>("to-earlier").href = `/s/${encodeURIComponent(stream)}/archive#back=60`;
 document.title = `${stream} · Meshlive`;
 byId("title").textContent = stream;
 

@@ -54,7 +54,7 @@ struct Past {
     /// Where something begins that has a name, oldest first.
     chapters: Vec<Chapter>,
     /// What `/live/{stream}/earlier/index.m3u8` plays; null while nothing is on air.
-    open: Option<Open>,
+    open: Option<Stretch>,
 }
 
 #[derive(Serialize)]
@@ -66,9 +66,18 @@ struct Chapter {
 
 /// Seconds since 1970.
 #[derive(Serialize)]
-struct Open {
+struct Stretch {
     from: f64,
     to: f64,
+}
+
+impl From<(u64, u64)> for Stretch {
+    fn from((from, to): (u64, u64)) -> Self {
+        Self {
+            from: from as f64 / 1e6,
+            to: to as f64 / 1e6,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -88,9 +97,8 @@ struct HourObject {
     bytes: u64,
     /// Seconds of media.
     duration: f64,
-    /// Where it begins and ends, seconds since 1970: a stream may be on air for a part of an hour.
-    from: f64,
-    to: f64,
+    /// When it was on air, seconds since 1970.
+    stretches: Vec<Stretch>,
     /// Whether this gateway has it.
     held: bool,
     /// What the operator calls it.
@@ -115,10 +123,11 @@ pub(super) async fn list(
         _ => Ok(None),
     };
     let open = open.map_err(ApiRefusal)?.and_then(|run| run.time());
-    let extents = extents(&state.store, &live, &catalogue, &held).await;
-    let extent = |hour: &u64, entry: &HourEntry| {
-        let whole = (hour * HOUR, (hour + 1) * HOUR);
-        extents.get(&entry.link.cid).copied().unwrap_or(whole)
+    let known = stretches(&state.store, &live, &catalogue, &held).await;
+    let stretches = |hour: &u64, entry: &HourEntry| {
+        let whole = vec![(hour * HOUR, (hour + 1) * HOUR)];
+        let of_hour = known.get(&entry.link.cid).cloned().unwrap_or(whole);
+        of_hour.into_iter().map(Stretch::from).collect()
     };
     let days = catalogue.days().iter().map(|(day, link)| {
         let hours = catalogue.hours().range(day * 24..day * 24 + 24);
@@ -132,8 +141,7 @@ pub(super) async fn list(
                     cid: entry.link.cid.to_string(),
                     bytes: entry.link.bytes,
                     duration: entry.duration as f64 / 1e6,
-                    from: extent(hour, entry).0 as f64 / 1e6,
-                    to: extent(hour, entry).1 as f64 / 1e6,
+                    stretches: stretches(hour, entry),
                     held: held.contains(hour),
                     title: labels.titles.get(hour).cloned(),
                 })
@@ -155,49 +163,60 @@ pub(super) async fn list(
                 title: title.clone(),
             })
             .collect(),
-        open: open.map(|(from, to)| Open {
-            from: from as f64 / 1e6,
-            to: to as f64 / 1e6,
-        }),
+        open: open.map(Stretch::from),
     };
     let text = serde_json::to_string(&past).expect("texts and numbers are JSON");
     Ok(api::json(&state, text))
 }
 
-/// Where hours begin and end that are no whole ones, µs since 1970, by their directories: no more than the list has.
-pub(super) type Extents = Mutex<HashMap<Cid, (u64, u64)>>;
+/// When the stream was on air in hours that are no whole ones, µs since 1970, by their directories: no more than the list has.
+pub(super) type Stretches = Mutex<HashMap<Cid, Vec<(u64, u64)>>>;
 
 /// Of a stream that is on air all the time, all but the first and the last hour are whole.
 const WHOLE: u64 = HOUR - 3_000_000;
+/// A hole that is shorter does not count.
+const HOLE: u64 = 5_000_000;
+/// Stretches of an hour; what comes behind is one with the last.
+const MOST_STRETCHES: usize = 60;
 
 /// Those of the hours that are held here and are no whole ones: each is read once.
-async fn extents(
+async fn stretches(
     store: &Store,
     live: &Arc<Live>,
     catalogue: &Catalogue,
     held: &BTreeSet<u64>,
-) -> HashMap<Cid, (u64, u64)> {
-    let listed = catalogue
-        .hours()
-        .iter()
+) -> HashMap<Cid, Vec<(u64, u64)>> {
+    let listed = (catalogue.hours().iter())
         .filter(|(hour, entry)| held.contains(hour) && entry.duration < WHOLE);
     let listed: Vec<Cid> = listed.map(|(_, entry)| entry.link.cid).collect();
     let (store, live) = (store.clone(), live.clone());
     let read = tokio::task::spawn_blocking(move || {
-        let mut known = live.extents.lock().expect(UNPOISONED);
-        let before = std::mem::take(&mut *known);
+        let mut known = live.stretches.lock().expect(UNPOISONED);
+        let mut before = std::mem::take(&mut *known);
         for cid in listed {
-            let extent = before.get(&cid).copied().or_else(|| {
+            let stretches = before.remove(&cid).or_else(|| {
                 let hour = read::hour(&store, cid).ok()?;
-                let (first, last) = (hour.segments().next()?, hour.segments().next_back()?);
-                Some((first.start, last.start + last.duration()))
+                Some(stretches_of(hour.segments()))
             });
-            known.extend(extent.map(|extent| (cid, extent)));
+            known.extend(stretches.map(|stretches| (cid, stretches)));
         }
         known.clone()
     });
     // Where the reading failed, an hour counts as a whole one.
     read.await.unwrap_or_default()
+}
+
+fn stretches_of<'a>(segments: impl Iterator<Item = &'a Segment>) -> Vec<(u64, u64)> {
+    let mut found: Vec<(u64, u64)> = Vec::new();
+    for segment in segments {
+        let end = segment.start + segment.duration();
+        let is_full = found.len() == MOST_STRETCHES;
+        match found.last_mut() {
+            Some(last) if is_full || segment.start < last.1 + HOLE => last.1 = last.1.max(end),
+            _ => found.push((segment.start, end)),
+        }
+    }
+    found
 }
 
 /// `GET /api/v1/streams/{stream}/archive/catalogue?from=N`: signed entries (protocol's README §10) from the one at position
@@ -299,4 +318,52 @@ fn on_screen(hour: &Hour, at: u64) -> Option<&Segment> {
     let mut segments = hour.segments();
     let begun = hour.segments().rev().find(|segment| segment.start <= at);
     begun.or_else(|| segments.next())
+}
+
+#[cfg(test)]
+mod tests {
+    use meshlive_protocol::{
+        archive::{Link, Strand},
+        dag,
+    };
+
+    use super::*;
+
+    fn segment(start: u64, duration: u64) -> Segment {
+        let link = Link {
+            cid: dag::cid_of(b""),
+            bytes: 1,
+        };
+        let strand = Strand {
+            rendition: "v".into(),
+            init: link,
+            file: link,
+            duration,
+        };
+        Segment {
+            msn: 0,
+            start,
+            discontinuity: false,
+            init: 0,
+            strands: vec![strand],
+        }
+    }
+
+    #[test]
+    fn holes_part_an_hour_and_there_are_so_many_at_most() {
+        let of = |starts: &[u64]| {
+            let all: Vec<_> = starts.iter().map(|at| segment(*at, 2_000_000)).collect();
+            stretches_of(all.iter())
+        };
+        assert_eq!(of(&[]), []);
+        assert_eq!(of(&[0, 2_000_000, 6_999_999]), [(0, 8_999_999)]);
+        assert_eq!(
+            of(&[0, 7_000_000]),
+            [(0, 2_000_000), (7_000_000, 9_000_000)]
+        );
+        let scattered: Vec<_> = (0..100).map(|at| at * 10_000_000).collect();
+        let found = of(&scattered);
+        assert_eq!(found.len(), MOST_STRETCHES);
+        assert_eq!(found.last(), Some(&(590_000_000, 992_000_000)));
+    }
 }

@@ -119,8 +119,9 @@ pub(super) async fn run(store: &Store, live: &Live) -> Result<Option<Arc<Run>>, 
         }
     };
     let is_new = known.as_ref().is_none_or(|known| {
-        // What closes an hour changes the count.
-        known.edge != edge(&archive, known.edge.before)
+        // What closes an hour changes the count. Between two hours nothing is open for a moment: what was on air still is.
+        let now = edge(&archive, known.edge.before);
+        known.edge != now && now.newest.is_some()
     });
     if is_new {
         let store = store.clone();
@@ -158,13 +159,11 @@ fn read_or_none(store: &Store, cid: Cid) -> Hour {
     })
 }
 
-/// The hour before the first that is not over, where it has closed; between two hours, the one that is just over.
+/// The hour before the first that is not over, where it has closed.
 fn before(archive: &Archive, open: &Hour) -> Option<Cid> {
+    let first = open.segments().next()?.hour();
     let catalogue = archive.catalogue();
-    let entry = match open.segments().next() {
-        Some(first) => catalogue.hours().get(&first.hour().checked_sub(1)?),
-        None => catalogue.hours().values().next_back(),
-    };
+    let entry = catalogue.hours().get(&first.checked_sub(1)?);
     entry.map(|entry| entry.link.cid)
 }
 

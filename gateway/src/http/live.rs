@@ -15,7 +15,9 @@ use meshlive_protocol::{
 };
 use tokio::time::Instant;
 
-use super::{archive::Extents, blocks::UNPOISONED, earlier::Kept, still::Still, viewers::Viewers};
+use super::{
+    archive::Stretches, blocks::UNPOISONED, earlier::Kept, still::Still, viewers::Viewers,
+};
 use crate::publish::{Snapshot, Stream};
 
 /// One stream, as HTTP sees it.
@@ -24,7 +26,7 @@ pub(super) struct Live {
     pub(super) viewers: Mutex<Viewers>,
     pub(super) still: Still,
     pub(super) earlier: Kept,
-    pub(super) extents: Extents,
+    pub(super) stretches: Stretches,
     renderings: Mutex<Renderings>,
     shown: Mutex<Shown>,
 }
@@ -65,7 +67,7 @@ impl Live {
             viewers: Mutex::default(),
             still: Still::default(),
             earlier: Kept::default(),
-            extents: Extents::default(),
+            stretches: Stretches::default(),
             renderings: Mutex::default(),
             shown: Mutex::default(),
         }

@@ -281,9 +281,9 @@ async fn what_is_past_of_the_run_on_air_plays_before_its_hour_has_closed() {
         text.contains("\"open\":{\"from\":1700003600.0,\"to\":1700007200.8}"),
         "{text}"
     );
-    // Where an hour begins and ends that is no whole one.
+    // When it was on air in an hour that is no whole one.
     assert!(
-        text.contains("\"from\":1700000000.0,\"to\":1700000000.6,"),
+        text.contains("\"stretches\":[{\"from\":1700000000.0,\"to\":1700000000.6}]"),
         "{text}"
     );
     let skip = "/live/cam/earlier/v/index.m3u8?_HLS_skip";
