@@ -138,7 +138,7 @@ impl Archive {
         let root = self.write(SHARED, hour, archive::root(days))?;
         // All blocks are on the disk before anything says so.
         self.store.flush();
-        self.publish(What::Hour { hour, entry, day }, root)
+        self.publish(What::Hour { hour, entry, day }, Some(root))
     }
 
     /// Adds a closed hour to its day; one that was let go, or is damaged, is linked and not played.
@@ -171,12 +171,12 @@ impl Archive {
     }
 
     /// Signs the next entry of the list; on the disk when it returns.
-    pub(super) fn publish(&self, what: What, root: Link) -> io::Result<()> {
+    pub(super) fn publish(&self, what: What, root: Option<Link>) -> io::Result<()> {
         let mut list = self.list();
         let (epoch, sequence) = list.catalogue.last();
         // A list that was lost goes on behind all that it can have had.
         let epoch = if epoch == 0 {
-            start(what_hour(&what)) / 1_000_000
+            start(what.hour()) / 1_000_000
         } else {
             epoch
         };
@@ -186,8 +186,7 @@ impl Archive {
             what,
             root,
         };
-        let mut next = list.catalogue.clone();
-        next.apply(&entry).map_err(io::Error::other)?;
+        list.catalogue.follows(&entry).map_err(io::Error::other)?;
         let key = self.key.as_ref().ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::Unsupported,
@@ -197,7 +196,7 @@ impl Archive {
         let signed = entry.sign(key);
         list.journal.append(&signed)?;
         list.journal.sync()?;
-        list.catalogue = next;
+        list.catalogue.apply(&entry).map_err(io::Error::other)?;
         list.entries.push(signed.into());
         Ok(())
     }
@@ -216,11 +215,5 @@ impl Archive {
                 .remove_side_journal(&self.stream, &file_name(hour))?;
         }
         Ok(())
-    }
-}
-
-fn what_hour(what: &What) -> u64 {
-    match what {
-        What::Hour { hour, .. } | What::Tombstone { hour, .. } => *hour,
     }
 }

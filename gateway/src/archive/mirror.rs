@@ -76,10 +76,9 @@ impl Archive {
         let mut new = 0;
         for signed in entries {
             let entry = Entry::open(&self.stream, signed).map_err(invalid)?;
-            let mut next = list.catalogue.clone();
-            match next.apply(&entry) {
+            match list.catalogue.follows(&entry) {
                 Err(Rejected::Old { .. }) => continue,
-                applied => applied.map_err(invalid)?,
+                follows => follows.map_err(invalid)?,
             }
             if list.entries.len() >= MAX_ENTRIES {
                 return Err(invalid(format!(
@@ -87,7 +86,7 @@ impl Archive {
                 )));
             }
             list.journal.append(signed)?;
-            list.catalogue = next;
+            list.catalogue.apply(&entry).map_err(invalid)?;
             if let What::Tombstone { hour, .. } = entry.what {
                 gone.push(hour);
             }

@@ -47,7 +47,6 @@ use meshlive_protocol::{
 
 pub use closer::Archives;
 pub use keep::{Days, Keep, Rule, Settings};
-pub use labels::Labels;
 pub(crate) use scrub::{Damage, MENDED};
 pub use verify::{Fault, held as read_back, walk};
 
@@ -60,7 +59,6 @@ const SHARED: &str = "hour.archive";
 /// The extension of an hour that is not over.
 const OPEN: &str = "hour";
 const CATALOGUE: &str = "catalogue.log";
-const LABELS: &str = "titles.log";
 
 /// The past of one stream.
 pub struct Archive {
@@ -72,8 +70,6 @@ pub struct Archive {
     wake: closer::Wake,
     state: Mutex<State>,
     list: Mutex<List>,
-    /// What hours and times in them are called, and where that is written down.
-    labels: Mutex<(Labels, Journal)>,
     /// Of a mirror.
     whole: Mutex<Option<mirror::Whole>>,
 }
@@ -126,8 +122,6 @@ impl Archive {
                 }
             }
         }
-        let mut titles = store.side_journal(&stream, LABELS)?;
-        let labels = Labels::read(&mut titles);
         let mut open = BTreeMap::new();
         for name in store.side_files(&stream, OPEN) {
             let Some(hour) = name
@@ -160,7 +154,6 @@ impl Archive {
             wake,
             state: Mutex::new(state),
             list: Mutex::new(list),
-            labels: Mutex::new((labels, titles)),
             whole: Mutex::new(whole),
         })
     }
@@ -208,35 +201,6 @@ impl Archive {
             .take(most)
             .cloned()
             .collect()
-    }
-
-    /// What hours and times in them are called.
-    pub fn labels(&self) -> Labels {
-        let labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
-        labels.0.clone()
-    }
-
-    /// Calls an hour (counted from 1970) so; with an empty text no longer.
-    ///
-    /// # Errors
-    /// `InvalidInput` for a text that is longer than 200 bytes or of more than one line, and where there are too many, and
-    /// whatever the file system says.
-    pub fn set_title(&self, hour: u64, text: &str) -> io::Result<()> {
-        self.set_label(true, start(hour), text)
-    }
-
-    /// Begins a chapter at this time (µs since 1970); with an empty text there is none.
-    ///
-    /// # Errors
-    /// As [`Archive::set_title`].
-    pub fn set_chapter(&self, at: u64, text: &str) -> io::Result<()> {
-        self.set_label(false, at, text)
-    }
-
-    fn set_label(&self, is_title: bool, time: u64, text: &str) -> io::Result<()> {
-        let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
-        let (labels, journal) = &mut *labels;
-        labels.set(journal, is_title, time, text)
     }
 
     /// What changes with each segment of the hours that are not over: the number of the newest, and how many they are.

@@ -45,7 +45,7 @@ impl Archive {
         };
         let root = self.write(LEFT_BEHIND, hour, archive::root(days))?;
         self.store.flush();
-        self.publish(What::Tombstone { hour, day }, root)?;
+        self.publish(What::Tombstone { hour, day }, Some(root))?;
         // What came late for it, and would close it anew.
         if self.state().open.remove(&hour).is_some() {
             self.store

@@ -24,7 +24,7 @@ use meshlive_gateway::{
     store::Store,
 };
 use meshlive_protocol::{
-    archive::{HOUR, HourEntry, Link, day_name, hour_name},
+    archive::{HOUR, HourEntry, Labelled, Link, day_name, hour_name},
     key::SigningKey,
     name::StreamName,
     time::day_of,
@@ -125,7 +125,8 @@ pub(super) fn run(command: &ArchiveCommand) -> Result<(), Failure> {
         What::Title { hour, text, stream } => title(&stream.open()?, hour, text),
         What::Chapter { at, text, stream } => {
             let opened = stream.open()?;
-            opened.archive.set_chapter(time(at)?, text).map_err(failed)
+            let chapter = Labelled::Chapter(time(at)?);
+            opened.archive.label(chapter, text).map_err(failed)
         }
         What::Tombstone { hour, stream } => take_down(&stream.open()?, hour),
     }
@@ -347,7 +348,8 @@ fn clip(opened: &Opened, from: &str, to: &str) -> Result<(), Failure> {
 
 fn title(opened: &Opened, what: &str, text: &str) -> Result<(), Failure> {
     let (hour, _) = hour(opened, what)?;
-    opened.archive.set_title(hour, text).map_err(failed)
+    let labelled = opened.archive.label(Labelled::Hour(hour), text);
+    labelled.map_err(failed)
 }
 
 /// The hour of this name.

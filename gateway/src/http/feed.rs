@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use meshlive_protocol::{
-    archive::{HOUR, HourEntry, day_name, hour_name},
+    archive::{HOUR, HourEntry, Labels, day_name, hour_name},
     time::civil_date,
 };
 
@@ -17,7 +17,7 @@ use super::{
     State, archive::archive_of, body, content::ascii, error::At, error::Refusal, listing::escaped,
     range,
 };
-use crate::{archive::Labels, metrics::Kind, swarm::Door};
+use crate::{metrics::Kind, swarm::Door};
 
 /// Items of a feed: more than a week of hours.
 const MOST: usize = 200;

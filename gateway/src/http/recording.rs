@@ -11,7 +11,7 @@ use axum::{
 use bytes::Bytes;
 use cid::Cid;
 use meshlive_protocol::{
-    archive::{Catalogue, HOUR, Segment, Strand, day_name, hour_name},
+    archive::{Catalogue, HOUR, Labels, Segment, Strand, day_name, hour_name},
     dag::{self, DAG_PB},
 };
 
@@ -29,10 +29,7 @@ use super::{
     unixfs::{self, Node},
 };
 use crate::{
-    archive::{
-        Labels,
-        read::{self, block},
-    },
+    archive::read::{self, block},
     metrics::Kind,
     store::Store,
 };

@@ -1,8 +1,11 @@
 //! The signed, append-only list of what a stream's archive holds (README §10).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
-use super::Link;
+use super::{HOUR, Link};
 use crate::{
     cbor::{Reader, Writer},
     key::SigningKey,
@@ -15,8 +18,15 @@ pub(super) const ENTRY_TYPE: &[u8] = b"/ml/c";
 /// Longest payload of an entry, bytes.
 pub const MAX_ENTRY_BYTES: usize = 512;
 
-const HOUR: u8 = 0;
+/// Longest title of an hour or a chapter, bytes.
+pub const MAX_TITLE_BYTES: usize = 200;
+/// Titles and chapters of one stream at a time.
+pub const MAX_LABELS: usize = 10_000;
+
+const CLOSED: u8 = 0;
 const TOMBSTONE: u8 = 1;
+const TITLE: u8 = 2;
+const CHAPTER: u8 = 3;
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +37,8 @@ pub struct Entry {
     pub sequence: u64,
     /// What it says.
     pub what: What,
-    /// The stream's root from here on.
-    pub root: Link,
+    /// The stream's root from here on; `None` where that stays as it is.
+    pub root: Option<Link>,
 }
 
 /// What an entry says.
@@ -50,6 +60,35 @@ pub enum What {
         /// The directory of its day without it; `None` where nothing is left of it.
         day: Option<Link>,
     },
+    /// What an hour, or what begins at a time, is called.
+    Label {
+        /// Which of these.
+        of: Labelled,
+        /// At most [`MAX_TITLE_BYTES`] without control characters; an empty one takes it back.
+        text: String,
+    },
+}
+
+/// What has a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labelled {
+    /// An hour, counted from 1970.
+    Hour(u64),
+    /// What begins at a time, microseconds since 1970.
+    Chapter(u64),
+}
+
+impl What {
+    /// The hour that it is about, counted from 1970.
+    pub fn hour(&self) -> u64 {
+        match self {
+            Self::Hour { hour, .. } | Self::Tombstone { hour, .. } => *hour,
+            Self::Label { of, .. } => match of {
+                Labelled::Hour(hour) => *hour,
+                Labelled::Chapter(at) => at / HOUR,
+            },
+        }
+    }
 }
 
 /// An hour of the list.
@@ -85,19 +124,23 @@ impl Entry {
         out.array(5).null().number(self.epoch).number(self.sequence);
         match &self.what {
             What::Hour { hour, entry, day } => {
-                out.array(5).number(HOUR).number(*hour);
+                out.array(5).number(CLOSED).number(*hour);
                 link(&mut out, &entry.link).number(entry.duration);
                 link(&mut out, day);
             }
             What::Tombstone { hour, day } => {
                 out.array(3).number(TOMBSTONE).number(*hour);
-                match day {
-                    Some(day) => link(&mut out, day),
-                    None => out.array(0),
+                maybe(&mut out, day.as_ref());
+            }
+            What::Label { of, text } => {
+                let (kind, number) = match of {
+                    Labelled::Hour(hour) => (TITLE, *hour),
+                    Labelled::Chapter(at) => (CHAPTER, *at),
                 };
+                out.array(3).number(kind).number(number).text(text);
             }
         }
-        link(&mut out, &self.root);
+        maybe(&mut out, self.root.as_ref());
         out.into_bytes()
     }
 
@@ -108,31 +151,41 @@ impl Entry {
         let epoch = from.number("epoch", MAX_NUMBER)?;
         let sequence = from.number("sequence", MAX_NUMBER)?;
         let length = from.array("items of an entry", 5)?;
-        let kind = from.number("kind of entry", TOMBSTONE)?;
-        if length != [5, 3][usize::from(kind)] {
+        let kind = from.number("kind of entry", CHAPTER)?;
+        if length != [5, 3, 3, 3][usize::from(kind)] {
             return Err(Rejected::Malformed("an entry of the wrong length"));
         }
-        let hour = from.number("hour", MAX_NUMBER)?;
-        let what = if kind == HOUR {
-            let link = read_link(&mut from)?;
-            let duration = from.number("duration", MAX_NUMBER)?;
-            What::Hour {
-                hour,
-                entry: HourEntry { link, duration },
-                day: read_link(&mut from)?,
+        let number = from.number("hour or time", MAX_NUMBER)?;
+        let what = match kind {
+            CLOSED => {
+                let link = read_link(&mut from)?;
+                let duration = from.number("duration", MAX_NUMBER)?;
+                What::Hour {
+                    hour: number,
+                    entry: HourEntry { link, duration },
+                    day: read_link(&mut from)?,
+                }
             }
-        } else {
-            let day = match from.array("items of a link", 2)? {
-                0 => None,
-                2 => Some(Link {
-                    cid: from.link()?,
-                    bytes: from.number("bytes", MAX_NUMBER)?,
-                }),
-                _ => return Err(Rejected::Malformed("half a link")),
-            };
-            What::Tombstone { hour, day }
+            TOMBSTONE => What::Tombstone {
+                hour: number,
+                day: read_maybe(&mut from)?,
+            },
+            kind => {
+                let text = from.text("title", MAX_TITLE_BYTES)?.to_owned();
+                if text.contains(char::is_control) {
+                    return Err(Rejected::Malformed("a title with control characters"));
+                }
+                let of = match kind {
+                    TITLE => Labelled::Hour(number),
+                    _ => Labelled::Chapter(number),
+                };
+                What::Label { of, text }
+            }
         };
-        let root = read_link(&mut from)?;
+        let root = read_maybe(&mut from)?;
+        if root.is_some() == (kind >= TITLE) {
+            return Err(Rejected::Malformed("a root where none belongs, or none"));
+        }
         from.finish()?;
         Ok(Self {
             epoch,
@@ -155,6 +208,57 @@ fn read_link(from: &mut Reader) -> Result<Link, Rejected> {
     })
 }
 
+fn maybe(out: &mut Writer, found: Option<&Link>) {
+    match found {
+        Some(found) => link(out, found),
+        None => out.array(0),
+    };
+}
+
+fn read_maybe(from: &mut Reader) -> Result<Option<Link>, Rejected> {
+    match from.array("items of a link", 2)? {
+        0 => Ok(None),
+        2 => Ok(Some(Link {
+            cid: from.link()?,
+            bytes: from.number("bytes", MAX_NUMBER)?,
+        })),
+        _ => Err(Rejected::Malformed("half a link")),
+    }
+}
+
+/// What hours, and times in them, are called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// By the hour, counted from 1970.
+    pub titles: BTreeMap<u64, String>,
+    /// By the time, microseconds since 1970.
+    pub chapters: BTreeMap<u64, String>,
+}
+
+impl Labels {
+    /// The chapters of a time, microseconds since 1970.
+    pub fn within(&self, time: &Range<u64>) -> impl Iterator<Item = (u64, &str)> {
+        let chapters = self.chapters.range(time.clone());
+        chapters.map(|(at, text)| (*at, text.as_str()))
+    }
+
+    fn count(&self) -> usize {
+        self.titles.len() + self.chapters.len()
+    }
+
+    fn set(&mut self, of: Labelled, text: &str) {
+        let (place, key) = match of {
+            Labelled::Hour(hour) => (&mut self.titles, hour),
+            Labelled::Chapter(at) => (&mut self.chapters, at),
+        };
+        if text.is_empty() {
+            place.remove(&key);
+        } else {
+            place.insert(key, text.to_owned());
+        }
+    }
+}
+
 /// What all entries together say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalogue {
@@ -163,14 +267,16 @@ pub struct Catalogue {
     hours: BTreeMap<u64, HourEntry>,
     days: BTreeMap<u64, Link>,
     tombstones: BTreeSet<u64>,
+    labels: Labels,
 }
 
 impl Catalogue {
-    /// Takes in the next entry.
+    /// Whether this is the next entry.
     ///
     /// # Errors
-    /// `Old` for one that is known or overtaken, `Gap` where one is missing before it; nothing has changed then.
-    pub fn apply(&mut self, entry: &Entry) -> Result<(), Rejected> {
+    /// `Old` for one that is known or overtaken, `Gap` where one is missing before it, `TooBig` for a name more than
+    /// [`MAX_LABELS`].
+    pub fn follows(&self, entry: &Entry) -> Result<(), Rejected> {
         let (got, known) = ((entry.epoch, entry.sequence), self.last);
         if got <= known {
             return Err(Rejected::Old { got, known });
@@ -183,8 +289,27 @@ impl Catalogue {
         if entry.sequence != next {
             return Err(Rejected::Gap { got, known });
         }
-        self.last = got;
-        self.root = Some(entry.root);
+        if let What::Label { text, .. } = &entry.what
+            && !text.is_empty()
+            && self.labels.count() >= MAX_LABELS
+        {
+            return Err(Rejected::TooBig {
+                what: "titles and chapters",
+                value: self.labels.count() as u64 + 1,
+                max: MAX_LABELS as u64,
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes in the next entry.
+    ///
+    /// # Errors
+    /// As [`follows`](Self::follows); nothing has changed then.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), Rejected> {
+        self.follows(entry)?;
+        self.last = (entry.epoch, entry.sequence);
+        self.root = entry.root.or(self.root);
         match &entry.what {
             What::Hour { hour, entry, day } => {
                 self.hours.insert(*hour, *entry);
@@ -199,6 +324,7 @@ impl Catalogue {
                     None => self.days.remove(&(hour / 24)),
                 };
             }
+            What::Label { of, text } => self.labels.set(*of, text),
         }
         Ok(())
     }
@@ -221,6 +347,11 @@ impl Catalogue {
     /// Days (counted from 1970) that are offered.
     pub fn days(&self) -> &BTreeMap<u64, Link> {
         &self.days
+    }
+
+    /// What hours, and times in them, are called.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
     }
 
     /// Hours that are no longer offered.

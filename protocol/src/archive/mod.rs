@@ -22,7 +22,10 @@ use cid::Cid;
 
 use crate::{dag, time::civil_date};
 
-pub use catalogue::{Catalogue, Entry, HourEntry, MAX_ENTRY_BYTES, What};
+pub use catalogue::{
+    Catalogue, Entry, HourEntry, Labelled, Labels, MAX_ENTRY_BYTES, MAX_LABELS, MAX_TITLE_BYTES,
+    What,
+};
 pub use day::Day;
 pub use hour::Hour;
 

@@ -1,6 +1,6 @@
 //! Seams of hours and days, from segments with chosen times.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::*;
 use crate::{
@@ -305,7 +305,7 @@ fn entry(epoch: u64, sequence: u64, what: What) -> Entry {
         epoch,
         sequence,
         what,
-        root: link(&format!("root {epoch} {sequence}"), 1000 + sequence),
+        root: Some(link(&format!("root {epoch} {sequence}"), 1000 + sequence)),
     }
 }
 
@@ -348,6 +348,89 @@ fn a_catalogue_takes_entries_in_their_order_alone() {
     catalogue.apply(&entry(9, 1, closed(125))).unwrap();
     assert_eq!((catalogue.last(), catalogue.hours().len()), ((9, 1), 2));
     assert_eq!(catalogue.root(), Some(link("root 9 1", 1001)));
+}
+
+fn label(epoch: u64, sequence: u64, of: Labelled, text: &str) -> Entry {
+    Entry {
+        epoch,
+        sequence,
+        what: What::Label {
+            of,
+            text: text.into(),
+        },
+        root: None,
+    }
+}
+
+#[test]
+fn titles_and_chapters_are_entries_that_leave_the_root_as_it_is() {
+    let mut catalogue = Catalogue::default();
+    catalogue.apply(&entry(7, 1, closed(100))).unwrap();
+    let root = catalogue.root();
+    let at = 100 * HOUR + 5;
+    let all = [
+        (Labelled::Hour(100), "Opening"),
+        (Labelled::Chapter(at), "Questions"),
+        (Labelled::Chapter(at + 1), "Nothing"),
+        (Labelled::Chapter(at + 1), ""),
+        (Labelled::Hour(100), "Welcome"),
+    ];
+    for (sequence, (of, text)) in (2..).zip(all) {
+        catalogue.apply(&label(7, sequence, of, text)).unwrap();
+    }
+    assert_eq!(catalogue.root(), root);
+    let labels = catalogue.labels().clone();
+    assert_eq!(labels.titles, BTreeMap::from([(100, "Welcome".to_owned())]));
+    let of_hour: Vec<_> = labels.within(&(100 * HOUR..101 * HOUR)).collect();
+    assert_eq!(of_hour, [(at, "Questions")]);
+    assert_eq!(labels.within(&(0..at)).count(), 0);
+    // An older one, told again.
+    let replayed = catalogue.apply(&label(7, 2, Labelled::Hour(100), "Opening"));
+    assert!(matches!(replayed, Err(Rejected::Old { .. })));
+    let overtaken = catalogue.apply(&label(6, 99, Labelled::Hour(100), "Opening"));
+    assert!(matches!(overtaken, Err(Rejected::Old { .. })));
+    assert_eq!(*catalogue.labels(), labels);
+}
+
+#[test]
+fn a_title_is_signed_and_bounded_and_there_are_so_many_at_most() {
+    let key = SigningKey::from_secret([7; 32]);
+    for text in ["", "Größe", &"x".repeat(MAX_TITLE_BYTES)] {
+        let good = label(1, 1, Labelled::Chapter(1_795_341_900_000_000), text);
+        assert_eq!(Entry::open(&key.name(), &good.sign(&key)), Ok(good));
+    }
+    for text in ["a\nb", &"x".repeat(MAX_TITLE_BYTES + 1)] {
+        let bad = label(1, 1, Labelled::Hour(1), text);
+        assert!(Entry::open(&key.name(), &bad.sign(&key)).is_err());
+    }
+    // With a root, or an hour without one.
+    for bad in [
+        Entry {
+            root: Some(link("root", 1)),
+            ..label(1, 1, Labelled::Hour(1), "x")
+        },
+        Entry {
+            root: None,
+            ..entry(1, 1, closed(1))
+        },
+    ] {
+        assert!(Entry::open(&key.name(), &bad.sign(&key)).is_err());
+    }
+    let mut catalogue = Catalogue::default();
+    for at in 0..MAX_LABELS as u64 {
+        catalogue
+            .apply(&label(1, at + 1, Labelled::Chapter(at), "x"))
+            .unwrap();
+    }
+    let next = MAX_LABELS as u64 + 1;
+    let more = catalogue.apply(&label(1, next, Labelled::Hour(1), "x"));
+    assert!(matches!(more, Err(Rejected::TooBig { .. })), "{more:?}");
+    catalogue
+        .apply(&label(1, next, Labelled::Chapter(0), ""))
+        .unwrap();
+    catalogue
+        .apply(&label(1, next + 1, Labelled::Hour(1), "x"))
+        .unwrap();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The doors of a stream's past: list, signed entries, directories by name.
 
-use meshlive_protocol::archive::{Catalogue, Entry, HOUR};
+use meshlive_protocol::archive::{Catalogue, Entry, HOUR, Labelled};
 
 use super::{super::earlier, *};
 
@@ -301,8 +301,10 @@ async fn titles_and_chapters_are_in_the_list_and_in_the_feed() {
     let (air, _) = with_two_hours(&bench).await;
     let archive = air.publisher.stream().archive().unwrap().clone();
     let set = tokio::task::spawn_blocking(move || {
-        archive.set_title(START / HOUR, "Opening <talk>").unwrap();
-        archive.set_chapter(START + 200_000, "Questions").unwrap();
+        let title = Labelled::Hour(START / HOUR);
+        archive.label(title, "Opening <talk>").unwrap();
+        let chapter = Labelled::Chapter(START + 200_000);
+        archive.label(chapter, "Questions").unwrap();
     });
     set.await.unwrap();
     let (_, text) = bench.get("/api/v1/streams/cam/archive").await;

@@ -26,7 +26,7 @@ fn catalogue(hours: &[u64], tombstones: &[u64]) -> Catalogue {
             epoch: 1,
             sequence: sequence + 1,
             what,
-            root,
+            root: Some(root),
         };
         catalogue.apply(&entry).unwrap();
     };
