@@ -32,12 +32,12 @@ export class Timeline {
       // A day's playlist has all of its hours, also those that are not kept here any more.
       let position = 0;
       for (const { stretches, duration, held } of hours) {
-        let into = position;
+        // Its duration is that of the longest rendition of each segment: a little too much over a day.
+        if (!held) position += duration;
         for (const { from, to } of held ? stretches : []) {
-          add(spans, { from: from * 1000, to: to * 1000, day: cid, position: into }, open?.from);
-          into += to - from;
+          add(spans, { from: from * 1000, to: to * 1000, day: cid, position }, open?.from);
+          position += to - from;
         }
-        position += duration;
       }
     }
     if (open) add(spans, { ...open, day: null, position: 0 });

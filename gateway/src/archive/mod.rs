@@ -10,7 +10,7 @@
 //! what was written down, keeps them as blocks beside the segments, pins the hour and signs an entry (`close`). An hour is
 //! read back from its own playlists (`read`): for its day, and where more comes for one that was closed. `retain` lets old
 //! hours go, `take_down` takes one back, `mirror` takes over the list of a stream that is followed, `verify` reads everything
-//! back (`scrub` does so from time to time), `car` has hours leave and come as one file, `clip` makes a directory of a stretch.
+//! back (`scrub` does so from time to time), `car` has hours leave and come as one file, `take_hls` has them come from a `playlist` of others, `clip` makes a directory of a stretch.
 
 pub mod car;
 mod clip;
@@ -20,10 +20,12 @@ pub mod forecast;
 mod keep;
 mod labels;
 pub(crate) mod mirror;
+mod playlist;
 pub mod read;
 mod retain;
 mod scrub;
 mod take_down;
+mod take_hls;
 #[cfg(test)]
 pub(crate) mod tests;
 mod verify;
@@ -48,6 +50,7 @@ use meshlive_protocol::{
 pub use closer::Archives;
 pub use keep::{Days, Keep, Rule, Settings};
 pub(crate) use scrub::{Damage, MENDED};
+pub use take_hls::Imported;
 pub use verify::{Fault, held as read_back, walk};
 
 use crate::store::{Journal, Store};

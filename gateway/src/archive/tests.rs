@@ -2,6 +2,7 @@
 
 pub(crate) mod copies;
 mod full;
+mod hls;
 
 use std::{
     collections::BTreeMap,

@@ -52,10 +52,13 @@ enum What {
         #[command(flatten)]
         stream: Stream,
     },
-    /// Take in a CAR of an hour, a day or a whole stream: what is missing or damaged here is whole again
+    /// Take in a CAR of an hour, a day or a whole stream: what is missing or damaged here is whole again; or HLS
     Import {
-        /// As export writes it, or `ipfs dag export`
+        /// A CAR as export writes it, or `ipfs dag export`; a directory of HLS, or one playlist (.m3u8) of it
         file: PathBuf,
+        /// When HLS was, where it does not say so itself: 2026-11-22T10:05:00 (UTC)
+        #[arg(long)]
+        at: Option<String>,
         #[command(flatten)]
         stream: Stream,
     },
@@ -118,7 +121,18 @@ pub(super) fn run(command: &ArchiveCommand) -> Result<(), Failure> {
             output,
             stream,
         } => export(&stream.open()?, what, output),
-        What::Import { file, stream } => import(&stream.open()?, file),
+        What::Import { file, at, stream } => {
+            let at = at.as_deref().map(time).transpose()?;
+            let is_hls = file.is_dir() || file.extension().is_some_and(|end| end == "m3u8");
+            let opened = stream.open()?;
+            match at {
+                _ if is_hls => import_hls(&opened, file, at),
+                None => import(&opened, file),
+                Some(_) => Err(Failure::Failed(
+                    "--at is for HLS: a CAR says when it was".into(),
+                )),
+            }
+        }
         What::Verify(stream) => verify(&stream.open()?),
         What::Pins(stream) => pins(&stream.open()?),
         What::Clip { from, to, stream } => clip(&stream.open()?, from, to),
@@ -391,6 +405,24 @@ fn import(opened: &Opened, file: &Path) -> Result<(), Failure> {
         out += &format!("{} {} {what}\n", name(hour), link.cid);
     }
     bar.end();
+    print(&out)
+}
+
+fn import_hls(opened: &Opened, path: &Path, at: Option<u64>) -> Result<(), Failure> {
+    // How much comes of it is not known before.
+    let mut bar = Bar::new("import", 0);
+    let taken = opened
+        .archive
+        .take_hls(path, at, &mut |bytes| bar.add(bytes));
+    let taken = taken.map_err(|error| Failure::Failed(error.to_string()))?;
+    bar.end();
+    for notice in &taken.notices {
+        eprintln!("{notice}");
+    }
+    let mut out = String::new();
+    for (hour, cid) in &taken.hours {
+        out += &format!("{} {cid} new\n", name(*hour));
+    }
     print(&out)
 }
 

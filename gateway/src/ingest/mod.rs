@@ -16,6 +16,7 @@ mod encode;
 mod ffmpeg;
 pub(crate) mod h264;
 pub(crate) mod hevc;
+pub(crate) mod offline;
 mod run;
 mod settings;
 mod source;

@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use elsewhere::{MAX_ELSEWHERE, is_origin};
 pub use mirrored::{Heard, JOURNAL as MIRRORED, Mirrored};
 pub use publisher::Publisher;
+pub(crate) use renditions::describe;
 pub use snapshot::Snapshot;
 pub use stream::Stream;
 pub use streams::Streams;

@@ -63,7 +63,8 @@ impl Publisher {
     }
 }
 
-fn describe(one: &package::Rendition) -> manifest::Rendition {
+/// As announcements and hours have it.
+pub(crate) fn describe(one: &package::Rendition) -> manifest::Rendition {
     let (has_video, has_audio) = (one.width > 0, one.width == 0 || one.codecs.contains(','));
     let (numerator, denominator) = one.frame_rate;
     let frame_rate = u64::from(numerator) * 1_000 / u64::from(denominator.max(1));
