@@ -286,13 +286,13 @@ impl Store {
         self.sync.flush();
     }
 
-    /// Closes every open pack now.
-    #[cfg(test)]
-    fn close_all(&self) {
+    /// Closes every open pack now, as when its hour is over.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn close_all(&self) -> io::Result<()> {
         let open: Vec<_> = self.inner.read_state().open.values().cloned().collect();
-        for pack in open {
-            self.inner.close(&pack).expect("the disk takes an index");
-        }
+        open.iter().try_for_each(|pack| self.inner.close(pack))
     }
 
     /// Closes packs whose time is over, repairs what was found damaged and gives up what is too old or too much; done when it returns.

@@ -286,11 +286,18 @@ pub(crate) fn read_frame(
     length: u32,
     digest: Digest,
 ) -> io::Result<Option<Bytes>> {
-    let mut bytes = vec![0; (length as usize).min(frame::MAX_FRAME_BYTES)];
-    match file.read_exact_at(&mut bytes, offset) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None), // a truncated pack
-        read => read?,
+    let length = (length as usize).min(frame::MAX_FRAME_BYTES);
+    // Memory that is not set to zeros before it is read into: this is the way of every part to a viewer.
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        let at = offset + bytes.len() as u64;
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut bytes), at) {
+            Ok(0) => return Ok(None), // a truncated pack
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
+    bytes.truncate(length);
     Ok(block_of(bytes.into(), digest))
 }
 

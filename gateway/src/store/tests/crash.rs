@@ -177,7 +177,7 @@ fn closed(folder: &Path, blocks: &[Vec<u8>]) -> PathBuf {
     blocks
         .iter()
         .for_each(|block| assert_eq!(put(&store, "v", 0, block), Outcome::Stored));
-    store.close_all();
+    store.close_all().unwrap();
     folder.join(STREAM.to_string()).join("19700101T00-v-0.car")
 }
 

@@ -168,7 +168,7 @@ fn read_only() {
             Outcome::Stored
         )
     });
-    store.close_all();
+    store.close_all().unwrap();
     let mut journal = store.journal(&STREAM).unwrap();
     journal.append(b"written").unwrap();
     journal.is_complete().unwrap();

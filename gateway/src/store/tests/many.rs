@@ -103,7 +103,7 @@ fn a_block_in_any_of_many_packs_is_found_with_few_files_open() {
             Outcome::Stored
         )
     });
-    store.close_all();
+    store.close_all().unwrap();
     let before = store.inner.read_state().indexes.len();
     store.tidy();
     let after = store.inner.read_state().indexes.len();
@@ -218,100 +218,4 @@ fn resident() -> i64 {
         .find(|line| line.starts_with("VmRSS:"))
         .unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-/// `cargo test -p meshlive-gateway --lib store::tests::many::appends -- --ignored --nocapture`
-///
-/// Debug build, 2 busy cores (load 14): append of 75 KB at 20 a second: median 0.18 ms, 99 % 0.61 ms, most 6.5 ms; 1000 appends, on
-/// the disk after every 10: packs 0.97 s, plain files 3.4 s; random read and check: packs 0.33 ms, plain files 0.26 ms.
-#[test]
-#[ignore = "a benchmark that takes a minute"]
-fn appends_beside_readers_and_plain_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    let (count, bytes) = (600, 75_000);
-    let going = AtomicU64::new(1);
-    let mut times = Vec::new();
-    let stored = &AtomicU64::new(0);
-    thread::scope(|scope| {
-        for reader in 0..2 {
-            let (store, going) = (&store, &going);
-            scope.spawn(move || {
-                for n in reader.. {
-                    if going.load(Ordering::SeqCst) == 0 {
-                        break;
-                    }
-                    let count = stored.load(Ordering::SeqCst).max(1);
-                    store.get(&cid_of(&block(n * 7919 % count, bytes))).unwrap();
-                    thread::sleep(Duration::from_millis(2));
-                }
-            });
-        }
-        for n in 0..count {
-            let (block, start) = (block(n, bytes), Instant::now());
-            let cid = cid_of(&block);
-            let append = Instant::now();
-            assert_eq!(put_as(&store, &cid, &block), Outcome::Stored);
-            times.push(append.elapsed());
-            stored.store(n + 1, Ordering::SeqCst);
-            if n % 10 == 9 {
-                store.sync_soon();
-            }
-            thread::sleep(Duration::from_millis(50).saturating_sub(start.elapsed()));
-        }
-        going.store(0, Ordering::SeqCst);
-    });
-    times.sort();
-    println!(
-        "append of {bytes} bytes at 20 a second beside 2 readers: median {:?}, 99 % {:?}, most {:?}",
-        times[300], times[594], times[599]
-    );
-    for _ in 0..2 {
-        let blocks: Vec<_> = (0..1000)
-            .map(|n| block(n << 20, bytes))
-            .map(|block| (cid_of(&block), block))
-            .collect();
-        let fresh = tempfile::tempdir().unwrap();
-        let packs = open(fresh.path());
-        let start = Instant::now();
-        for (n, (cid, block)) in blocks.iter().enumerate() {
-            put_as(&packs, cid, block);
-            if n % 10 == 9 {
-                packs.flush();
-            }
-        }
-        let ours = start.elapsed();
-        let start = Instant::now();
-        for (n, (cid, block)) in blocks.iter().enumerate() {
-            std::fs::write(fresh.path().join(cid.to_string()), block).unwrap();
-            if n % 10 == 9 {
-                blocks[n - 9..=n].iter().for_each(|(cid, _)| {
-                    File::open(fresh.path().join(cid.to_string()))
-                        .unwrap()
-                        .sync_data()
-                        .unwrap()
-                });
-            }
-        }
-        let plain = start.elapsed();
-        println!("1000 appends, on the disk after every 10: packs {ours:?}, plain files {plain:?}");
-        packs.close_all();
-        let read = |read: &dyn Fn(usize)| {
-            let start = Instant::now();
-            (0..5000).for_each(|n| read(n * 7919 % 1000));
-            start.elapsed() / 5000
-        };
-        let ours = read(&|n| drop(packs.get(&blocks[n].0).unwrap().unwrap()));
-        let plain = read(&|n| {
-            assert_eq!(
-                cid_of(&std::fs::read(fresh.path().join(blocks[n].0.to_string())).unwrap()),
-                blocks[n].0
-            )
-        });
-        println!("random read and check against the CID: packs {ours:?}, plain files {plain:?}");
-    }
-}
-
-fn put_as(store: &Store, cid: &Cid, block: &[u8]) -> Outcome {
-    store.append(&STREAM, "v", 0, cid, block).unwrap()
 }

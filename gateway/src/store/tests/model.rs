@@ -143,7 +143,7 @@ fn run(operations: Vec<Operation>) -> Result<(), TestCaseError> {
             }
             Operation::Flush => store.flush(),
             Operation::Close => {
-                store.close_all();
+                store.close_all().unwrap();
                 model.packs.values_mut().for_each(|pack| pack.closed = true);
             }
             Operation::Tidy => store.tidy(),

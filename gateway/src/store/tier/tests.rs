@@ -86,7 +86,7 @@ fn folder_of_two(name: &StreamName) -> (tempfile::TempDir, [cid::Cid; 2], std::p
     for hour in [1, 2] {
         store.pin("test", name, "v", hour * HOUR).unwrap();
     }
-    store.close_all();
+    store.close_all().unwrap();
     drop(store);
     let stem = folder.path().join(name.to_string()).join("19700101T01-v-0");
     let bytes = std::fs::metadata(extension(&stem, "car")).unwrap().len();
