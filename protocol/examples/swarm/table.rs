@@ -208,6 +208,8 @@ pub(crate) fn show(rows: &[Row], results: &[Result]) -> String {
                 outcome.stalled * 100.0,
             );
             if std::env::var_os("SWARM_HOPS").is_some() {
+                let seconds = &outcome.each_second;
+                eprintln!("{} {}: copies {seconds:.1?}", row.name, run.name());
                 for (hops, share, half, most) in &outcome.by_hops {
                     eprintln!(
                         "{} {}: {hops} hops: {:.1} %, {} / {}",

@@ -9,15 +9,12 @@ use libp2p_identity::PeerId;
 use super::{
     Micros, Output, Scheduler,
     demand::Asked,
-    http::MAX_FETCHES,
     peers::{Coming, Peer},
 };
 use crate::message::{Message, Place};
 
 /// What is on its way but rested for so long is not reckoned with.
 const RESTS: Micros = 400_000;
-/// A fetch that takes longer than this no longer keeps neighbours from being asked.
-const HANGS: Micros = 1_500_000;
 /// A push that is late is followed by the next one, often from elsewhere. Only if that comes in time it is worth while to
 /// fetch the late one; if not, the link is too narrow for both.
 const BEFORE_PROBE: Micros = 200_000;
@@ -75,6 +72,7 @@ impl Scheduler {
         // What is on its way is waited for, but not beyond the last moment at which HTTP could step in.
         // HTTP is no help where it takes as long.
         let fetched = now + self.http.expects();
+        let hangs = self.http.hangs();
         let in_time = self.arrives(place).is_some_and(|at| {
             at <= fetched.min(now + LOOK * 4) || (at + LOOK <= deadline && fetched < deadline)
         });
@@ -88,16 +86,16 @@ impl Scheduler {
             .map_or(wanted.pushed_until, |asked| asked.until);
         let sooner = now < promised && promised <= fetched;
         if let Some(since) = wanted.fetch {
-            if now < since + HANGS {
-                return Some(since + HANGS);
+            if now < since + hangs {
+                return Some(since + hangs);
             }
-        } else if may_fetch && self.fetches() < MAX_FETCHES {
+        } else if may_fetch && self.fetches() < self.http.window() {
             let probe = self.wants_probe(place, late);
             let alone = !self.may_come(place) && (is_next || !self.expects_neighbours());
             let needed = (now >= fetch_at || alone) && !sooner;
             if (needed || probe) && !in_time {
                 self.fetch(place);
-                return Some(now + HANGS);
+                return Some(now + hangs);
             }
         }
         if in_time {
@@ -108,7 +106,7 @@ impl Scheduler {
         let fetch_at = if fetch_at > now {
             fetch_at
         } else {
-            now + HANGS
+            now + hangs
         };
         if let Some(asked) = wanted.asked {
             if now < asked.until {
@@ -127,15 +125,18 @@ impl Scheduler {
     /// Asks the neighbour that is likely to give it first; says when to look again.
     fn ask(&mut self, place: Place, deadline: Micros) -> Option<Micros> {
         let now = self.now;
-        let http = self.http.open(now);
         let wanted = self.demand.wanted.get(&place)?;
+        // HTTP is to step in where no neighbour would be in time, if it can, and would be sooner.
+        let may_fetch = wanted.fetch.is_none() && self.fetches() < self.http.window();
+        let http = may_fetch && self.http.open(now);
+        let latest = deadline.max(now + self.http.expects());
         let size = wanted.entry.size as usize;
         let mut best: Option<(f64, PeerId, Micros)> = None;
         let mut later = Micros::MAX;
         for (id, peer) in self.peers.viewers() {
             let can = peer.has.contains(&place) && peer.may_be_asked(size);
             let expected = peer.expects(size);
-            if !can || (http && now + expected > deadline) {
+            if !can || (http && now + expected > latest) {
                 continue;
             }
             let again = wanted.tried.get(id).copied().unwrap_or(0);
@@ -226,7 +227,8 @@ impl Scheduler {
 
     /// A part that is wanted no longer need not be fetched.
     pub(super) fn stopped(&mut self, place: Place, wanted: &super::demand::Wanted) {
-        if wanted.fetch.is_some() {
+        if let Some(since) = wanted.fetch {
+            self.http.given_up(self.now.saturating_sub(since), self.now);
             self.estimate.fetch_aborted(place, self.now);
             self.outputs.push_back(Output::Abort { place });
         }

@@ -9,6 +9,11 @@ const FIRST: (f64, f64) = (100_000.0, 75_000.0);
 /// A fetch is reckoned to take no longer: where many take longer, all would begin earlier, and so fetch more of what is on
 /// its way from neighbours, until the gateway's uplink is full of that.
 const MOST: f64 = 300_000.0;
+/// What takes longer than this is slow: then fewer are asked for at a time, down to one. If all stand still at once, all
+/// would ask at once, and the gateway would be busy for long with what comes from neighbours meanwhile.
+const SLOW: Micros = 700_000;
+/// A fetch that takes much longer than usual no longer keeps neighbours from being asked, within these bounds.
+const HANGS: (f64, f64) = (500_000.0, 1_500_000.0);
 /// After a failure the next fetch waits, then twice as long, and so on up to the longest.
 const PAUSE: (Micros, Micros) = (200_000, 1_600_000);
 
@@ -16,6 +21,8 @@ const PAUSE: (Micros, Micros) = (200_000, 1_600_000);
 pub(super) struct Http {
     mean: f64,
     deviation: f64,
+    /// Fetches under way at a time.
+    window: f64,
     failures: u32,
     closed_until: Micros,
 }
@@ -25,6 +32,7 @@ impl Http {
         Self {
             mean: FIRST.0,
             deviation: FIRST.1,
+            window: MAX_FETCHES as f64,
             failures: 0,
             closed_until: 0,
         }
@@ -41,6 +49,33 @@ impl Http {
         self.mean = self.mean * 0.85 + took * 0.15;
         self.failures = 0;
         self.closed_until = 0;
+        if took > SLOW as f64 {
+            self.narrows();
+        } else {
+            self.window = (self.window + 1.0 / self.window).min(MAX_FETCHES as f64);
+        }
+    }
+
+    /// A fetch was given up after so long: the part came from elsewhere.
+    pub(super) fn given_up(&mut self, took: Micros, now: Micros) {
+        if took > SLOW {
+            self.narrows();
+            self.closed_until = now + SLOW;
+        }
+    }
+
+    fn narrows(&mut self) {
+        self.window = (self.window / 2.0).max(1.0);
+    }
+
+    /// How many may be under way at a time.
+    pub(super) fn window(&self) -> usize {
+        self.window as usize
+    }
+
+    /// How long a fetch keeps neighbours from being asked.
+    pub(super) fn hangs(&self) -> Micros {
+        (self.mean + 4.0 * self.deviation).clamp(HANGS.0, HANGS.1) as Micros
     }
 
     pub(super) fn failed(&mut self, now: Micros) {

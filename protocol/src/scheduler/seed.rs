@@ -30,6 +30,11 @@ const PATIENCE: Micros = 300_000;
 const SPREAD: Micros = 350_000;
 /// Seeds that are tried one after another for one part.
 const TRIES: usize = 4;
+/// So many viewers that are silent, and none that is not: the gateway's own line is. No seed is at fault then, and what
+/// is on its way to them is not taken back: when all is over, it comes, and nobody would have it otherwise.
+const CUT_OFF: usize = 3;
+/// What nobody has is pushed to others again, for so long.
+const AGAIN: Micros = 10_000_000;
 /// Parts whose seeds are watched at a time.
 const MAX_SEEDED: usize = 512;
 /// A seed that failed rests for so long, twice as long the next time, and so on, up to the longest: a try costs one
@@ -46,6 +51,9 @@ struct Seeded {
     silent: Vec<PeerId>,
     /// The seed that has it and is to pass it on.
     giver: Option<PeerId>,
+    /// When it was published, and pushed last.
+    published: Micros,
+    since: Micros,
     until: Micros,
 }
 
@@ -55,9 +63,38 @@ pub(super) struct Seeding {
     parts: SortedMap<Place, Seeded>,
     /// Published, and not announced yet.
     fresh: Vec<Place>,
+    /// When a seed last said that it has its part.
+    confirmed: Micros,
 }
 
 impl Seeding {
+    /// Whether none of those to whom parts were pushed since someone said so has answered, and they are many.
+    fn is_cut_off(&self) -> bool {
+        let mut silent: Vec<PeerId> = Vec::new();
+        for seeded in self
+            .parts
+            .values()
+            .filter(|part| part.since > self.confirmed)
+        {
+            for id in &seeded.silent {
+                if !silent.contains(id) {
+                    silent.push(*id);
+                }
+            }
+        }
+        silent.len() >= CUT_OFF
+    }
+
+    /// A seed has its part. What the others were given while the line was silent comes now.
+    fn confirm(&mut self, now: Micros) {
+        if self.is_cut_off() {
+            for seeded in self.parts.values_mut() {
+                seeded.until = seeded.until.max(now + PATIENCE);
+            }
+        }
+        self.confirmed = now;
+    }
+
     pub(super) fn wake_at(&self) -> Option<Micros> {
         self.parts.values().map(|part| part.until).min()
     }
@@ -142,8 +179,11 @@ impl Scheduler {
             tried: Vec::new(),
             silent: Vec::new(),
             giver: None,
+            published: now,
+            since: now,
             until: 0,
         });
+        seeded.since = now;
         seeded.until = now + PATIENCE + wait;
         seeded.tried.extend(&seeds);
         seeded.silent = seeds;
@@ -195,10 +235,16 @@ impl Scheduler {
 
     /// A viewer has a part: a seed that passes it on from now, or someone to whom it was passed on.
     pub(super) fn seed_has(&mut self, id: PeerId, place: Place) {
-        let Some(seeded) = self.seeding.parts.get_mut(&place) else {
+        let Some(seeded) = self.seeding.parts.get(&place) else {
             return;
         };
         let seeded_it = seeded.silent.contains(&id);
+        if seeded_it {
+            self.seeding.confirm(self.now);
+        }
+        let Some(seeded) = self.seeding.parts.get_mut(&place) else {
+            return;
+        };
         if seeded_it {
             seeded.silent.retain(|silent| *silent != id);
             seeded.giver = Some(id);
@@ -236,8 +282,16 @@ impl Scheduler {
             .filter(|(_, seeded)| seeded.until <= self.now)
             .map(|(place, _)| *place)
             .collect();
+        if self.seeding.is_cut_off() {
+            for place in due {
+                if let Some(seeded) = self.seeding.parts.get_mut(&place) {
+                    seeded.until = self.now + PATIENCE;
+                }
+            }
+            return;
+        }
         for place in due {
-            let Some(seeded) = self.seeding.parts.remove(&place) else {
+            let Some(mut seeded) = self.seeding.parts.remove(&place) else {
                 continue;
             };
             for id in &seeded.silent {
@@ -263,6 +317,9 @@ impl Scheduler {
             }
             let has = |(_, peer): (&PeerId, &Peer)| peer.has.contains(&place);
             let held = self.peers.viewers().any(has);
+            if !held && seeded.tried.len() >= TRIES && self.now < seeded.published + AGAIN {
+                seeded.tried.clear();
+            }
             if !held && seeded.tried.len() < TRIES {
                 let next = self.next_seed(place, &seeded.tried);
                 self.seeding.parts.insert(place, seeded);
@@ -415,5 +472,48 @@ mod tests {
             rests += usize::from(rig.publish(&[]).is_empty());
         }
         assert!(rests > 0, "nobody rested");
+    }
+
+    #[test]
+    fn seeds_are_not_at_fault_where_none_of_many_answers() {
+        let all: Vec<PeerId> = (2..12).map(someone).collect();
+        let mut rig = Rig::new();
+        for peer in &all {
+            rig.join(*peer);
+        }
+        for _ in 0..20 {
+            rig.publish(&all);
+        }
+        // The gateway's line is silent: what went to a seed is not taken back and given to others, one after another. (The
+        // first is, before that is known.)
+        let given: usize = (0..8).map(|_| rig.publish(&[]).len()).sum();
+        assert!((8..=9).contains(&given), "{given}");
+        let rest = rig.engine.peers.iter();
+        let rest = rest.filter(|(_, peer)| peer.rests_until > rig.now);
+        assert!(
+            rest.count() <= 1,
+            "seeds rest for what is no fault of theirs"
+        );
+    }
+
+    #[test]
+    fn what_nobody_has_is_pushed_again_for_some_seconds() {
+        let all: Vec<PeerId> = (2..12).map(someone).collect();
+        let mut rig = Rig::new();
+        for peer in &all {
+            rig.join(*peer);
+        }
+        rig.publish(&all[..2]);
+        let seeds = rig.publish(&[]);
+        let others: Vec<PeerId> = all
+            .iter()
+            .filter(|id| !seeds.contains(id))
+            .copied()
+            .collect();
+        let mut again = 0;
+        for _ in 0..40 {
+            again += rig.publish(&others).len() - 1;
+        }
+        assert!(again > TRIES, "{again}");
     }
 }

@@ -146,6 +146,21 @@ impl Publisher {
         Published { parts, envelope }
     }
 
+    /// Whether there is, or was, a part at this place.
+    pub(super) fn has_published(&self, place: Place) -> bool {
+        let is_part = usize::from(place.rendition) < self.rates.len() && place.part < PARTS;
+        is_part && (place.msn, place.part) < (self.msn, self.part)
+    }
+
+    /// What is, or was, at a place.
+    pub(super) fn bytes_of(&self, place: Place) -> Bytes {
+        bytes_of(
+            place,
+            self.rates[usize::from(place.rendition)],
+            self.key_part,
+        )
+    }
+
     /// The newest segment is complete.
     fn closed(&self) -> Vec<News> {
         let Some(segment) = self.manifest.segments().next_back() else {

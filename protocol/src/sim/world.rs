@@ -1,6 +1,6 @@
 //! Nodes, links and the clock: a driver for many engines at once, and what it must never see one of them do.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use bytes::Bytes;
 use libp2p_identity::PeerId;
@@ -96,6 +96,20 @@ enum Event {
     /// A viewer at the uplink's other end: to, from, place, the part, how far it is here, hops so far.
     Slice(usize, usize, Place, Bytes, usize, u8),
     Fetched(usize, Place, Option<Bytes>, Micros, u64, usize),
+    /// The gateway's HTTP was asked.
+    Asked(Answer),
+    /// It may answer the next.
+    Answer,
+}
+
+/// What the gateway's HTTP was asked for.
+struct Answer {
+    node: usize,
+    place: Place,
+    bytes: Bytes,
+    since: Micros,
+    token: u64,
+    connection: usize,
 }
 
 /// One peer.
@@ -146,7 +160,8 @@ pub struct World {
     events: Queue<Event>,
     numbers: HashMap<PeerId, usize>,
     pub(super) trunk: Trunk,
-    /// When HTTP's answers have left the gateway.
+    /// What HTTP was asked for and has not begun to give, and when the answer before has left the gateway.
+    answers: VecDeque<Answer>,
     http_free: Micros,
     pub(super) trace: Option<Trace>,
     count: u64,
@@ -168,6 +183,7 @@ impl World {
             events: Queue::new(),
             numbers: HashMap::new(),
             trunk: Trunk::default(),
+            answers: VecDeque::new(),
             http_free: 0,
             trace: None,
             count: 0,
@@ -441,6 +457,8 @@ impl World {
             Event::Slice(to, from, place, bytes, until, hops) => {
                 self.arrive(to, from, place, bytes, until, hops)
             }
+            Event::Asked(answer) => self.asked(answer),
+            Event::Answer => self.answer(),
             Event::Fetched(node, place, bytes, since, token, connection) => {
                 if bytes.is_some() {
                     self.nodes[node].connections.ends(connection, self.now);

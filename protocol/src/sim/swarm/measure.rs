@@ -1,6 +1,6 @@
 //! What came of a run.
 
-use super::{Scenario, part_seconds};
+use super::{Scenario, Shock, part_seconds};
 use crate::{
     scheduler::{Counters, Micros},
     sim::{World, trace},
@@ -44,7 +44,7 @@ pub struct Outcome {
     pub fairness: Vec<f64>,
     /// Hops, share of the parts that came over so many, and their delay: median and 99 %.
     pub by_hops: Vec<(usize, f64, Micros, Micros)>,
-    /// Copies in the second whose copies are in the middle, before a shock; seconds from the shock until copies were at
+    /// Copies in the second whose copies are in the middle, before a shock; seconds from the shock's end until copies were at
     /// most half again as many, three seconds in a row; most duplicates in a second.
     pub steady: f64,
     /// See above.
@@ -214,20 +214,25 @@ impl Measured {
                 outcome.by_hops.push((hops, share, half, most));
             }
         }
-        outcome.look_at_shock();
+        outcome.look_at_shock(scenario);
         outcome
     }
 }
 
 impl Outcome {
-    /// How long the copies took to be as before what happened a third into the time.
-    fn look_at_shock(&mut self) {
+    /// How long the copies took to be as before what happened a third into the time; nothing leaves a silent gateway, and
+    /// that is not calm.
+    fn look_at_shock(&mut self, scenario: &Scenario) {
         let at = self.each_second.len() / 3;
         let mut before = self.each_second[..at].to_vec();
         before.sort_by(f64::total_cmp);
         self.steady = before.get(at / 2).copied().unwrap_or(0.0);
         let least = self.steady * 1.5 + 0.5;
-        let after = &self.each_second[at..];
+        let silent = match scenario.shock {
+            Shock::Silence(seconds) => seconds.ceil() as usize,
+            _ => 0,
+        };
+        let after = &self.each_second[(at + silent).min(self.each_second.len())..];
         let calm = after.windows(3).position(|w| w.iter().all(|c| *c <= least));
         self.recovers = calm.map(|seconds| seconds as f64);
     }

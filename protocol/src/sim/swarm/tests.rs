@@ -39,3 +39,23 @@ fn thirty_that_do_not_share_take_thirty_copies() {
     assert!(outcome.copies() >= 0.9 * 30.0, "{outcome:?}");
     assert_eq!(outcome.pushed, 0.0, "who does not share is no seed");
 }
+
+/// Nothing leaves the gateway for three seconds, and then all that was published meanwhile: everyone's player stands still,
+/// and would ask HTTP for the same, which has room for a tenth of that.
+#[test]
+fn a_swarm_recovers_from_a_gateway_that_was_silent() {
+    let scenario = Scenario {
+        viewers: 60,
+        gateway: 6.0,
+        arrive: 6.0,
+        settle: 8.0,
+        measure: 21.0,
+        shock: Shock::Silence(3.0),
+        ..Scenario::default()
+    };
+    let outcome = run(&scenario, |_, _| {});
+    let recovers = outcome.recovers.expect("copies are as before in the end");
+    assert!(recovers <= 9.0, "{outcome:?}");
+    assert!(outcome.duplicates <= 0.05, "{outcome:?}");
+    assert!(outcome.stalled <= 0.2, "{outcome:?}");
+}

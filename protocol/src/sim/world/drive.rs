@@ -16,7 +16,7 @@ impl World {
         for (place, bytes) in published.parts {
             if let Some(trace) = &mut self.trace {
                 trace.published(place, self.now);
-                // Liars apart, nobody has anything that is older than a window.
+                // Thousands of parts: HTTP gives none that is older than a window.
                 self.parts.retain(|kept, _| kept.msn + 30 > place.msn);
             }
             self.parts.insert(place, bytes.clone());
@@ -177,8 +177,8 @@ impl World {
             }
             Output::SendPart { peer, place, bytes } => {
                 assert!(
-                    same(Some(&bytes), self.parts.get(&place)),
-                    "only what was verified is given"
+                    self.was_published(place, &bytes),
+                    "only what was verified is given: {place:?}"
                 );
                 if let Some(to) = self.linked_node(node, &peer) {
                     let lie = self.nodes[node].lie;
@@ -223,10 +223,10 @@ impl World {
             }
             Output::Ready { place } => {
                 let part = self.nodes[node].engine.part(place);
-                assert!(part.is_some(), "what is ready is there: {place:?}");
+                let part = part.expect("what is ready is there");
                 assert!(
-                    same(part.as_ref(), self.parts.get(&place)),
-                    "only what was published is shown"
+                    self.was_published(place, &part),
+                    "only what was published is shown: {place:?}"
                 );
                 self.got(node, place);
                 self.shown(node, place, true);
@@ -411,40 +411,87 @@ impl World {
             );
         };
         let size = bytes.len();
-        self.nodes[0].fetched += size as u64;
-        let (up, since) = (self.scene.gateway.up, self.now);
-        let (arrives, connection) = if self.scene.network.sites.is_some() {
+        let since = self.now;
+        if self.nodes[node].own.is_waiting() {
+            self.nodes[node].own.start_up += size as u64;
+        }
+        if self.scene.network.sites.is_some() {
             let (loss, random) = (self.scene.gateway.loss, &mut self.random);
             let connections = &mut self.nodes[node].connections;
             let (trips, connection) = connections.round_trips(since, size, loss, random);
             let asked = since + (2 * trips - 1) * way;
-            self.http_free = self.http_free.max(asked) + micros(size, up);
-            let arrives = self.http_free + way;
-            (self.crosses(0, node, arrives, size), connection)
-        } else {
-            let (_, connection) =
-                (self.nodes[node].connections).round_trips(since, size, 0.0, &mut self.random);
-            (since + 2 * way + micros(size, up), connection)
-        };
-        if self.nodes[node].own.is_waiting() {
-            self.nodes[node].own.start_up += size as u64;
+            let answer = Answer {
+                node,
+                place,
+                bytes,
+                since,
+                token,
+                connection,
+            };
+            return self.at(asked, Event::Asked(answer));
         }
+        self.nodes[0].fetched += size as u64;
+        let (_, connection) =
+            (self.nodes[node].connections).round_trips(since, size, 0.0, &mut self.random);
+        let arrives = since + 2 * way + micros(size, self.scene.gateway.up);
         let event = Event::Fetched(node, place, Some(bytes), since, token, connection);
         self.through(node, arrives, size, event);
+    }
+
+    /// An answer waits for its turn; the gateway gives one after the other.
+    pub(super) fn asked(&mut self, answer: Answer) {
+        self.answers.push_back(answer);
+        if self.answers.len() == 1 {
+            self.at(self.http_free.max(self.now), Event::Answer);
+        }
+    }
+
+    /// The next answer leaves the gateway, unless nobody waits for it any more: its connection is closed then.
+    pub(super) fn answer(&mut self) {
+        if self.now < self.http_free {
+            return self.at(self.http_free, Event::Answer);
+        }
+        let waits = |world: &Self, answer: &Answer| {
+            let node = &world.nodes[answer.node];
+            node.alive && node.fetching.get(&answer.place) == Some(&answer.token)
+        };
+        while let Some(answer) = self.answers.pop_front() {
+            if !waits(self, &answer) {
+                continue;
+            }
+            let size = answer.bytes.len();
+            self.nodes[0].fetched += size as u64;
+            self.http_free = self.now + micros(size, self.scene.gateway.up);
+            let arrives = self.http_free + self.way(answer.node, 0);
+            let arrives = self.crosses(0, answer.node, arrives, size);
+            let event = Event::Fetched(
+                answer.node,
+                answer.place,
+                Some(answer.bytes),
+                answer.since,
+                answer.token,
+                answer.connection,
+            );
+            self.through(answer.node, arrives, size, event);
+            break;
+        }
+        if !self.answers.is_empty() {
+            self.at(self.http_free, Event::Answer);
+        }
     }
 
     /// Program date time of now.
     pub fn clock(&self) -> u64 {
         START + self.now
     }
-}
 
-/// Whether bytes are the same; most are the same memory.
-fn same(one: Option<&Bytes>, other: Option<&Bytes>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => {
-            (one.as_ptr() == other.as_ptr() && one.len() == other.len()) || one == other
+    /// Whether these are a part's bytes; most are the same memory. Who is minutes behind has parts that are not kept here.
+    fn was_published(&self, place: Place, bytes: &Bytes) -> bool {
+        match self.parts.get(&place) {
+            Some(kept) => {
+                (kept.as_ptr() == bytes.as_ptr() && kept.len() == bytes.len()) || kept == bytes
+            }
+            None => self.publisher.has_published(place) && self.publisher.bytes_of(place) == bytes,
         }
-        _ => one.is_none() && other.is_none(),
     }
 }
