@@ -58,6 +58,8 @@ pub struct Join {
     pub upload: u32,
     /// Whether it has a link to a gateway: announcements come from there first.
     pub gateway: bool,
+    /// Where it is: all of one site say the same. 0: it does not know.
+    pub site: u32,
 }
 
 /// One message of a control stream.

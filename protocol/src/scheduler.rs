@@ -11,6 +11,7 @@
 //! - `choose`: a viewer waits for a push, asks a neighbour, or fetches over HTTP, as its deadline wants (`http`)
 //! - `arrive`: bytes are checked against their CID, kept (`cache`), and told to the player
 //! - `give`: they are passed on, as far as the upload budget (`bucket`) and the `uplink` go
+//! - `site`: what lies between two sites is crossed once
 //! - `links`, `peers`: who is linked, who is introduced to whom, what is known of each
 //! - `estimate`: how much could come in, for the choice of rendition
 
@@ -33,6 +34,7 @@ mod properties;
 mod push;
 pub(crate) mod random;
 mod seed;
+mod site;
 mod uplink;
 mod window;
 
@@ -86,6 +88,7 @@ pub struct Scheduler {
     /// When peers are told what is new here.
     news_due: Option<Micros>,
     seeding: seed::Seeding,
+    site: site::Site,
     estimate: estimate::Estimate,
     narrow: narrow::Narrow,
     counters: Counters,
@@ -119,6 +122,7 @@ impl Scheduler {
             uplink: uplink::Uplink::default(),
             news_due: None,
             seeding: seed::Seeding::default(),
+            site: site::Site::default(),
             estimate: estimate::Estimate::default(),
             narrow: narrow::Narrow::default(),
             counters: Counters::default(),
@@ -166,6 +170,7 @@ impl Scheduler {
                 self.demand.place_playhead(micros, moving, self.now);
                 self.demand.touch_all();
             }
+            Input::Site { mine, gateway } => self.placed(mine, gateway),
             Input::Select { renditions } => self.selected(renditions),
             Input::Upload { bytes_per_second } => self.limit_upload(bytes_per_second),
             Input::Wake => {}
@@ -257,6 +262,7 @@ impl Scheduler {
             renditions: if out { 0 } else { self.demand.selected },
             upload: if out { 0 } else { self.offers() },
             gateway: self.peers.gateways().next().is_some(),
+            site: self.site.mine,
         }
     }
 

@@ -124,6 +124,9 @@ pub struct Network {
     pub addresses: Vec<Multiaddr>,
     /// `stun:host:port`, for ICE.
     pub stun: Vec<String>,
+    /// Where this page is, and where the gateway is; 0: not known.
+    pub site: u32,
+    pub gateway_site: u32,
 }
 
 impl Network {
@@ -145,6 +148,8 @@ impl Network {
                 .filter_map(read)
                 .collect(),
             stun: raw.stun.into_iter().take(MAX_ADDRESSES).collect(),
+            site: raw.site,
+            gateway_site: raw.gateway_site,
         })
     }
 }
@@ -155,6 +160,10 @@ struct NetworkJson {
     addresses: Vec<String>,
     #[serde(default)]
     stun: Vec<String>,
+    #[serde(default)]
+    site: u32,
+    #[serde(default)]
+    gateway_site: u32,
 }
 
 #[cfg(test)]

@@ -61,6 +61,8 @@ impl Peer {
     /// Throws a string if it is none.
     pub fn connect(&self, peer: &str) -> Result<(), String> {
         let network = Network::parse(peer)?;
+        let (mine, gateway) = (network.site, network.gateway_site);
+        let _ = self.0.input(Input::Site { mine, gateway });
         self.0
             .connect(network.peer, &network.addresses, &network.stun);
         Ok(())

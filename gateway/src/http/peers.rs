@@ -31,13 +31,15 @@ type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 /// `GET /api/v1/peer`
 pub(super) async fn peer(
     FromState(state): FromState<State>,
+    from: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiRefusal> {
     let swarm = state.swarm.as_ref().ok_or(ApiRefusal(NO_SWARM))?;
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
-    let mut answer = Json(swarm.described(host)).into_response();
+    let from = from.map(|Extension(Peer(from))| from.ip());
+    let mut answer = Json(swarm.described(host, from)).into_response();
     // Each one who asks gets an answer of its own.
     answer
         .headers_mut()

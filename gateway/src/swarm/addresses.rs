@@ -34,6 +34,19 @@ pub(crate) struct Described {
     peer: String,
     addresses: Vec<String>,
     stun: Vec<String>,
+    /// Where who asked is, and where this gateway is; 0: not known.
+    site: u32,
+    gateway_site: u32,
+}
+
+impl Described {
+    pub(super) fn at(self, site: u32, gateway_site: u32) -> Self {
+        Self {
+            site,
+            gateway_site,
+            ..self
+        }
+    }
 }
 
 impl Reach {
@@ -63,6 +76,8 @@ impl Reach {
             peer: self.peer.to_string(),
             addresses: seen,
             stun: self.stun(asked, here),
+            site: 0,
+            gateway_site: 0,
         }
     }
 

@@ -22,6 +22,7 @@ pub(crate) mod mirrors;
 mod peers;
 mod run;
 mod settings;
+mod sites;
 pub mod stun;
 mod transports;
 mod webrtc;
@@ -59,6 +60,7 @@ pub(crate) use peers::Peers;
 pub use peers::Unreached;
 use run::Run;
 pub use settings::Settings;
+use sites::Sites;
 pub(crate) use websocket::MAX_MESSAGE_BYTES;
 
 /// Accepted WebSockets that may wait for the swarm's task.
@@ -133,6 +135,7 @@ impl Network {
             arrive,
             places: Arc::new(Semaphore::new(config.p2p.connections as usize)),
             reach: run.reach(),
+            sites: Arc::new(Sites::parse(&config.p2p.sites).unwrap_or_default()),
         };
         let (stop, mut stopping) = watch::channel(false);
         let task = tokio::spawn(run.run(async move {
@@ -182,6 +185,7 @@ pub(crate) struct Door {
     arrive: mpsc::Sender<websocket::Arrival>,
     places: Arc<Semaphore>,
     reach: watch::Receiver<Reach>,
+    sites: Arc<Sites>,
 }
 
 impl Door {
@@ -217,8 +221,10 @@ impl Door {
         self.reach.borrow().dialled()
     }
 
-    /// What a peer needs to join, for who asked under `host`.
-    pub(crate) fn described(&self, host: Option<&str>) -> Described {
-        self.reach.borrow().described(host)
+    /// What a peer needs to join, for who asked under `host`, from an address.
+    pub(crate) fn described(&self, host: Option<&str>, from: Option<IpAddr>) -> Described {
+        let described = self.reach.borrow().described(host);
+        let site = from.map_or(0, |from| self.sites.of(from));
+        described.at(site, self.sites.own())
     }
 }

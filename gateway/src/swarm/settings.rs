@@ -4,7 +4,10 @@ use libp2p::{Multiaddr, multiaddr::Protocol};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Dht;
+use super::{
+    Dht,
+    sites::{MAX_SITES, Sites},
+};
 use crate::config::Nonsense;
 
 /// Limits of the peer-to-peer side.
@@ -28,6 +31,10 @@ pub struct Settings {
     pub dht: Dht,
     /// For "public": multiaddrs of the peers to begin with, such as /ip4/192.0.2.1/tcp/4001/p2p/12D3…
     pub bootstrap: Vec<String>,
+    /// Sites between which the way is narrow, such as a radio link: each its networks with spaces between, such as
+    /// "10.1.0.0/16 fd00:1::/32", this gateway's own site first. Viewers of a site then take parts from each other, and each
+    /// part crosses to it about once. An address at none of them may be anywhere. Empty: all are near each other.
+    pub sites: Vec<String>,
 }
 
 impl Default for Settings {
@@ -40,6 +47,7 @@ impl Default for Settings {
             mdns: true,
             dht: Dht::Mesh,
             bootstrap: Vec::new(),
+            sites: Vec::new(),
         }
     }
 }
@@ -61,6 +69,14 @@ impl Settings {
                 let remedy = "give a multiaddr with IP and peer id such as /ip4/192.0.2.1/tcp/4001/p2p/12D3…";
                 return Err(Nonsense::new("p2p.bootstrap", address, remedy));
             }
+        }
+        if let Err(site) = Sites::parse(&self.sites) {
+            let remedy = "give networks such as 10.1.0.0/16 with spaces between";
+            return Err(Nonsense::new("p2p.sites", site, remedy));
+        }
+        if self.sites.len() > MAX_SITES {
+            let remedy = format!("list at most {MAX_SITES} sites");
+            return Err(Nonsense::new("p2p.sites", self.sites.len(), remedy));
         }
         if (self.dht == Dht::Public) == self.bootstrap.is_empty() {
             let remedy =

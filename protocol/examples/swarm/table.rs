@@ -222,7 +222,11 @@ pub(crate) fn show(rows: &[Row], results: &[Result]) -> String {
                 }
             }
             if row.trunk.is_some() {
-                let _ = writeln!(text, "each part crossed {:.3} times", outcome.crossed);
+                let _ = writeln!(
+                    text,
+                    "each part crossed {:.3} times; messages that crossed: {:.2} copies' worth",
+                    outcome.crossed, outcome.crossed_said
+                );
             }
             if row.liars > 0.0 {
                 let _ = writeln!(

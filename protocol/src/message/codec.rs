@@ -25,7 +25,7 @@ const NEIGHBOURS: u8 = 8;
 const WANT_NEIGHBOURS: u8 = 9;
 
 /// Items of each, by its kind.
-const ITEMS: [usize; 10] = [4, 3, 2, 1, 2, 2, 2, 2, 2, 1];
+const ITEMS: [usize; 10] = [5, 3, 2, 1, 2, 2, 2, 2, 2, 1];
 
 impl Message {
     /// How long a message may be whose first bytes are `head`; 0 if no message begins like this. A reader that
@@ -52,7 +52,8 @@ impl Message {
             Self::Join(join) => {
                 out.number(join.renditions)
                     .number(join.upload)
-                    .boolean(join.gateway);
+                    .boolean(join.gateway)
+                    .number(join.site);
             }
             Self::Announcement { envelope, seeds } => {
                 out.bytes(envelope);
@@ -99,6 +100,7 @@ impl Message {
                 renditions: from.number("renditions", u16::MAX)?,
                 upload: from.number("upload", u32::MAX)?,
                 gateway: from.boolean()?,
+                site: from.number("site", u32::MAX)?,
             }),
             ANNOUNCEMENT => {
                 let envelope = from.bytes("envelope bytes", MAX_ANNOUNCEMENT_ENVELOPE)?;

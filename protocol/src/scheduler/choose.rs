@@ -65,10 +65,12 @@ impl Scheduler {
         }
         let deadline = self.demand.deadline(wanted, now);
         let is_next = wanted.start < self.demand.next_start(now) + NEXT;
+        let crosses = self.may_cross(place, wanted.since);
         let fetch_at = deadline
             .saturating_sub(self.settings.reserve + self.http.expects())
             .max(wanted.refetch)
-            .max(self.http.opens_at());
+            .max(self.http.opens_at())
+            .max(crosses);
         // What is on its way is waited for, but not beyond the last moment at which HTTP could step in.
         // HTTP is no help where it takes as long.
         let fetched = now + self.http.expects();
@@ -79,7 +81,7 @@ impl Scheduler {
         let late = now >= wanted.pushed_until + BEFORE_PROBE
             && !wanted.pushers.is_empty()
             && wanted.asked.is_none();
-        let may_fetch = self.http.open(now) && now >= wanted.refetch;
+        let may_fetch = now >= self.http.opens_at().max(wanted.refetch);
         // A narrow link makes everything late, HTTP as well: twice the same on it would make it later.
         let promised = wanted
             .asked
@@ -89,9 +91,10 @@ impl Scheduler {
             if now < since + hangs {
                 return Some(since + hangs);
             }
-        } else if may_fetch && self.fetches() < self.http.window() {
+        } else if may_fetch && self.fetches() < self.window() {
             let probe = self.wants_probe(place, late);
             let alone = !self.may_come(place) && (is_next || !self.expects_neighbours());
+            let alone = alone && now >= crosses;
             let needed = (now >= fetch_at || alone) && !sooner;
             if (needed || probe) && !in_time {
                 self.fetch(place);
@@ -127,14 +130,21 @@ impl Scheduler {
         let now = self.now;
         let wanted = self.demand.wanted.get(&place)?;
         // HTTP is to step in where no neighbour would be in time, if it can, and would be sooner.
-        let may_fetch = wanted.fetch.is_none() && self.fetches() < self.http.window();
-        let http = may_fetch && self.http.open(now);
+        let may_fetch = wanted.fetch.is_none() && self.fetches() < self.window();
+        let opens = self
+            .http
+            .opens_at()
+            .max(self.may_cross(place, wanted.since));
+        let http = may_fetch && now >= opens;
         let latest = deadline.max(now + self.http.expects());
         let size = wanted.entry.size as usize;
+        let near = self.is_among_its_own();
         let mut best: Option<(f64, PeerId, Micros)> = None;
         let mut later = Micros::MAX;
         for (id, peer) in self.peers.viewers() {
-            let can = peer.has.contains(&place) && peer.may_be_asked(size);
+            let can = peer.has.contains(&place)
+                && peer.may_be_asked(size)
+                && !(near && self.is_far(peer));
             let expected = peer.expects(size);
             if !can || (http && now + expected > latest) {
                 continue;
@@ -245,6 +255,15 @@ impl Scheduler {
                 seeded
             }
         })
+    }
+
+    /// Fetches that may be under way at a time.
+    fn window(&self) -> usize {
+        if self.is_far_off() {
+            1
+        } else {
+            self.http.window()
+        }
     }
 
     /// Fetches under way.

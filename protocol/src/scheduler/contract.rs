@@ -93,6 +93,8 @@ pub enum Input<'a> {
     Playhead { micros: u64, moving: bool },
     /// Viewer only: the renditions that are wanted, a bit each; 0 when the player is paused for long.
     Select { renditions: u16 },
+    /// Where this peer is, and where the gateway is whose HTTP it uses: all of one site have one number; 0: not known.
+    Site { mine: u32, gateway: u32 },
     /// The viewer's or operator's limit changed.
     Upload { bytes_per_second: u32 },
     /// Nothing but time passed ([`Scheduler::wake_at`](super::Scheduler::wake_at)).

@@ -347,14 +347,15 @@ impl Scheduler {
         };
         let seeds = from.is_some_and(|id| self.peers.get(&id).is_some_and(|p| !p.is_viewer()));
         let several = self.seeds.remove(&place).unwrap_or_default();
-        let mut ids: Vec<(u32, PeerId)> = self
+        let near = self.is_among_its_own();
+        let mut ids: Vec<(u32, bool, PeerId)> = self
             .peers
             .iter()
-            .map(|(id, peer)| (peer.upload(), *id))
+            .map(|(id, peer)| (peer.upload(), near && self.is_far(peer), *id))
             .collect();
         if seeds {
             // Those first who can pass it on soonest.
-            ids.sort_by_key(|(upload, id)| (Reverse(upload.checked_ilog2()), turn(place, id)));
+            ids.sort_by_key(|(upload, _, id)| (Reverse(upload.checked_ilog2()), turn(place, id)));
         }
         let everyone = self.viewers() < self.settings.neighbours;
         let told_at = if pushed && !seeds && everyone {
@@ -366,7 +367,7 @@ impl Scheduler {
         let size = self.cache.get(place).map_or(0, bytes::Bytes::len) as f64;
         let mut pushes =
             ((PUSHED - self.backlog()) * self.capacity() / size.max(1.0)).max(1.0) as u32;
-        for (_, id) in ids {
+        for (_, far, id) in ids {
             let mine = several.is_empty()
                 || (!several.contains(&id) && self.seed_of(place, &several, &id) == Some(self.me));
             let Some(peer) = self.peers.get_mut(&id) else {
@@ -387,7 +388,7 @@ impl Scheduler {
             } else if waits {
                 self.queue(id, place, false);
             } else if peer.follows(place.rendition) && !peer.has.contains(&place) {
-                if seeds && mine && !doubts && pushes > 0 && !peer.spared.contains(&place) {
+                if seeds && mine && !far && !doubts && pushes > 0 && !peer.spared.contains(&place) {
                     pushes -= 1;
                     self.queue(id, place, true);
                 } else {

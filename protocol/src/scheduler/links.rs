@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 
 use libp2p_identity::PeerId;
 
-use super::{Kind, Micros, Output, Role, Scheduler, peers::MAX_PEERS};
+use super::{
+    Kind, Micros, Output, Role, Scheduler,
+    peers::{MAX_PEERS, Peer},
+};
 use crate::{
     message::{Join, MAX_NEIGHBOURS, Message, Place},
     sorted::SortedMap,
@@ -214,20 +217,29 @@ impl Scheduler {
     fn introduce(&mut self, to: PeerId) {
         let wants = self.peers.get(&to).and_then(|peer| peer.join);
         let wants = wants.map_or(0, |join| join.renditions);
-        let mut others: Vec<(bool, bool, PeerId)> = self
+        let site = self.peers.get(&to).map_or(0, Peer::site);
+        let mut others: Vec<(bool, bool, bool, PeerId)> = self
             .peers
             .viewers()
             .filter(|(id, _)| **id != to)
             .filter_map(|(id, peer)| {
                 let join = peer.join?;
-                Some((join.upload == 0, join.renditions & wants == 0, *id))
+                let strange = join.renditions & wants == 0;
+                let far = site != 0 && peer.site() != site;
+                Some((join.upload == 0, strange, far, *id))
             })
             .collect();
         self.random.shuffle(&mut others);
-        others.sort_by_key(|(silent, strange, _)| (*silent, *strange));
+        others.sort_by_key(|(silent, strange, far, _)| (*silent, *strange, *far));
+        // Who is far is no neighbour where there are enough near ones.
+        let near =
+            |(silent, strange, far, _): &(bool, bool, bool, PeerId)| !silent && !strange && !far;
+        if others.iter().any(near) {
+            others.retain(|(_, _, far, _)| !far);
+        }
         others.truncate(INTRODUCED);
         if !others.is_empty() {
-            let peers = others.into_iter().map(|(_, _, id)| id).collect();
+            let peers = others.into_iter().map(|(.., id)| id).collect();
             self.send(to, Message::Neighbours(peers));
         }
     }
@@ -298,6 +310,13 @@ impl Scheduler {
             self.unreached(id);
         }
         self.acquaintances.unreached.retain(|_, at| *at > now);
+        if let Some(far) = self.needless() {
+            self.drop_peer(
+                far,
+                false,
+                "it is at another site, and there are enough at this one",
+            );
+        }
         let all = self.settings.neighbours;
         let mine = self.demand.selected;
         let useful = self

@@ -172,6 +172,11 @@ impl Peer {
         self.join.is_some_and(|join| join.upload > 0)
     }
 
+    /// Where it is; 0: it does not say.
+    pub(super) fn site(&self) -> u32 {
+        self.join.map_or(0, |join| join.site)
+    }
+
     /// Whether it wants the parts of this rendition as they appear.
     pub(super) fn follows(&self, rendition: u8) -> bool {
         self.join

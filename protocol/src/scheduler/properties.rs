@@ -174,6 +174,7 @@ impl Rig {
                     renditions,
                     upload,
                     gateway,
+                    site: 0,
                 }),
             ),
             Act::Publish(from, seeds, lost) => self.publish(from, seeds, lost),

@@ -157,6 +157,7 @@ mod tests {
             renditions: 1,
             upload: 200_000,
             gateway: true,
+            site: 0,
         };
         for input in [
             Input::Envelope(&publisher.signed()),

@@ -1,5 +1,7 @@
 //! What is between all nodes: sites and how far they are from each other, a narrow link, HTTP with its connections.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use super::wire::{lost, micros};
 use crate::scheduler::{Micros, random::Random};
 
@@ -50,7 +52,8 @@ impl Sites {
         (2.0 * ROUND_TRIPS.0 + far * (ROUND_TRIPS.1 - 2.0 * ROUND_TRIPS.0)) as Micros
     }
 
-    fn crosses(&self, one: usize, other: usize) -> bool {
+    /// Whether the narrow link lies between.
+    pub(super) fn crosses(&self, one: usize, other: usize) -> bool {
         self.trunk.is_some() && (one == 0) != (other == 0)
     }
 }
@@ -82,31 +85,102 @@ impl Default for Network {
     }
 }
 
-/// The narrow link's two ways, and what crossed it.
-#[derive(Debug, Default)]
-pub(super) struct Trunk {
-    free: [Micros; 2],
-    /// Bytes of parts.
-    pub(super) crossed: u64,
+/// What waits at the narrow link.
+#[derive(Debug)]
+pub(super) struct Waiting<E> {
+    pub(super) bytes: usize,
+    /// From its other end to where it goes, microseconds.
+    pub(super) way: Micros,
+    pub(super) event: Box<E>,
 }
 
-impl Trunk {
-    /// When what arrives there is through.
-    pub(super) fn through(
-        &mut self,
-        sites: &Sites,
-        from: usize,
-        to: usize,
-        at: Micros,
-        bytes: usize,
-    ) -> Micros {
-        let Some(rate) = sites.trunk.filter(|_| sites.crosses(from, to)) else {
-            return at;
+/// Who sends to whom, and what: parts, messages, HTTP.
+pub(super) type Flow = (usize, usize, u8);
+
+/// The narrow link's two ways, and what crossed it. As routers do (fq_codel), it serves flows by turns, and messages first.
+#[derive(Debug)]
+pub(super) struct Trunk<E> {
+    ways: [Way<E>; 2],
+    /// Bytes of parts, and of messages.
+    pub(super) crossed: u64,
+    pub(super) said: u64,
+}
+
+#[derive(Debug)]
+struct Way<E> {
+    flows: BTreeMap<Flow, VecDeque<Waiting<E>>>,
+    turn: Flow,
+    busy: bool,
+    /// When the last of each flow arrives: nothing overtakes it.
+    last: BTreeMap<Flow, Micros>,
+}
+
+/// The class of a [`Flow`] that is served first.
+pub(super) const MESSAGES: u8 = 0;
+pub(super) const PARTS: u8 = 1;
+pub(super) const HTTP: u8 = 2;
+
+impl<E> Default for Trunk<E> {
+    fn default() -> Self {
+        let way = || Way {
+            flows: BTreeMap::new(),
+            turn: (0, 0, 0),
+            busy: false,
+            last: BTreeMap::new(),
         };
-        self.crossed += bytes as u64;
-        let free = &mut self.free[usize::from(from == 0)];
-        *free = at.max(*free) + micros(bytes, rate);
-        *free
+        Self {
+            ways: [way(), way()],
+            crossed: 0,
+            said: 0,
+        }
+    }
+}
+
+impl<E> Trunk<E> {
+    /// Something is there; true if the link was idle.
+    pub(super) fn put(&mut self, way: usize, flow: Flow, waiting: Waiting<E>) -> bool {
+        let way = &mut self.ways[way];
+        way.flows.entry(flow).or_default().push_back(waiting);
+        !std::mem::replace(&mut way.busy, true)
+    }
+
+    /// The next sets out: when the link is free again, when it arrives, and what. What is not `wanted` any more does not.
+    pub(super) fn next(
+        &mut self,
+        (way, now): (usize, Micros),
+        rate: f64,
+        wanted: impl Fn(&E) -> bool,
+    ) -> Option<(Micros, Micros, Box<E>)> {
+        for queue in self.ways[way].flows.values_mut() {
+            queue.retain(|waiting| wanted(&waiting.event));
+        }
+        self.ways[way].flows.retain(|_, queue| !queue.is_empty());
+        let way = &mut self.ways[way];
+        let behind = |flow: &&Flow| **flow > way.turn;
+        let first = way.flows.keys().find(|flow| flow.2 == MESSAGES);
+        let next = first.or_else(|| way.flows.keys().find(behind));
+        let Some(flow) = next.or_else(|| way.flows.keys().next()).copied() else {
+            way.busy = false;
+            return None;
+        };
+        let queue = way.flows.get_mut(&flow).expect("it was found");
+        let waiting = queue.pop_front().expect("empty ones are removed");
+        if queue.is_empty() {
+            way.flows.remove(&flow);
+        }
+        if flow.2 != MESSAGES {
+            way.turn = flow;
+        }
+        let sum = if flow.2 == MESSAGES {
+            &mut self.said
+        } else {
+            &mut self.crossed
+        };
+        *sum += waiting.bytes as u64;
+        let free = now + micros(waiting.bytes, rate).max(1);
+        let last = way.last.entry(flow).or_default();
+        *last = (free + waiting.way).max(*last + 1);
+        Some((free, *last, waiting.event))
     }
 }
 

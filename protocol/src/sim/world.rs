@@ -9,7 +9,7 @@ pub use super::wire::Line;
 use super::{
     checks,
     liar::{self, Lie},
-    network::{Congestion, Connections, Network, Trunk},
+    network::{Congestion, Connections, Flow, HTTP, MESSAGES, Network, PARTS, Trunk, Waiting},
     player::{Player, TOLD},
     publisher::{KEY_PART, PART, Publisher, START},
     queue::Queue,
@@ -100,6 +100,9 @@ enum Event {
     Asked(Answer),
     /// It may answer the next.
     Answer,
+    /// Something is at the narrow link; it may let the next through.
+    AtTrunk(usize, Flow, Waiting<Event>),
+    OverTrunk(usize),
 }
 
 /// What the gateway's HTTP was asked for.
@@ -159,7 +162,7 @@ pub struct World {
     pub(super) random: Random,
     events: Queue<Event>,
     numbers: HashMap<PeerId, usize>,
-    pub(super) trunk: Trunk,
+    trunk: Trunk<Event>,
     /// What HTTP was asked for and has not begun to give, and when the answer before has left the gateway.
     answers: VecDeque<Answer>,
     http_free: Micros,
@@ -260,6 +263,10 @@ impl World {
         self.nodes[node].site = site;
         let rendition = player.rendition;
         self.nodes[node].player = Some(player);
+        if self.has_trunk() {
+            let mine = site as u32 + 1;
+            self.input(node, Input::Site { mine, gateway: 1 });
+        }
         self.input(
             node,
             Input::Select {
@@ -274,6 +281,17 @@ impl World {
             self.at(self.now + DIALLED, Event::Link(node, 0));
         }
         node
+    }
+
+    /// Bytes of parts, and of messages, that crossed the narrow link.
+    pub(super) fn crossed(&self) -> (u64, u64) {
+        (self.trunk.crossed, self.trunk.said)
+    }
+
+    /// Whether sites are worth a name: where something narrow lies between them.
+    fn has_trunk(&self) -> bool {
+        let sites = self.scene.network.sites.as_ref();
+        sites.is_some_and(|sites| sites.trunk.is_some())
     }
 
     /// A node lies from now on.
@@ -459,6 +477,8 @@ impl World {
             }
             Event::Asked(answer) => self.asked(answer),
             Event::Answer => self.answer(),
+            Event::AtTrunk(way, flow, waiting) => self.at_trunk(way, flow, waiting),
+            Event::OverTrunk(way) => self.over_trunk(way),
             Event::Fetched(node, place, bytes, since, token, connection) => {
                 if bytes.is_some() {
                     self.nodes[node].connections.ends(connection, self.now);

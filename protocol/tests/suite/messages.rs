@@ -33,6 +33,7 @@ pub(crate) fn each() -> impl Iterator<Item = (&'static str, Message)> {
         renditions: 0b101,
         upload: 500_000,
         gateway: true,
+        site: 0,
     };
     let envelope = Bytes::from_static(b"an envelope");
     [

@@ -65,6 +65,7 @@ fn messages_and_parts_come_as_they_were_sent() {
         renditions: 3,
         upload: 5_000_000,
         gateway: true,
+        site: 0,
     });
     let have = Message::Have(vec![place(); MAX_PLACES]);
     let bytes = [frame(&join.encode()), frame(&have.encode())].concat();

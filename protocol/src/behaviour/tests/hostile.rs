@@ -185,6 +185,7 @@ async fn what_breaks_the_protocol_is_banned() {
         renditions: 1,
         upload: 1000,
         gateway: true,
+        site: 0,
     });
     scene.say(&mut stream, &frame(&join.encode())).await;
     assert!(!scene.is_banned() && scene.gateway.is_linked(scene.raw.me));

@@ -37,6 +37,7 @@ fn taken_back(renditions: u16, left: bool) -> Vec<Output> {
             renditions,
             upload: 100_000,
             gateway: false,
+            site: 0,
         }),
     };
     handle(Input::Envelope(&publisher.signed()));

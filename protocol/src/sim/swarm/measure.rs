@@ -36,8 +36,10 @@ pub struct Outcome {
     pub altered: u64,
     /// Honest viewers that were sent away as liars.
     pub wronged: usize,
-    /// Copies that crossed the narrow link.
+    /// Copies that crossed the narrow link, both ways together, and what messages on it weigh, as copies.
     pub crossed: f64,
+    /// See above.
+    pub crossed_said: f64,
     /// Copies that left the gateway in each second.
     pub each_second: Vec<f64>,
     /// Bytes given by those taken, of each viewer that was there to the end, least first.
@@ -58,19 +60,22 @@ impl Outcome {
     }
 }
 
+/// Bytes when it ended: of the stream, pushed, fetched, of messages, and of parts and messages that crossed.
+type Ended = (u64, u64, u64, u64, (u64, u64));
+
 /// What stood on the counters when measuring began.
 pub(super) struct Measured {
     stream: u64,
     pushed: u64,
     fetched: u64,
     said: u64,
-    crossed: u64,
+    crossed: (u64, u64),
     began: Micros,
     counters: Vec<Counters>,
     stalls: Vec<(Micros, Micros)>,
     last: (u64, u64),
     each_second: Vec<f64>,
-    ended: Option<(u64, u64, u64, u64, u64)>,
+    ended: Option<Ended>,
 }
 
 impl Measured {
@@ -85,7 +90,8 @@ impl Measured {
         let parts = (scenario.measure / part_seconds()) as u64;
         let now = world.now;
         let (given, fetched) = (world.nodes[0].given, world.nodes[0].fetched);
-        let (stream, crossed) = (world.publisher_bytes, world.trunk.crossed);
+        let stream = world.publisher_bytes;
+        let crossed = world.crossed();
         let trace = world.trace.as_mut().expect("a swarm is traced");
         trace.from = trace.at.len() as u64;
         trace.to = trace.from + parts;
@@ -124,7 +130,7 @@ impl Measured {
             gateway.given,
             gateway.fetched,
             said,
-            world.trunk.crossed,
+            world.crossed(),
         ));
     }
 
@@ -135,7 +141,8 @@ impl Measured {
         let mut outcome = Outcome {
             pushed: (given - self.pushed) as f64 / stream,
             fetched: (fetched - self.fetched) as f64 / stream,
-            crossed: (crossed - self.crossed) as f64 / stream,
+            crossed: (crossed.0 - self.crossed.0) as f64 / stream,
+            crossed_said: (crossed.1 - self.crossed.1) as f64 / stream,
             each_second: self.each_second,
             ..Outcome::default()
         };

@@ -275,8 +275,8 @@ impl World {
         let arrives =
             this.wire
                 .message_arrives(to, leaves, way, (loss, congestion), &mut self.random);
-        let arrives = self.crosses(from, to, arrives, 0);
-        self.through(to, arrives, bytes.len(), Event::Message(to, from, message));
+        let (flow, times, bytes) = ((from, to, MESSAGES), (leaves, arrives), bytes.len());
+        self.sets_out(flow, times, bytes, Event::Message(to, from, message));
     }
 
     /// Through a node's downlink, if it has a limit.
@@ -288,13 +288,52 @@ impl World {
         }
     }
 
-    /// Over the narrow link, if it lies between.
-    fn crosses(&mut self, from: usize, to: usize, at: Micros, bytes: usize) -> Micros {
-        let Some(sites) = &self.scene.network.sites else {
-            return at;
+    /// What left a node and arrives then, as far as no narrow link lies between: over that, if one does.
+    fn sets_out(
+        &mut self,
+        (from, to, class): Flow,
+        (left, arrives): (Micros, Micros),
+        bytes: usize,
+        event: Event,
+    ) {
+        let sites = self.scene.network.sites.as_ref();
+        let (one, other) = (self.nodes[from].site, self.nodes[to].site);
+        if !sites.is_some_and(|sites| sites.crosses(one, other)) {
+            return self.through(to, arrives, bytes, event);
+        }
+        let waiting = Waiting {
+            bytes,
+            way: arrives.saturating_sub(left),
+            event: Box::new(event),
         };
-        let (from, to) = (self.nodes[from].site, self.nodes[to].site);
-        self.trunk.through(sites, from, to, at, bytes)
+        let way = usize::from(one == 0);
+        self.at(
+            left.max(self.now),
+            Event::AtTrunk(way, (from, to, class), waiting),
+        );
+    }
+
+    pub(super) fn at_trunk(&mut self, way: usize, flow: Flow, waiting: Waiting<Event>) {
+        if self.trunk.put(way, flow, waiting) {
+            self.over_trunk(way);
+        }
+    }
+
+    pub(super) fn over_trunk(&mut self, way: usize) {
+        let sites = self.scene.network.sites.as_ref();
+        let rate = sites.and_then(|sites| sites.trunk).expect("there is one");
+        let nodes = &self.nodes;
+        // A connection that was closed sends no more.
+        let wanted = |event: &Event| match event {
+            Event::Fetched(node, place, _, _, token, _) => {
+                nodes[*node].fetching.get(place) == Some(token)
+            }
+            _ => true,
+        };
+        if let Some((free, arrives, event)) = self.trunk.next((way, self.now), rate, wanted) {
+            self.at(free, Event::OverTrunk(way));
+            self.at(arrives, *event);
+        }
     }
 
     /// From one node to another, microseconds.
@@ -343,11 +382,10 @@ impl World {
             &mut self.random,
         );
         let hops = this.own.hops(place);
-        let arrives = self.crosses(from, to, arrives, slice);
         let all = until == bytes.len();
         let size = bytes.len();
         let event = Event::Slice(to, from, place, bytes, until, hops);
-        self.through(to, arrives, slice, event);
+        self.sets_out((from, to, PARTS), (free, arrives), slice, event);
         self.at(free, Event::Uplink(from));
         if all {
             // With a window, the last packet leaves when it has room.
@@ -462,8 +500,7 @@ impl World {
             let size = answer.bytes.len();
             self.nodes[0].fetched += size as u64;
             self.http_free = self.now + micros(size, self.scene.gateway.up);
-            let arrives = self.http_free + self.way(answer.node, 0);
-            let arrives = self.crosses(0, answer.node, arrives, size);
+            let times = (self.http_free, self.http_free + self.way(answer.node, 0));
             let event = Event::Fetched(
                 answer.node,
                 answer.place,
@@ -472,7 +509,7 @@ impl World {
                 answer.token,
                 answer.connection,
             );
-            self.through(answer.node, arrives, size, event);
+            self.sets_out((0, answer.node, HTTP), times, size, event);
             break;
         }
         if !self.answers.is_empty() {
