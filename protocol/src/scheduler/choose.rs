@@ -22,11 +22,13 @@ const BEFORE_PROBE: Micros = 200_000;
 pub(super) const LOOK: Micros = 50_000;
 /// Time-out of a want: twice what is expected and this, between these bounds.
 const SLACK: Micros = 150_000;
+/// This share of the reserve is kept in any case.
+pub(super) const LEAST_RESERVE: Micros = 3;
 /// Who did not give a part in time is not asked for it again before.
 const AGAIN: Micros = 1_000_000;
 /// A newcomer takes so much over HTTP before it knows who else could give it, microseconds of media; what is behind that when
 /// its player asks for it.
-const NEXT: u64 = 1_000_000;
+const NEXT: u64 = 600_000;
 const PATIENCE: (Micros, Micros) = (250_000, 2_000_000);
 
 impl Scheduler {
@@ -66,8 +68,19 @@ impl Scheduler {
         let deadline = self.demand.deadline(wanted, now);
         let is_next = wanted.start < self.demand.next_start(now) + NEXT;
         let crosses = self.may_cross(place, wanted.since);
+        // A newcomer whose neighbours are being linked has them in a moment: what it takes before is the gateway's alone.
+        let (reserve, least) = (self.settings.reserve, self.settings.reserve / LEAST_RESERVE);
+        let reserve = if self.expects_neighbours() {
+            least
+        } else {
+            reserve
+        };
+        let latest = deadline.saturating_sub(least + self.http.expects());
+        // Whoever was asked gets the time that it is likely to take, if there is as much.
+        let likely = wanted.asked.map_or(0, |asked| asked.likely + LOOK);
         let fetch_at = deadline
-            .saturating_sub(self.settings.reserve + self.http.expects())
+            .saturating_sub(reserve + self.http.expects())
+            .max(likely.min(latest))
             .max(wanted.refetch)
             .max(self.http.opens_at())
             .max(crosses);
@@ -169,6 +182,7 @@ impl Scheduler {
         wanted.asked = Some(Asked {
             peer,
             at: now,
+            likely: now + expected,
             until,
         });
         // A push that did not come in time is not to come beside it.

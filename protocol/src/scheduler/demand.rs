@@ -26,6 +26,8 @@ const LONGEST: Micros = 4_000_000;
 pub(super) struct Asked {
     pub(super) peer: PeerId,
     pub(super) at: Micros,
+    /// When it is likely to be here.
+    pub(super) likely: Micros,
     /// Another is asked if it has not begun to come by then.
     pub(super) until: Micros,
 }

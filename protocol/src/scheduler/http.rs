@@ -25,6 +25,8 @@ pub(super) struct Http {
     window: f64,
     failures: u32,
     closed_until: Micros,
+    /// Nothing is asked for before: what was asked for last came from elsewhere, and sooner.
+    rests_until: Micros,
 }
 
 impl Http {
@@ -35,6 +37,7 @@ impl Http {
             window: MAX_FETCHES as f64,
             failures: 0,
             closed_until: 0,
+            rests_until: 0,
         }
     }
 
@@ -60,7 +63,7 @@ impl Http {
     pub(super) fn given_up(&mut self, took: Micros, now: Micros) {
         if took > SLOW {
             self.narrows();
-            self.closed_until = now + SLOW;
+            self.rests_until = now + SLOW;
         }
     }
 
@@ -89,14 +92,31 @@ impl Http {
         now >= self.closed_until
     }
 
+    /// When the next fetch may begin.
     pub(super) fn opens_at(&self) -> Micros {
-        self.closed_until
+        self.closed_until.max(self.rests_until)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_http_is_slow_one_fetch_is_under_way_at_a_time_and_more_again_when_it_is_not() {
+        let mut http = Http::new();
+        assert_eq!(http.window(), MAX_FETCHES);
+        http.answered(SLOW + 1);
+        http.given_up(SLOW + 1, 5_000_000);
+        assert_eq!((http.window(), http.opens_at()), (1, 5_000_000 + SLOW));
+        assert!(http.open(5_000_001), "it answers, but slowly");
+        http.given_up(SLOW, 9_000_000);
+        assert_eq!(http.opens_at(), 5_000_000 + SLOW, "that was not slow");
+        for _ in 0..10 {
+            http.answered(100_000);
+        }
+        assert_eq!(http.window(), MAX_FETCHES);
+    }
 
     #[test]
     fn a_loaded_gateway_is_not_asked_ever_earlier() {

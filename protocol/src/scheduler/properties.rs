@@ -7,7 +7,7 @@ use bytes::Bytes;
 use libp2p_identity::PeerId;
 use proptest::prelude::*;
 
-use super::{demand::MAX_WANTED, http::MAX_FETCHES, peers::MAX_WANTS, *};
+use super::{choose::LEAST_RESERVE, demand::MAX_WANTED, http::MAX_FETCHES, peers::MAX_WANTS, *};
 use crate::{
     key::SigningKey,
     manifest::MAX_NUMBER,
@@ -464,9 +464,13 @@ impl Rig {
         }
         for (place, wanted) in wanted.iter() {
             let deadline = engine.demand.deadline(wanted, self.now);
-            let margin = engine.settings.reserve + engine.http.expects();
-            let fetch_at = deadline.saturating_sub(margin).max(wanted.refetch);
-            let waits = wanted.fetch.is_none() && fetch_at > self.now + 5_000;
+            let reserve = engine.settings.reserve;
+            let before = |reserve| {
+                let margin = reserve + engine.http.expects();
+                deadline.saturating_sub(margin).max(wanted.refetch)
+            };
+            let waits = wanted.fetch.is_none() && before(reserve) > self.now + 5_000;
+            let fetch_at = before(reserve / LEAST_RESERVE);
             assert!(
                 !waits || wanted.next <= fetch_at.max(engine.http.opens_at()) + 50_000,
                 "{place:?} sleeps through its deadline: {wanted:?}, {fetch_at}, now {}",
