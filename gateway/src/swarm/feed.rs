@@ -46,6 +46,7 @@ pub(super) struct News {
 pub(super) struct Feed {
     me: PeerId,
     upload: u32,
+    site: u32,
     news: mpsc::Receiver<News>,
     watcher: JoinHandle<()>,
     told: HashMap<StreamName, Told>,
@@ -71,12 +72,14 @@ impl Drop for Feed {
 }
 
 impl Feed {
-    /// Watches `streams` from now on. `upload`: bytes per second that all viewers of a stream together are given.
-    pub(super) fn new(streams: Arc<Streams>, me: PeerId, upload: u32) -> Self {
+    /// Watches `streams` from now on. `upload`: bytes per second that all viewers of a stream together are given; `site`:
+    /// where this gateway is, 0 where no sites are listed.
+    pub(super) fn new(streams: Arc<Streams>, me: PeerId, upload: u32, site: u32) -> Self {
         let (tell, news) = mpsc::channel(WAITING);
         Self {
             me,
             upload,
+            site,
             news,
             watcher: tokio::spawn(watch(streams, tell)),
             told: HashMap::new(),
@@ -107,6 +110,8 @@ impl Feed {
             let role = Role::Gateway;
             let scheduler = Scheduler::new(self.me, name.clone(), role, settings, seed);
             engine.open(name.clone(), scheduler, false);
+            let (mine, gateway) = (self.site, self.site);
+            take(engine.input(&name, Input::Site { mine, gateway }));
             Told {
                 stream,
                 announced: (0, 0),

@@ -126,7 +126,8 @@ impl Network {
             listening: Vec::new(),
             stun: Vec::new(),
         };
-        let feed = Feed::new(streams.clone(), peer, config.p2p.upload);
+        let sites = Sites::parse(&config.p2p.sites).unwrap_or_default();
+        let feed = Feed::new(streams.clone(), peer, config.p2p.upload, sites.own());
         let (around, met) = watch::channel(Vec::new());
         let (peers, asked) = Peers::new(met);
         let mut run = Run::new(swarm, reach, plan, feed, streams, asked, around, metrics);
@@ -135,7 +136,7 @@ impl Network {
             arrive,
             places: Arc::new(Semaphore::new(config.p2p.connections as usize)),
             reach: run.reach(),
-            sites: Arc::new(Sites::parse(&config.p2p.sites).unwrap_or_default()),
+            sites: Arc::new(sites),
         };
         let (stop, mut stopping) = watch::channel(false);
         let task = tokio::spawn(run.run(async move {

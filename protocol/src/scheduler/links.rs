@@ -322,7 +322,8 @@ impl Scheduler {
         let useful = self
             .peers
             .viewers()
-            .filter(|(_, peer)| peer.join.is_none_or(|join| join.renditions & mine != 0));
+            .filter(|(_, peer)| peer.join.is_none_or(|join| join.renditions & mine != 0))
+            .filter(|(_, peer)| !self.is_far(peer));
         let useful = useful.count();
         let linked = self.peers.viewers().count();
         let mut missing = if useful < FEW.min(all) {

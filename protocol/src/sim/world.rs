@@ -198,6 +198,7 @@ impl World {
         };
         let line = world.scene.gateway;
         world.add(Role::Gateway, u32::MAX, line);
+        world.place_gateway();
         world.at(PART, Event::Publish);
         world
     }
@@ -288,6 +289,14 @@ impl World {
         (self.trunk.crossed, self.trunk.said)
     }
 
+    /// The gateway is at the first site.
+    fn place_gateway(&mut self) {
+        if self.has_trunk() {
+            let (mine, gateway) = (1, 1);
+            self.input(0, Input::Site { mine, gateway });
+        }
+    }
+
     /// Whether sites are worth a name: where something narrow lies between them.
     fn has_trunk(&self) -> bool {
         let sites = self.scene.network.sites.as_ref();
@@ -348,6 +357,7 @@ impl World {
         gateway.wire = Wire::default();
         gateway.alive = true;
         gateway.wakes = 0;
+        self.place_gateway();
         for node in 1..self.nodes.len() {
             let back = 200_000 + self.random.below(1_500_000) as u64;
             self.at(self.now + back, Event::Link(node, 0));

@@ -60,16 +60,16 @@ fn a_swarm_recovers_from_a_gateway_that_was_silent() {
     assert!(outcome.stalled <= 0.2, "{outcome:?}");
 }
 
-/// Two sites of twenty, and a link of three times the stream between them.
+/// Two sites of thirty, and a link of three times the stream between them.
 fn two_sites() -> Scenario {
     Scenario {
-        viewers: 40,
+        viewers: 60,
         sites: 2,
         trunk: Some(3.0),
         latency: 3.0,
-        arrive: 6.0,
-        settle: 8.0,
-        measure: 8.0,
+        arrive: 10.0,
+        settle: 10.0,
+        measure: 10.0,
         ..Scenario::default()
     }
 }
@@ -85,7 +85,7 @@ fn between_two_sites_each_part_crosses_about_once() {
 fn where_nobody_shares_each_part_crosses_for_each_viewer() {
     let scenario = Scenario {
         without: 1.0,
-        trunk: Some(30.0),
+        trunk: Some(40.0),
         ..two_sites()
     };
     let outcome = run(&scenario, |_, _| {});
