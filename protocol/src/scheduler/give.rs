@@ -357,7 +357,7 @@ impl Scheduler {
             // Those first who can pass it on soonest.
             ids.sort_by_key(|(upload, _, id)| (Reverse(upload.checked_ilog2()), turn(place, id)));
         }
-        let everyone = self.viewers() < self.settings.neighbours;
+        let everyone = self.viewers() < self.settings.neighbours && self.knows_no_others();
         let told_at = if pushed && !seeds && everyone {
             self.now + REPAIR
         } else {

@@ -288,6 +288,11 @@ impl Scheduler {
         self.acquaintances.seek_at = Some(soon);
     }
 
+    /// Whether it is linked to all viewers that it has heard of: in a large swarm a newcomer is not yet.
+    pub(super) fn knows_no_others(&self) -> bool {
+        self.acquaintances.known.is_empty() && self.acquaintances.dialling.is_empty()
+    }
+
     /// Whether this viewer has come just now, and neighbours are likely to be linked soon.
     pub(super) fn expects_neighbours(&self) -> bool {
         let began = self.acquaintances.began.unwrap_or(self.now);
