@@ -112,6 +112,7 @@ fn told_after(neighbours: usize) -> Micros {
             renditions: 1,
             upload: 100_000,
             gateway: false,
+            site: 0,
         };
         let message = Message::Join(join);
         input(&mut viewer, Input::Message { peer, message }, begun);
