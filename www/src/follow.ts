@@ -8,6 +8,7 @@ import { Feed, type StreamObject } from "./feed.ts";
 import type { Gateways } from "./gateways.ts";
 import { HttpParts, type PartSource, PeerParts } from "./parts.ts";
 import { StreamPeer } from "./peer.ts";
+import { Silence } from "./silence.ts";
 import type { Counters } from "./stats.ts";
 import { type Position, socketUrl } from "./url.ts";
 
@@ -38,13 +39,12 @@ interface Met {
 /** Envelopes that came before the peer was compiled; more would mean that it never will be. */
 const MAX_EARLY = 256;
 
-/** A gateway that gave nothing for so long, news or bytes, may be gone without a word: another is asked … */
-const QUIET_MS = 1_000;
-/** … and has so long to know more … */
+/** A gateway that is asked beside one that is silent has so long to know more. */
 const ANSWERS_MS = 2_500;
-/** … after which there is none for a while, twice as long each time: it is the stream that is silent. */
-const NOBODY_MS = [1_000, 30_000] as const;
-const LOOK_MS = 250;
+/** Nothing is looked at sooner again. */
+const SOONEST_MS = 20;
+/** Where nobody else could be asked, it is looked for others after so long. */
+const ALONE_MS = 1_000;
 
 /** A gateway that is asked beside the one where the viewer is. */
 interface Other {
@@ -72,13 +72,8 @@ export class Follow {
   /** A gateway that was started again has a new clock; the old offset holds until its first answer. */
   #newGateway = false;
   #other: Other | null = null;
-  #watch: ReturnType<typeof setInterval>;
-  /** The last sign of life, performance.now(), and what peers had given by then. */
-  #aliveMs = performance.now();
-  #given = 0;
-  /** No other is asked before, and how long after that one is of no use. */
-  #notBeforeMs = 0;
-  #pauseMs: number = NOBODY_MS[0];
+  #silence = new Silence(performance.now());
+  #watch: ReturnType<typeof setTimeout> | undefined;
 
   /** `asked` is the stream name or alias that was asked for. */
   constructor(gateways: Gateways, asked: string, counters: Counters, handlers: FollowHandlers) {
@@ -87,7 +82,7 @@ export class Follow {
     this.#counters = counters;
     this.#handlers = handlers;
     this.#feed = this.#ask(null);
-    this.#watch = setInterval(() => this.#listen(), LOOK_MS);
+    this.#listenLater(this.#silence.dueMs);
   }
 
   /** The verified window; null until the peer is compiled and the stream's name is known. */
@@ -109,12 +104,11 @@ export class Follow {
   /** To be called now and then: the socket need not bring again what the gateway's link to the peer brings. */
   look(): void {
     // Who is silent tells nothing, whatever its link said a moment ago.
-    const isQuiet = performance.now() - this.#aliveMs > QUIET_MS / 2;
-    this.#feed.announcements = isQuiet || !(this.peer?.isTold ?? false);
+    this.#feed.announcements = this.#silence.isQuiet(performance.now()) || !(this.peer?.isTold ?? false);
   }
 
   close(): void {
-    clearInterval(this.#watch);
+    clearTimeout(this.#watch);
     this.#forget();
     this.#feed.close();
     if (this.#met) this.#leave(this.#met);
@@ -189,27 +183,29 @@ export class Follow {
     this.clock.add(exchange);
   }
 
+  /** Waits for the moment at which the gateway would have been silent for too long. */
+  #listenLater(atMs: number): void {
+    clearTimeout(this.#watch);
+    this.#watch = setTimeout(() => this.#listen(), Math.max(SOONEST_MS, atMs - performance.now()));
+  }
+
   /** Whether the gateway still gives anything; where it does not, another is asked. */
   #listen(): void {
     const { peer, gateways } = this;
     const now = performance.now();
-    if (this.#other && now > this.#other.untilMs) {
+    if (this.#other && now >= this.#other.untilMs) {
       this.#forget();
-      this.#notBeforeMs = now + this.#pauseMs;
-      this.#pauseMs = Math.min(2 * this.#pauseMs, NOBODY_MS[1]);
+      this.#silence.nobody(now);
     }
-    const isQuiet = now - Math.max(this.#aliveMs, this.#met?.parts.aliveMs ?? 0) > QUIET_MS / 2;
-    if (!peer || !isQuiet || this.#other || peer.ended || !gateways.hasOthers || peer.latest() === null)
-      return;
-    // On a narrow link what is new may wait behind what is on its way.
+    if (this.#other) return this.#listenLater(this.#other.untilMs);
+    // Then news begin it again.
+    if (!peer || peer.ended || peer.latest() === null) return;
+    this.#silence.flowed(this.#met?.parts.aliveMs ?? 0);
     const given = peer.stats().peers.reduce((sum, { bytesIn }) => sum + bytesIn, 0);
-    if (given !== this.#given) {
-      this.#given = given;
-      this.#aliveMs = now;
-    }
-    if (now - this.#aliveMs < QUIET_MS || now < this.#notBeforeMs) return;
+    if (!this.#silence.look(now, given)) return this.#listenLater(this.#silence.dueMs);
     const other = gateways.other(now);
     if (other !== null) this.#ask(other);
+    this.#listenLater(now + (other === null ? ALONE_MS : ANSWERS_MS));
   }
 
   /** Another gateway than the one that is silent says something: is it new? */
@@ -301,8 +297,8 @@ export class Follow {
   /** The window moved on, by the gateway's socket or by a neighbour. */
   #moved(met: Met): void {
     const { latest } = met;
-    this.#aliveMs = performance.now();
-    this.#pauseMs = NOBODY_MS[0];
+    this.#silence.heard(performance.now());
+    if (!this.#other) this.#listenLater(this.#silence.dueMs);
     met.latest = met.peer.latest();
     if ((met.latest?.msn ?? -1) < (latest?.msn ?? -1)) this.#handlers.anew();
     this.#handlers.news();

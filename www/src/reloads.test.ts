@@ -31,6 +31,16 @@ test("what is loaded all the while is given four times as long", () => {
   );
 });
 
+test("while the stream itself is silent, what stands still is not to blame", () => {
+  const reloads = new Reloads();
+  const stalled = at("stalled", 1_000);
+  assert.equal(reloads.isStuck(stalled, never, 1_000), false);
+  // It goes on after a silence: from here on it has four seconds.
+  for (let now = 21_000; now < 25_000; now += 200)
+    assert.equal(reloads.isStuck(stalled, never, now), false, `${now}`);
+  assert.equal(reloads.isStuck(stalled, never, 25_000), true);
+});
+
 test("nothing is loaded anew that plays, rests, loads or has ended", () => {
   for (const state of ["idle", "loading", "playing", "ended", "error"] as const) {
     assert.equal(new Reloads().isStuck(at(state, 0), never, 60_000), false, state);
@@ -63,5 +73,6 @@ test("what played well for five seconds begins with short pauses again, a moment
   assert.equal(reloads.afterMs(at("playing", 5_000), 6_000), 1_000);
   assert.equal(reloads.isStuck(at("stalled", 6_000), never, 11_000), false);
   assert.equal(reloads.afterMs(at("playing", 20_000), 25_000), 500);
+  for (let now = 26_000; now < 30_000; now += 200) reloads.isStuck(at("stalled", 26_000), never, now);
   assert.equal(reloads.isStuck(at("stalled", 26_000), never, 30_000), true);
 });

@@ -8,6 +8,8 @@ const STUCK_MS = 4_000;
 const LAST_STUCK_MS = 30_000;
 /** What is loaded all the while but never shown: so many times as long. */
 const LOADS = 4;
+/** News come with each part; for so long without any it was the stream that stood still. */
+const SILENT_MS = 2_000;
 /** After an error; a stream that has just begun may need a few tries … */
 const ERROR_MS = 500;
 const SOON = 6;
@@ -20,6 +22,9 @@ export class Reloads {
   #patienceMs = STUCK_MS;
   #errors = 0;
   #reloadedMs = Number.NEGATIVE_INFINITY;
+  /** The last news, and those with which the stream went on after a silence. */
+  #newsMs = Number.NEGATIVE_INFINITY;
+  #goesOnMs = Number.NEGATIVE_INFINITY;
 
   /**
    * To be asked with all news of the stream: whether what stands still is to be loaded anew now. On a narrow link that
@@ -27,7 +32,9 @@ export class Reloads {
    */
   isStuck(status: Status, loadedMs: number, nowMs: number): boolean {
     this.#look(status, nowMs);
-    const sinceMs = Math.max(status.sinceMs, this.#reloadedMs);
+    if (nowMs - this.#newsMs > SILENT_MS) this.#goesOnMs = nowMs;
+    this.#newsMs = nowMs;
+    const sinceMs = Math.max(status.sinceMs, this.#reloadedMs, this.#goesOnMs);
     const silentMs = nowMs - Math.max(sinceMs, loadedMs);
     const isLong = silentMs >= this.#patienceMs || nowMs - sinceMs >= LOADS * this.#patienceMs;
     if (status.state !== "stalled" || !isLong) return false;
