@@ -357,6 +357,13 @@ fn a_stream_that_the_gateway_does_not_have_is_waited_for_and_nothing_is_served_o
     let copy = mirror(folders[1].path(), &other, &[&origin]);
     std::thread::sleep(Duration::from_secs(4));
     assert!(!is_live(&copy, "copy"));
+    let (status, why) = copy.get("/readyz");
+    let why = String::from_utf8_lossy(&why).into_owned();
+    assert!(
+        status == 503 && why.contains("heard yet of the stream copy"),
+        "{status} {why}"
+    );
+    assert_eq!(origin.get("/readyz").0, 200);
     for path in ["source.m3u8", "manifest"] {
         let (status, _) = copy.get(&format!("/live/copy/{path}"));
         assert_eq!(status, 404, "{path}");

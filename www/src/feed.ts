@@ -11,6 +11,8 @@ export interface StreamObject {
   alias: string;
   title?: string;
   live: boolean;
+  /** The gateway follows it, and has heard nothing of it yet. */
+  sought?: boolean;
   viewers?: number;
   notices?: string[];
   /** URLs of other gateways that have it; see `Gateways`. */

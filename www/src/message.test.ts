@@ -8,6 +8,7 @@ const fine: Situation = {
   told: true,
   known: true,
   live: true,
+  sought: false,
   seen: false,
   past: false,
   name: "testcard",
@@ -29,6 +30,12 @@ test("an unknown stream is named in an error", () => {
 test("a stream that has not begun is waited for; one that was seen has ended", () => {
   assert.match(message({ ...fine, state: "idle", live: false })?.text ?? "", /Waiting/);
   assert.match(message({ ...fine, state: "ended", live: false, seen: true })?.text ?? "", /ended/);
+});
+
+test("a mirror that has heard nothing yet asks for patience", () => {
+  const said = message({ ...fine, state: "idle", live: false, sought: true });
+  assert.equal(said?.kind, "wait");
+  assert.match(said?.text ?? "", /has not reached it yet/);
 });
 
 test("a lost gateway is said once the picture has run out", () => {

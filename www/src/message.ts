@@ -12,6 +12,8 @@ export interface Situation {
   /** Whether the gateway knows a stream by this name. */
   known: boolean;
   live: boolean;
+  /** Whether the gateway, a mirror of it, has heard nothing of it yet. */
+  sought: boolean;
   /** Whether a picture was on screen before. */
   seen: boolean;
   /** Whether it is what is past that is on screen, or on its way there. */
@@ -46,6 +48,12 @@ export function message(now: Situation): Message | null {
     return {
       kind: "error",
       text: `There is no stream “${now.name}” on this gateway. Should it begin, it starts here by itself.`,
+    };
+  }
+  if (now.sought) {
+    return {
+      kind: "wait",
+      text: "This gateway passes on a stream of another one, which has not reached it yet. It starts here by itself.",
     };
   }
   if (!now.live) {

@@ -129,6 +129,7 @@ export class Player {
         told: object !== null,
         known: object?.stream != null,
         live: object?.live ?? false,
+        sought: object?.sought ?? false,
         seen: this.#seen,
         past: this.#rewind.isPast,
         name: object?.alias || this.#options.stream,

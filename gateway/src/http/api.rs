@@ -27,6 +27,8 @@ pub(super) struct Object {
     pub(super) alias: String,
     pub(super) title: String,
     pub(super) live: bool,
+    /// It is followed here, and nothing has been heard of it yet.
+    pub(super) sought: bool,
     pub(super) renditions: Vec<RenditionObject>,
     pub(super) viewers: usize,
     /// The share of media bytes that viewers got from each other in the last ten seconds, 0 to 1.
@@ -69,6 +71,7 @@ impl Object {
             alias: stream.alias().to_owned(),
             title: stream.title(),
             live: snapshot.live,
+            sought: stream.is_sought(),
             renditions: renditions
                 .map(|entry| &entry.rendition)
                 .map(|rendition| RenditionObject {
@@ -96,6 +99,7 @@ impl Object {
             alias: name.to_owned(),
             title: String::new(),
             live: false,
+            sought: false,
             renditions: Vec::new(),
             viewers: 0,
             offload: 0.0,
@@ -142,7 +146,7 @@ pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: viewers can be served and what they see can be stored.
+/// `GET /readyz`: viewers can be served, of every stream that is followed here, and what they see can be stored.
 pub(super) async fn readyz(FromState(state): FromState<State>) -> Result<&'static str, Refusal> {
     if *state.closing.borrow() {
         return Err(Refusal::busy("the gateway is shutting down"));
@@ -152,6 +156,12 @@ pub(super) async fn readyz(FromState(state): FromState<State>) -> Result<&'stati
         return Err(Refusal::busy(
             "the store takes nothing at the moment; see the log",
         ));
+    }
+    if let Some(sought) = state.streams.list().iter().find(|one| one.is_sought()) {
+        return Err(Refusal::busy(format!(
+            "nothing has been heard yet of the stream {}, which is followed here",
+            sought.alias()
+        )));
     }
     Ok("ready\n")
 }

@@ -110,6 +110,11 @@ impl Stream {
         self.key.is_none()
     }
 
+    /// Whether it is followed here, and nothing has been heard of it yet.
+    pub fn is_sought(&self) -> bool {
+        self.is_mirrored() && self.snapshot.borrow().manifest.epoch() == 0
+    }
+
     /// Whether media is coming in at the moment.
     pub fn is_live(&self) -> bool {
         self.snapshot.borrow().live

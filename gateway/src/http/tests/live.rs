@@ -251,7 +251,7 @@ async fn the_api_describes_streams() {
     let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
     let expected = serde_json::json!({
         "stream": name, "alias": "cam", "title": "cam", "live": true, "viewers": 0, "offload": 0.0, "notices": [],
-        "gateways": [], "mirrors": [],
+        "gateways": [], "mirrors": [], "sought": false,
         "renditions": [
             {"id": "v", "codecs": "avc1.64001f,mp4a.40.2", "bandwidth": 2_500_000, "width": 1280, "height": 720, "frameRate": 30.0, "audioOnly": false},
             {"id": "a", "codecs": "mp4a.40.2", "bandwidth": 128_000, "width": 0, "height": 0, "frameRate": 0.0, "audioOnly": true},
