@@ -156,7 +156,7 @@ impl Feed {
                 given: counters.bytes_uploaded,
                 held: counters.bytes_held,
             };
-            let viewers = scheduler.viewers();
+            let viewers = scheduler.viewers().saturating_sub(engine.mirrors(&name));
             told.stream.traffic().look(totals, viewers, Instant::now());
         }
     }
@@ -165,9 +165,11 @@ impl Feed {
     pub(super) fn sign(&self, name: &StreamName, engine: &mut Behaviour) {
         if let Some(told) = self.told.get(name) {
             let snapshot = told.stream.snapshot();
+            // That of a mirror may be older than the engine can make up for: then the origin is asked for a newer one.
+            let manifest = snapshot.signed_manifest();
             if told.stream.is_mirrored() {
                 tell_envelopes(name, &snapshot, engine);
-            } else if let Some(manifest) = snapshot.signed_manifest() {
+            } else if let Some(manifest) = manifest {
                 take(engine.input(name, Input::Envelope(&manifest)));
             }
         }

@@ -54,6 +54,15 @@ impl Behaviour {
             (self.streams.get_mut(stream)).and_then(|followed| followed.scheduler.output())
         {
             match output {
+                Output::Send {
+                    peer,
+                    message: Message::Neighbours(all),
+                } => {
+                    let all = self.that_reach(peer, all);
+                    if !all.is_empty() {
+                        self.send(stream, peer, &Message::Neighbours(all));
+                    }
+                }
                 Output::Send { peer, message } => self.send(stream, peer, &message),
                 Output::SendPart { peer, place, bytes } => {
                     self.send_part(stream, peer, place, bytes);

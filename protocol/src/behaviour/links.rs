@@ -30,6 +30,8 @@ const MAX_DIALLED: usize = 256;
 pub(super) struct Peer {
     /// Direct ones, the newest last.
     connections: Vec<ConnectionId>,
+    /// Whether it came as browsers do.
+    of_web: bool,
     links: SortedMap<StreamName, Link>,
     /// When a gateway is greeted again, and how long the last pause was.
     retries: SortedMap<StreamName, (Micros, Micros)>,
@@ -52,11 +54,10 @@ struct Link {
 }
 
 impl Behaviour {
-    pub(super) fn connected(&mut self, peer: PeerId, connection: ConnectionId) {
-        self.peers
-            .or_insert_with(peer, Peer::default)
-            .connections
-            .push(connection);
+    pub(super) fn connected(&mut self, peer: PeerId, connection: ConnectionId, of_web: bool) {
+        let known = self.peers.or_insert_with(peer, Peer::default);
+        known.connections.push(connection);
+        known.of_web = of_web;
         let greeting = self.streams.iter().filter(|(_, followed)| followed.greets);
         let streams: Vec<StreamName> = greeting.map(|(stream, _)| stream.clone()).collect();
         for stream in streams {
@@ -346,6 +347,24 @@ impl Behaviour {
     }
 }
 
+impl Behaviour {
+    /// How many peers are linked here that did not come as browsers do: mirrors.
+    pub fn mirrors(&self, stream: &StreamName) -> usize {
+        let native = self.peers.values().filter(|known| !known.of_web);
+        native
+            .filter(|known| known.links.get(stream).is_some_and(|link| link.stands))
+            .count()
+    }
+
+    /// Of these peers, those that reach this one: browsers and mirrors do not reach each other.
+    pub(super) fn that_reach(&self, peer: PeerId, all: Vec<PeerId>) -> Vec<PeerId> {
+        let of_web = |id: &PeerId| self.peers.get(id).map(|known| known.of_web);
+        let own = of_web(&peer);
+        let reach = |id: &PeerId| of_web(id).is_none() || of_web(id) == own;
+        all.into_iter().filter(reach).collect()
+    }
+}
+
 #[cfg(test)]
 impl Behaviour {
     /// Direct connections to a peer, the newest last.
@@ -356,5 +375,31 @@ impl Behaviour {
 
     pub(super) fn links_of(&self, peer: PeerId) -> usize {
         self.peers.get(&peer).map_or(0, |known| known.links.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p_identity::Keypair;
+
+    use super::*;
+
+    #[test]
+    fn browsers_and_mirrors_are_not_introduced_to_each_other() {
+        let mut room = Behaviour::new(|| 0);
+        let peers = [0; 4].map(|_| Keypair::generate_ed25519().public().to_peer_id());
+        for (at, peer) in peers.iter().enumerate() {
+            let address: libp2p_core::Multiaddr = match at % 2 {
+                0 => "/ip4/10.0.0.1/tcp/8080/ws".parse().unwrap(),
+                _ => "/ip4/10.0.0.1/tcp/4101".parse().unwrap(),
+            };
+            let of_web = super::super::is_of_web(&address);
+            room.connected(*peer, ConnectionId::new_unchecked(at), of_web);
+        }
+        let all = peers[1..].to_vec();
+        assert_eq!(room.that_reach(peers[0], all.clone()), [peers[2]]);
+        assert_eq!(room.that_reach(peers[1], all), [peers[1], peers[3]]);
+        let stranger = Keypair::generate_ed25519().public().to_peer_id();
+        assert_eq!(room.that_reach(peers[1], vec![stranger]), [stranger]);
     }
 }

@@ -225,6 +225,14 @@ fn is_relayed(address: &Multiaddr) -> bool {
     })
 }
 
+/// Whether browsers connect at such an address.
+fn is_of_web(address: &Multiaddr) -> bool {
+    address.iter().any(|part| {
+        use multiaddr::Protocol::{WebRTC, WebRTCDirect, WebTransport, Ws, Wss};
+        matches!(part, Ws(_) | Wss(_) | WebRTC | WebRTCDirect | WebTransport)
+    })
+}
+
 impl NetworkBehaviour for Behaviour {
     type ConnectionHandler = Handler;
     type ToSwarm = Event;
@@ -266,15 +274,20 @@ impl NetworkBehaviour for Behaviour {
     fn on_swarm_event(&mut self, event: FromSwarm) {
         match event {
             FromSwarm::ConnectionEstablished(made) => {
-                let relayed = match made.endpoint {
-                    libp2p_core::ConnectedPoint::Dialer { address, .. } => is_relayed(address),
+                let (relayed, of_web) = match made.endpoint {
+                    libp2p_core::ConnectedPoint::Dialer { address, .. } => {
+                        (is_relayed(address), is_of_web(address))
+                    }
                     libp2p_core::ConnectedPoint::Listener {
                         local_addr,
                         send_back_addr,
-                    } => is_relayed(local_addr) || is_relayed(send_back_addr),
+                    } => (
+                        is_relayed(local_addr) || is_relayed(send_back_addr),
+                        is_of_web(local_addr),
+                    ),
                 };
                 if !relayed {
-                    self.connected(made.peer_id, made.connection_id);
+                    self.connected(made.peer_id, made.connection_id, of_web);
                 }
             }
             FromSwarm::ConnectionClosed(gone) => {
