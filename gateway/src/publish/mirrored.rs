@@ -8,7 +8,10 @@
 //! The order is a publisher's: blocks to the store, the envelope to the journal, and only then it is told. Who decides when
 //! the blocks of an announcement are here is `follow`.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -29,9 +32,11 @@ use crate::{
 pub const JOURNAL: &str = "follow.log";
 /// What a record with a whole window begins with; an envelope begins with another byte.
 const SET: &[u8] = b"set ";
-/// Announcements behind a window after which a newer window is to be had: peers that join are told of 64 at most
-/// (`protocol::scheduler`).
+/// Announcements behind a window after which a newer window is to be had, where anybody comes who needs one: peers that
+/// join are told of 64 at most (`protocol::scheduler`).
 const RENEW: usize = 48;
+/// The same where nobody does: a window of five minutes has as many bytes as some hundred announcements.
+const RENEW_IDLE: usize = 256;
 /// Announcements that are kept behind a window; with more, the window is forgotten.
 const MAX_SINCE: usize = 1024;
 /// Bytes of the journal behind a window after which it begins anew.
@@ -223,7 +228,11 @@ impl Mirrored {
 
     /// Whether the origin is to sign the window again.
     pub fn wants_window(&self) -> bool {
-        self.newer.is_none() && (self.signed.whole.is_none() || self.signed.since.len() >= RENEW)
+        let most = match self.signed.given.load(Relaxed) {
+            true => RENEW,
+            false => RENEW_IDLE,
+        };
+        self.newer.is_none() && (self.signed.whole.is_none() || self.signed.since.len() >= most)
     }
 
     /// Tells that the stream stands still, where it does by now.
@@ -323,7 +332,7 @@ impl Mirrored {
         self.manifest = manifest;
         self.signed = Signed {
             whole: Some((at, envelope)),
-            since: Vec::new(),
+            ..Signed::default()
         };
         self.newer = self.newer.take().filter(|(newer, _)| *newer > at);
         self.checkpoint();
@@ -342,6 +351,7 @@ impl Mirrored {
         if let Some((at, whole)) = self.newer.take_if(due) {
             self.signed.since.retain(|(sequence, _)| *sequence > at.1);
             self.signed.whole = Some((at, whole));
+            self.signed.given = Arc::default();
         }
     }
 

@@ -1,6 +1,9 @@
 //! The live window after one announcement.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use bytes::Bytes;
 use meshlive_protocol::{
@@ -26,6 +29,15 @@ pub(super) struct Signed {
     pub(super) whole: Option<((u64, u64), Bytes)>,
     /// All announcements behind it up to the newest, by sequence.
     pub(super) since: Vec<(u64, Bytes)>,
+    /// Whether the window was given to anyone since the origin signed it.
+    pub(super) given: Arc<AtomicBool>,
+}
+
+impl Signed {
+    fn give(&self) -> Option<Bytes> {
+        self.given.store(true, Relaxed);
+        self.whole.as_ref().map(|(_, whole)| whole.clone())
+    }
 }
 
 /// How the window is proved to others.
@@ -73,7 +85,7 @@ impl Snapshot {
                 let sign = || Bytes::from(manifest::sign_manifest(key, &self.manifest));
                 Some(signed.get_or_init(sign).clone())
             }
-            Proof::Envelopes(signed) => signed.whole.as_ref().map(|(_, whole)| whole.clone()),
+            Proof::Envelopes(signed) => signed.give(),
         }
     }
 
@@ -94,19 +106,19 @@ impl Snapshot {
         if let Some(announcement) = self.announcement.as_ref().filter(|_| next) {
             return vec![announcement.clone()];
         }
-        let Proof::Envelopes(Signed { whole, since }) = &self.proof else {
+        let Proof::Envelopes(signed) = &self.proof else {
             return self.signed_manifest().into_iter().collect();
         };
+        let since = &signed.since;
         let follows = since.first().is_some_and(|(first, _)| *first <= told.1 + 1);
         let after = if told.0 == now.0 && follows {
             told.1
         } else {
             0
         };
-        let whole = whole.iter().filter(|_| after == 0);
+        let whole = (after == 0).then(|| signed.give()).flatten();
         let behind = since.iter().filter(|(sequence, _)| *sequence > after);
-        let whole = whole.map(|(_, envelope)| envelope.clone());
-        whole
+        (whole.into_iter())
             .chain(behind.map(|(_, envelope)| envelope.clone()))
             .collect()
     }
