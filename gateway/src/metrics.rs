@@ -81,6 +81,7 @@ pub struct Metrics {
     registry: Registry,
     sent: [Counter; 5],
     p2p_sent: [Counter; 5],
+    bitswap_sent: Counter,
     p2p_connections: Family<TransportLabel, Gauge>,
     p2p_refused: Counter,
     viewers: Family<StreamLabel, Gauge>,
@@ -113,6 +114,7 @@ impl Metrics {
         let mut registry = Registry::default();
         let sent = Family::<KindLabel, Counter>::default();
         let p2p_sent = Family::<KindLabel, Counter>::default();
+        let bitswap_sent = Counter::default();
         let p2p_connections = Family::<TransportLabel, Gauge>::default();
         let p2p_refused = Counter::default();
         let viewers = Family::<StreamLabel, Gauge>::default();
@@ -141,6 +143,11 @@ impl Metrics {
             "meshlive_p2p_sent_bytes",
             "Bytes of messages sent to peers, by what they carry",
             p2p_sent.clone(),
+        );
+        registry.register(
+            "meshlive_bitswap_sent_bytes",
+            "Of what went to peers: blocks that IPFS nodes and other gateways asked for, and what is said of them",
+            bitswap_sent.clone(),
         );
         registry.register(
             "meshlive_p2p_connections",
@@ -243,6 +250,7 @@ impl Metrics {
             registry,
             sent: each(sent),
             p2p_sent: each(p2p_sent),
+            bitswap_sent,
             p2p_connections,
             p2p_refused,
             viewers,
@@ -277,6 +285,12 @@ impl Metrics {
     /// `bytes` of a message of this kind went out to a peer.
     pub fn p2p_sent(&self, kind: Kind, bytes: usize) {
         self.p2p_sent[kind as usize].inc_by(bytes as u64);
+    }
+
+    /// The same, of a message of bitswap.
+    pub fn bitswap_sent(&self, kind: Kind, bytes: usize) {
+        self.p2p_sent(kind, bytes);
+        self.bitswap_sent.inc_by(bytes as u64);
     }
 
     /// A peer connected; `transport` is one of ws, webrtc, quic and tcp.
@@ -401,7 +415,8 @@ mod tests {
         metrics.sent(Kind::Part, 150_000);
         metrics.sent(Kind::Announcement, 7);
         metrics.sent(Kind::Announcement, 1);
-        metrics.p2p_sent(Kind::Part, 5);
+        metrics.p2p_sent(Kind::Part, 3);
+        metrics.bitswap_sent(Kind::Part, 2);
         metrics.p2p_connected("ws");
         metrics.p2p_connected("ws");
         metrics.p2p_disconnected("ws");
@@ -424,6 +439,7 @@ mod tests {
             r#"meshlive_http_sent_bytes_total{kind="announcement"} 8"#,
             r#"meshlive_http_sent_bytes_total{kind="page"} 0"#,
             r#"meshlive_p2p_sent_bytes_total{kind="part"} 5"#,
+            "meshlive_bitswap_sent_bytes_total 2",
             r#"meshlive_p2p_connections{transport="ws"} 1"#,
             "meshlive_p2p_refused_total 1",
             r#"meshlive_viewers{stream="k51x"} 3"#,

@@ -59,16 +59,19 @@ impl Backlog {
         }
     }
 
-    /// A block is missing. One that is known already may become urgent.
+    /// A block is missing. One that is known already may become urgent; then it is asked for again at once.
     pub(super) fn add(&mut self, block: Block) {
         match self.known.get_mut(&block.cid) {
             Some(state) => {
+                if block.urgent {
+                    state.not_before = 0;
+                }
                 if block.urgent
                     && !state.key.0
                     && let Some(old) = self.order.remove(&state.key)
                 {
                     let key = (true, state.key.1, state.key.2);
-                    (state.key, state.not_before) = (key, 0);
+                    state.key = key;
                     let urgent = true;
                     self.order.insert(key, Block { urgent, ..old });
                 }

@@ -18,6 +18,26 @@ pub(super) struct Named {
     pub(super) part: Option<u32>,
 }
 
+impl Named {
+    /// Its place in a window, where it is a part behind all that its rendition had in the one before.
+    pub(super) fn behind(&self, before: &Manifest, window: &Manifest) -> Option<Place> {
+        let part = self.part?;
+        let latest = before.latest_of(&self.block.rendition);
+        let rendition = window
+            .rendition_index(&self.block.rendition)?
+            .try_into()
+            .ok()?;
+        let msn = self.msn;
+        latest
+            .is_none_or(|latest| (msn, part) > latest)
+            .then_some(Place {
+                msn,
+                part,
+                rendition,
+            })
+    }
+}
+
 fn named(
     manifest: &Manifest,
     index: usize,

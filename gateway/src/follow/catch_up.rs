@@ -7,10 +7,14 @@ use libp2p::PeerId;
 use meshlive_protocol::archive::HOUR;
 use tokio::{sync::watch, time::sleep};
 
-use super::{catalogue, gateways::Gateway};
+use super::{
+    catalogue,
+    gateways::{Gateway, with_peer},
+};
 use crate::{
     archive::{Archive, mirror::FETCHED},
-    swarm::{FetchError, Fetcher, Pace, Place},
+    publish::Stream,
+    swarm::{FetchError, Fetcher, Met, Pace, Place},
 };
 
 /// How often gateways are asked for what is new in the list.
@@ -22,9 +26,11 @@ const SPARE: u64 = 64 << 20;
 
 /// One stream's.
 pub(super) struct CatchUp {
+    stream: Arc<Stream>,
     archive: Arc<Archive>,
     fetcher: Fetcher,
     gateways: watch::Receiver<Vec<Gateway>>,
+    mirrors: watch::Receiver<Option<Vec<Met>>>,
     pace: Pace,
     rounds: u64,
     /// It has been said that the store has no room.
@@ -33,15 +39,19 @@ pub(super) struct CatchUp {
 
 impl CatchUp {
     pub(super) fn new(
+        stream: Arc<Stream>,
         archive: Arc<Archive>,
         fetcher: Fetcher,
         gateways: watch::Receiver<Vec<Gateway>>,
+        mirrors: watch::Receiver<Option<Vec<Met>>>,
         pace: Pace,
     ) -> Self {
         Self {
+            stream,
             archive,
             fetcher,
             gateways,
+            mirrors,
             pace,
             rounds: 0,
             full: false,
@@ -88,15 +98,19 @@ impl CatchUp {
         if lacking.is_empty() && root.is_none() {
             return;
         }
+        // Other mirrors first: the origin has its link for what is live.
+        let mirrors = self.mirrors.borrow().clone().unwrap_or_default();
+        let mirrors = mirrors.iter().filter_map(|(peer, addresses)| {
+            let address = addresses.first()?;
+            Some(with_peer(address, *peer))
+        });
+        let gateways = gateways.iter().map(|one| one.address.clone());
         let mut from = Vec::new();
-        for gateway in gateways {
-            from.extend(
-                self.fetcher
-                    .peers
-                    .connect(gateway.address.clone())
-                    .await
-                    .ok(),
-            );
+        for address in mirrors.chain(gateways) {
+            match self.fetcher.peers.connect(address).await {
+                Ok(peer) if !from.contains(&peer) => from.push(peer),
+                _ => {}
+            }
         }
         if from.is_empty() {
             return;
@@ -171,10 +185,19 @@ impl CatchUp {
             rendition: FETCHED.into(),
             start: hour * HOUR,
         };
-        // Held from now on, so that the store does not give up what came first before the last is here.
+        // Held from now on, so that the store does not give up what came first before the last is here, nor what is here
+        // because it was live.
         let store = self.fetcher.store.clone();
         let (held, at) = (stream.clone(), place.start);
-        let pin = move || store.pin(crate::archive::OWNER, &held, FETCHED, at);
+        let snapshot = self.stream.snapshot();
+        let pin = move || {
+            let renditions = snapshot.manifest.renditions().iter();
+            let renditions = renditions.map(|entry| entry.rendition.id.as_str());
+            for pack in renditions.filter(|_| is_hour).chain([FETCHED]) {
+                store.pin(crate::archive::OWNER, &held, pack, at)?;
+            }
+            Ok(())
+        };
         kept(root, tokio::task::spawn_blocking(pin).await)?;
         let fetched = (self.fetcher)
             .dag(root, from, &place, &self.pace, known)

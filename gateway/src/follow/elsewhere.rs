@@ -7,10 +7,10 @@ use meshlive_protocol::name::StreamName;
 use serde::Deserialize;
 use tokio::{sync::watch, time::sleep};
 
-use super::{gateways::Gateway, http};
+use super::{gateways::Gateway, http, search::peer_at};
 use crate::{
     publish::{MAX_ELSEWHERE, Stream, is_origin},
-    swarm::{Reach, doors},
+    swarm::{Met, Reach, doors},
 };
 
 /// How often gateways are asked for who else follows the stream there.
@@ -33,6 +33,10 @@ pub(super) struct Elsewhere {
     reach: watch::Receiver<Reach>,
     /// What each gateway said last; also of one that is gone, whose other mirrors are not.
     said: BTreeMap<SocketAddr, Vec<String>>,
+    /// Other mirrors, for whoever fetches what was missed; `None` before they are known.
+    mirrors: watch::Sender<Option<Vec<Met>>>,
+    /// The URLs by which they were asked who they are.
+    asked: Vec<String>,
 }
 
 impl Elsewhere {
@@ -40,12 +44,15 @@ impl Elsewhere {
         stream: Arc<Stream>,
         gateways: watch::Receiver<Vec<Gateway>>,
         reach: watch::Receiver<Reach>,
+        mirrors: watch::Sender<Option<Vec<Met>>>,
     ) -> Self {
         Self {
             stream,
             gateways,
             reach,
             said: BTreeMap::new(),
+            mirrors,
+            asked: Vec::new(),
         }
     }
 
@@ -78,8 +85,9 @@ impl Elsewhere {
             let own: Vec<_> = own.iter().filter_map(doors::url).collect();
             if !gateways.is_empty() {
                 let said = self.said.values();
-                let all = all(doors.collect(), said.flatten(), &own);
-                self.stream.is_followed_at(all);
+                self.stream
+                    .is_followed_at(all(doors.collect(), said.flatten(), &own));
+                self.meet(&own).await;
             }
             // A gateway that comes, or says where its HTTP is, is asked at once.
             tokio::select! {
@@ -87,6 +95,25 @@ impl Elsewhere {
                 changed = self.gateways.changed() => if changed.is_err() { return },
             }
         }
+    }
+
+    /// Learns who other mirrors are, each time that these are others.
+    async fn meet(&mut self, own: &[String]) {
+        let urls = all(Vec::new(), self.said.values().flatten(), own);
+        let known = self.mirrors.borrow().is_some();
+        if self.said.is_empty() || known && urls == self.asked {
+            return;
+        }
+        let place = |url: &String| url.strip_prefix("http://")?.parse().ok();
+        let places: Vec<SocketAddr> = urls.iter().filter_map(place).collect();
+        let mut met = Vec::new();
+        for http in &places {
+            met.extend(peer_at(*http).await);
+        }
+        if met.len() == places.len() {
+            self.asked = urls;
+        }
+        self.mirrors.send_replace(Some(met));
     }
 }
 

@@ -11,8 +11,10 @@ use meshlive_protocol::{name::StreamName, scheduler::Micros};
 
 use crate::swarm::Met;
 
-/// A gateway that was not reached is dialled again after this, microseconds, and then later, up to the longest.
-pub(super) const REDIAL: (Micros, Micros) = (500_000, 5_000_000);
+/// A gateway that was not reached is dialled again after this, microseconds, and when it is away for longer than `SOON`,
+/// later and later, up to the longest.
+pub(super) const REDIAL: (Micros, Micros) = (250_000, 5_000_000);
+const SOON: Micros = 60_000_000;
 
 /// A gateway that is connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub(super) struct Named {
     pub(super) door: Option<String>,
     pub(super) next: Micros,
     pub(super) pause: Micros,
+    /// Since when it is away; `None` while it is connected, and before the first try.
+    pub(super) away: Option<Micros>,
     /// It has been said that nobody answers.
     pub(super) said: bool,
 }
@@ -56,6 +60,7 @@ impl Named {
             door: None,
             next: 0,
             pause: REDIAL.0,
+            away: None,
             said: false,
         }
     }
@@ -63,7 +68,9 @@ impl Named {
     pub(super) fn failed(&mut self, stream: &StreamName, error: &DialError, now: Micros) {
         self.dialling = None;
         self.next = now + self.pause;
-        self.pause = (self.pause * 2).min(REDIAL.1);
+        if now > *self.away.get_or_insert(now) + SOON {
+            self.pause = (self.pause * 2).min(REDIAL.1);
+        }
         if !std::mem::replace(&mut self.said, true) {
             tracing::warn!(%stream, gateway = %self.address, %error, "the gateway is not reached; what is here is served, and it is dialled again and again");
         }

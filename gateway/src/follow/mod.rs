@@ -4,7 +4,8 @@
 //! its origin or at another mirror, wants every rendition, and gives to others that are linked to it, so that several
 //! mirrors feed each other. What the origin signed stands in a `line` until the blocks it names are stored; then
 //! [`Mirrored`](crate::publish::Mirrored) tells it, unchanged, and from there on everything is as for a stream that is
-//! published here. What the engine does not bring (init segments, what was missed) is fetched over bitswap (`blocks`, `backlog`).
+//! published here. What the engine does not bring (init segments, what was missed) is fetched over bitswap (`blocks`, `backlog`), what was
+//! missed from other mirrors first (`sources`).
 //! `run` is the thread that has all of it; `spec` reads what the operator wrote. Beside it `catch_up` takes over the signed
 //! list of closed hours (`catalogue`), and has each of them fetched that is not here, and `elsewhere` says where else viewers find the stream, and `search`
 //! looks for gateways that have it while nothing is heard of it. `mend` takes from others what is damaged here, also of
@@ -25,6 +26,7 @@ mod mend;
 mod peer;
 mod run;
 mod search;
+mod sources;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -106,7 +108,8 @@ impl Follows {
             let mirrored = streams.follow(&spec.stream, &spec.alias, title)?;
             let (gateways, told) = watch::channel(Vec::new());
             let stream = mirrored.stream().clone();
-            let elsewhere = elsewhere::Elsewhere::new(stream, told.clone(), reach.clone());
+            let (meet, mirrors) = watch::channel(None);
+            let elsewhere = elsewhere::Elsewhere::new(stream, told.clone(), reach.clone(), meet);
             let task = tokio::spawn(elsewhere.run(this.stop.subscribe()));
             this.tasks.push(task);
             let (found, candidates) = watch::channel(Vec::new());
@@ -121,7 +124,8 @@ impl Follows {
             let late = pace.late.clone();
             if let Some(archive) = mirrored.stream().archive() {
                 let (archive, fetcher) = (archive.clone(), fetcher.clone());
-                let task = catch_up::CatchUp::new(archive, fetcher, told, pace);
+                let (stream, mirrors) = (mirrored.stream().clone(), mirrors.clone());
+                let task = catch_up::CatchUp::new(stream, archive, fetcher, told, mirrors, pace);
                 this.tasks
                     .push(tokio::spawn(task.run(this.stop.subscribe())));
             }
@@ -133,6 +137,7 @@ impl Follows {
                 peers,
                 reach.clone(),
                 candidates,
+                mirrors,
                 gateways,
                 late,
             );

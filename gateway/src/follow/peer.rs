@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
     Multiaddr, PeerId, Swarm, identify,
@@ -21,6 +22,7 @@ use libp2p::{
 };
 use meshlive_protocol::{
     behaviour::{Behaviour as Engine, Event},
+    message::Place,
     name::StreamName,
     scheduler::{Input, Micros, Output, Role, Scheduler, Settings},
 };
@@ -176,6 +178,13 @@ impl Peer {
         self.swarm.behaviour_mut().engine.renew(&self.stream);
     }
 
+    /// What the engine wanted fetched is here, or nobody had it.
+    pub(super) fn fetched(&mut self, place: Place, bytes: Option<Bytes>, took: Micros) {
+        let input = Input::Fetched { place, bytes, took };
+        let engine = &mut self.swarm.behaviour_mut().engine;
+        engine.input(&self.stream, input).expect("no envelope");
+    }
+
     /// Gateways that are connected at the moment, the nearest first.
     pub(super) fn gateways(&self) -> Vec<Gateway> {
         let gateways = self.gateways.iter();
@@ -238,7 +247,11 @@ impl Peer {
             if found.count() >= MAX_FOUND || self.tried.len() >= MAX_TRIED {
                 return;
             }
-            let known = self.gateways.iter().any(|one| one.peer == Some(peer));
+            let is_it = |one: &Named| {
+                let found = one.found.as_ref().map(|(peer, _)| *peer);
+                one.peer == Some(peer) || found == Some(peer)
+            };
+            let known = self.gateways.iter().any(is_it);
             let (Some(first), false) = (addresses.first().cloned(), known) else {
                 continue;
             };
@@ -295,6 +308,7 @@ impl Peer {
                     tracing::warn!(stream = %self.stream, gateway = %gateway.address, "a gateway is gone; what is here is served, and it is dialled again");
                     (gateway.peer, gateway.said) = (None, true);
                     (gateway.pause, gateway.next) = (REDIAL.0, now + REDIAL.0);
+                    gateway.away = Some(now);
                 }
                 if num_established == 0 {
                     // It is found again where it is then.
@@ -372,7 +386,7 @@ impl Peer {
         gateway.dialling = None;
         gateway.since = now;
         gateway.peer = Some(peer);
-        gateway.pause = REDIAL.0;
+        (gateway.pause, gateway.away) = (REDIAL.0, None);
         gateway.said = false;
         tracing::info!(stream = %self.stream, gateway = %gateway.address, %peer, "following");
         let circuit = with_peer(&gateway.address, peer).with(Protocol::P2pCircuit);

@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use cid::Cid;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::PeerId;
 use meshlive_protocol::{
@@ -28,6 +29,7 @@ use super::{
     gateways::Gateway,
     line::{self, Line},
     peer::{Happened, Peer},
+    sources::{Sources, met},
 };
 use crate::{
     config::Config,
@@ -37,8 +39,10 @@ use crate::{
 
 /// The origin is asked for its window this often at most, microseconds.
 const RENEW_EVERY: Micros = 4_000_000;
-/// So long a connection that blocks are asked over is believed to stand, microseconds.
-const CONNECTED: Micros = 5_000_000;
+/// Segments at the end of a window that viewers wait for.
+const NEWEST: u64 = 2;
+/// So long what is not urgent waits until it is known which other mirrors have it, microseconds.
+const MEETS: Micros = 2_000_000;
 /// A gateway that is connected and says nothing of the stream for so long, microseconds, does not have it.
 const SILENT: Micros = 10_000_000;
 
@@ -53,6 +57,8 @@ pub(super) struct Run {
     reach: watch::Receiver<Reach>,
     /// Gateways that may have the stream.
     candidates: watch::Receiver<Vec<Met>>,
+    /// Other mirrors of it, as soon as that is known.
+    mirrors: watch::Receiver<Option<Vec<Met>>>,
     line: Line<Heard>,
     backlog: Backlog,
     /// All that the origin said, told or not; `None` before the first of this run.
@@ -62,10 +68,13 @@ pub(super) struct Run {
     /// Whether the engine has had a window in this run: what was in that one it does not bring.
     joined: bool,
     renew_at: Micros,
+    /// Parts that the engine does not bring and wants told, and since when they are fetched.
+    asked: HashMap<Cid, (Place, Micros)>,
     /// When a gateway that says nothing is named.
     silent_at: Option<Micros>,
-    /// Gateways that blocks can be asked of, and until when that is believed; 0: it is being connected.
-    sources: HashMap<PeerId, Micros>,
+    sources: Sources,
+    /// Since when there is a gateway that could be asked.
+    since: Option<Micros>,
     fetches: FuturesUnordered<BoxFuture<'static, Fetched>>,
     /// For who catches up: where to, and whether what is live is late.
     gateways: watch::Sender<Vec<Gateway>>,
@@ -87,6 +96,7 @@ impl Run {
         peers: Peers,
         reach: watch::Receiver<Reach>,
         candidates: watch::Receiver<Vec<Met>>,
+        mirrors: watch::Receiver<Option<Vec<Met>>>,
         gateways: watch::Sender<Vec<Gateway>>,
         late: Arc<AtomicBool>,
     ) -> Self {
@@ -98,14 +108,17 @@ impl Run {
             peers,
             reach,
             candidates,
+            mirrors,
             line: Line::default(),
             backlog: Backlog::new(config.mirror.catch_up),
             heard: None,
             whole: None,
             joined: false,
             renew_at: 0,
+            asked: HashMap::new(),
             silent_at: None,
-            sources: HashMap::new(),
+            sources: Sources::default(),
+            since: None,
             fetches: FuturesUnordered::new(),
             gateways,
             late,
@@ -148,11 +161,16 @@ impl Run {
             let redial = peer.dial();
             self.late.store(self.line.is_late(now()), Relaxed);
             let gateways = peer.gateways();
-            self.gateways.send_if_modified(|known| {
+            let changed = self.gateways.send_if_modified(|known| {
                 let changed = *known != gateways;
-                *known = gateways;
+                known.clone_from(&gateways);
                 changed
             });
+            if changed {
+                // What was missed is asked for soon; and one that was here before may be another now.
+                self.sources.doubt();
+                self.at_hand(&met(gateways));
+            }
             self.fetch(&peer);
             let wake = [
                 redial,
@@ -168,7 +186,7 @@ impl Run {
                     Happened::Output(output) => self.output(&mut peer, output),
                     Happened::Nothing => {}
                 },
-                Some(fetched) = self.fetches.next() => self.fetched(fetched),
+                Some(fetched) = self.fetches.next() => self.fetched(&mut peer, fetched),
                 () = time::sleep(Duration::from_micros(pause)) => self.wake(&mut peer),
                 Ok(()) = self.reach.changed() => {
                     peer.is_at(self.reach.borrow_and_update().doors());
@@ -205,9 +223,12 @@ impl Run {
                 // The engine's last resort is a gateway's HTTP; here it is bitswap, by the same name.
                 let manifest = peer.scheduler().manifest();
                 if let Some(block) = manifest.and_then(|manifest| part(manifest, place)) {
+                    tracing::debug!(stream = %self.spec.stream, ?place, "a part that no neighbour gives in time");
+                    self.asked.insert(block.cid, (place, now()));
                     self.backlog.add(block);
                 }
             }
+            Output::Abort { place } => self.asked.retain(|_, (asked, _)| *asked != place),
             _ => {}
         }
     }
@@ -253,6 +274,7 @@ impl Run {
             // An earlier run heard as much: what is told goes on with the announcements behind it.
             self.heard = Some(told.clone());
         }
+        self.asked.retain(|cid, _| !self.mirrored.has(cid));
         let known = self
             .heard
             .as_ref()
@@ -267,14 +289,22 @@ impl Run {
                 continue;
             }
             lacks.insert(block.cid);
-            // What is newer than all that was heard, the engine brings.
-            let comes = before
+            // What is newer than all that was heard the engine wants, too; but it was told while nobody here was linked, and
+            // nobody pushes it. The newest of it is waited for.
+            let place = before
                 .as_ref()
-                .is_some_and(|before| before.next_msn() <= block.msn);
-            if !comes || block.part.is_none() {
-                self.backlog.add(block.block);
+                .filter(|_| block.msn + NEWEST > window.next_msn())
+                .and_then(|before| block.behind(before, &window));
+            if let Some(place) = place {
+                self.asked.insert(block.cid, (place, now()));
             }
+            let urgent = block.block.urgent || place.is_some();
+            self.backlog.add(Block {
+                urgent,
+                ..block.block
+            });
         }
+        tracing::debug!(stream = %self.spec.stream, sequence = at.1, lacks = lacks.len(), "a window");
         let what = Heard::Window(Box::new(window), envelope);
         let anew = true;
         self.line(line::Input::Heard { what, lacks, anew });
@@ -316,15 +346,22 @@ impl Run {
         }
     }
 
-    fn fetched(&mut self, fetched: Fetched) {
+    fn fetched(&mut self, peer: &mut Peer, fetched: Fetched) {
         match fetched {
-            Fetched::Block(block, Some(bytes)) => self.store(&block, bytes),
-            Fetched::Block(block, None) => self.backlog.failed(&block.cid, now()),
-            Fetched::Connected(peer, true) => {
-                self.sources.insert(peer, now() + CONNECTED);
+            Fetched::Block(block, bytes) => {
+                match &bytes {
+                    Some(bytes) => self.store(&block, bytes.clone()),
+                    None => self.backlog.failed(&block.cid, now()),
+                }
+                if let Some((place, since)) = self.asked.get(&block.cid).copied() {
+                    if bytes.is_some() {
+                        self.asked.remove(&block.cid);
+                    }
+                    peer.fetched(place, bytes, now().saturating_sub(since));
+                }
             }
-            Fetched::Connected(peer, false) => {
-                self.sources.remove(&peer);
+            Fetched::Connected(peer, is_here) => {
+                self.sources.connected(peer, is_here, now());
             }
         }
     }
@@ -371,31 +408,44 @@ impl Run {
         if self.backlog.is_empty() {
             return;
         }
-        let late = self.late.load(Relaxed);
-        let connected = peer.gateways();
-        (self.sources).retain(|known, _| connected.iter().any(|one| one.peer == *known));
-        let mut from = Vec::new();
-        for Gateway { peer, address, .. } in connected {
-            let known = self.sources.get(&peer).copied();
-            if known.is_some_and(|until| until > now()) {
-                from.push(peer);
-            } else if known != Some(0) {
-                self.sources.insert(peer, 0);
-                let peers = self.peers.clone();
-                self.fetches.push(Box::pin(async move {
-                    Fetched::Connected(peer, peers.connect(address).await.is_ok())
-                }));
-            }
-        }
-        if from.is_empty() {
+        let gateways = met(peer.gateways());
+        if gateways.is_empty() {
+            self.since = None;
             return;
         }
+        let since = *self.since.get_or_insert(now());
+        let mirrors = self.mirrors.borrow().clone();
+        let waits = mirrors.is_none() && now() < since + MEETS;
+        let (mirrors, _) = self.at_hand(&mirrors.unwrap_or_default());
+        // Those that are linked are connected in a moment, and what is asked of some alone may not be there.
+        let (gateways, others_come) = self.at_hand(&gateways);
+        if gateways.is_empty() || others_come {
+            return;
+        }
+        let late = waits || self.late.load(Relaxed);
         while let Some(block) = self.backlog.next(now(), late) {
-            let (peers, from) = (self.peers.clone(), from.clone());
+            // What was missed may take a while, and comes from other mirrors: the origin has its link for what is live.
+            let from = match block.urgent {
+                true => [gateways.clone(), mirrors.clone()].concat(),
+                false => [mirrors.clone(), gateways.clone()].concat(),
+            };
+            let peers = self.peers.clone();
             self.fetches.push(Box::pin(async move {
                 let bytes = peers.block(block.cid, &from).await.ok();
                 Fetched::Block(block, bytes)
             }));
         }
+    }
+
+    /// Of these gateways, those that are connected, and whether others will be in a moment.
+    fn at_hand(&mut self, all: &[Met]) -> (Vec<PeerId>, bool) {
+        let found = self.sources.of(all, now());
+        for (peer, address) in found.connect {
+            let peers = self.peers.clone();
+            self.fetches.push(Box::pin(async move {
+                Fetched::Connected(peer, peers.connect(address).await.is_ok())
+            }));
+        }
+        (found.here, found.others_come)
     }
 }

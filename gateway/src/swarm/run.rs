@@ -304,7 +304,7 @@ impl Run {
                 };
                 self.metrics.p2p_sent(kind, bytes);
             }
-            RoomEvent::Bitswap(Sent { kind, bytes }) => self.metrics.p2p_sent(kind, bytes),
+            RoomEvent::Bitswap(Sent { kind, bytes }) => self.metrics.bitswap_sent(kind, bytes),
             RoomEvent::Identify(identify::Event::Received {
                 connection_id,
                 peer_id,
