@@ -8,7 +8,8 @@ const PATIENCE_MS = 2_000;
 
 let at = known[0];
 let alive = performance.now();
-const seen = { at, parts: 0, bytes: 0, lost: [], stallMs: 0, longestMs: 0, moves: 0, discontinuities: 0 };
+/** `latestMs`: the longest from the end of a part's recording until it is here; all clocks here are one machine's. */
+const seen = { at, parts: 0, bytes: 0, lost: [], stallMs: 0, longestMs: 0, latestMs: 0, moves: 0, discontinuities: 0 };
 
 async function get(path, timeoutMs = PATIENCE_MS) {
   const answer = await fetch(at + path, { signal: AbortSignal.timeout(timeoutMs) });
@@ -30,15 +31,18 @@ async function learn() {
 setInterval(() => learn().catch(() => {}), 1000);
 setInterval(() => console.log(JSON.stringify({ ...seen, quietMs: Math.round(performance.now() - alive) })), 1000);
 
-/** Parts of a media playlist in order: `[{msn, part, path, seconds, anew}]`; `anew`: behind a discontinuity. */
+/** Parts of a media playlist in order: `[{msn, part, path, seconds, discontinuities, endMs}]`; `endMs`: of its recording. */
 function parts(text) {
   let msn = Number(/#EXT-X-MEDIA-SEQUENCE:(\d+)/.exec(text)[1]);
   let [part, discontinuities, all] = [0, Number(/#EXT-X-DISCONTINUITY-SEQUENCE:(\d+)/.exec(text)?.[1] ?? 0), []];
+  let endMs = Number.NaN;
   for (const line of text.split("\n")) {
     if (line === "#EXT-X-DISCONTINUITY") discontinuities += 1;
+    if (line.startsWith("#EXT-X-PROGRAM-DATE-TIME:")) endMs = Date.parse(line.slice(line.indexOf(":") + 1));
     if (line.startsWith("#EXT-X-PART:")) {
       const seconds = Number(/[:,]DURATION=([\d.]+)/.exec(line)[1]);
-      all.push({ msn, part, seconds, discontinuities, path: `/live/${stream}/${rendition}/${msn}.${part}.m4s` });
+      endMs += 1000 * seconds;
+      all.push({ msn, part, seconds, discontinuities, endMs, path: `/live/${stream}/${rendition}/${msn}.${part}.m4s` });
       part += 1;
     } else if (line && !line.startsWith("#")) {
       msn += 1;
@@ -78,6 +82,7 @@ for (;;) {
         seen.longestMs = Math.max(seen.longestMs, Math.round(now - dueMs));
         dueMs = now;
       }
+      if (last && one.endMs) seen.latestMs = Math.max(seen.latestMs, Math.round(Date.now() - one.endMs));
       dueMs += one.seconds * 1000;
       seen.parts += 1;
       seen.bytes += bytes ?? 0;
