@@ -34,6 +34,8 @@ use crate::swarm::{Met, doors, mirrors};
 const PROTOCOL: &str = "/meshlive/1";
 /// Bytes of parts that are at hand for others: what waits for its announcement to be told lies there, too.
 const CACHE_BYTES: usize = 64 << 20;
+/// Mirrors are a site of their own: what is pushed to a browser does not reach them, they pass it on among each other.
+const MIRRORS: u32 = u32::MAX;
 /// Links to others that are sought.
 const NEIGHBOURS: usize = 8;
 /// A connection on which nothing runs is closed after this.
@@ -110,6 +112,9 @@ impl Peer {
             renditions: u16::MAX,
         };
         engine.input(&stream, all).expect("no envelope");
+        let (mine, gateway) = (MIRRORS, MIRRORS);
+        let apart = Input::Site { mine, gateway };
+        engine.input(&stream, apart).expect("no envelope");
         let identify = identify::Config::new(PROTOCOL.into(), key.public())
             .with_agent_version(mirrors::AGENT.into())
             .with_push_listen_addr_updates(true)
