@@ -187,6 +187,8 @@ test("of a stream that is not on air the bar has what was recorded", { timeout: 
   await gateway.start();
   const page = await open(browser, `${gateway.url}/s/cam`, { context: { timezoneId: "UTC", locale: "en-GB" } });
   await page.waitForFunction(() => document.querySelector("mesh-player").view?.message?.kind === "wait");
+  // The controls' script comes later where nothing plays; before it nothing can have the focus.
+  await page.waitForFunction(() => customElements.get("media-play-button"));
   await page.focus("media-play-button");
   await page.waitForSelector(".seek:not([hidden])");
   await drag(page, 0);
