@@ -1,6 +1,7 @@
 //! The command line: what it takes, and what each command does. Exit status 0 is well, 1 failed, 2 asked for nonsense.
 
 mod archive;
+mod bar;
 mod doctor;
 mod keys;
 mod place;

@@ -24,8 +24,10 @@ use crate::{
 
 mod counts;
 mod drive;
+mod http;
 
 pub use counts::Report;
+use http::Answer;
 
 /// How long it takes until a connection to a node that vanished is given up.
 const VANISHED: Micros = 5_000_000;
@@ -103,16 +105,6 @@ enum Event {
     /// Something is at the narrow link; it may let the next through.
     AtTrunk(usize, Flow, Waiting<Event>),
     OverTrunk(usize),
-}
-
-/// What the gateway's HTTP was asked for.
-struct Answer {
-    node: usize,
-    place: Place,
-    bytes: Bytes,
-    since: Micros,
-    token: u64,
-    connection: usize,
 }
 
 /// One peer.

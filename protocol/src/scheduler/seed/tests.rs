@@ -1,0 +1,170 @@
+//! Who is pushed a part, and who rests.
+
+use libp2p_identity::Keypair;
+
+use super::*;
+use crate::{
+    message::Join,
+    scheduler::{Input, Kind, Output, Role, Settings},
+    sim::Publisher,
+};
+
+fn someone(number: u8) -> PeerId {
+    let key = Keypair::ed25519_from_bytes([number; 32]).expect("any 32 bytes are a key");
+    key.public().to_peer_id()
+}
+
+/// A gateway of one stream, and the time.
+struct Rig {
+    engine: Scheduler,
+    publisher: Publisher,
+    now: Micros,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let publisher = Publisher::new(&[400_000]);
+        let settings = Settings {
+            cache_bytes: 8 << 20,
+            neighbours: 8,
+            upload: u32::MAX,
+            reserve: 300_000,
+        };
+        let name = publisher.key().name();
+        Self {
+            engine: Scheduler::new(someone(1), name, Role::Gateway, settings, 7),
+            publisher,
+            now: 0,
+        }
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        self.engine.handle(input, self.now).expect("no envelope");
+    }
+
+    fn join(&mut self, peer: PeerId) {
+        let join = Join {
+            renditions: 1,
+            upload: 200_000,
+            gateway: true,
+            site: 0,
+        };
+        let message = Message::Join(join);
+        let kind = Kind::Viewer;
+        self.input(Input::Linked { peer, kind });
+        self.input(Input::Message { peer, message });
+    }
+
+    /// Publishes a part; `has` says of whom the gateway hears 20 ms later that they have it. Who was pushed it?
+    fn publish(&mut self, has: &[PeerId]) -> Vec<PeerId> {
+        self.now += crate::sim::PART;
+        let published = self.publisher.publish(self.now);
+        for (place, bytes) in published.parts.clone() {
+            self.input(Input::Published { place, bytes });
+        }
+        let (envelope, manifest) = (published.envelope, self.publisher.manifest.clone());
+        let manifest = &manifest;
+        self.input(Input::Announced { envelope, manifest });
+        let mut seeds = Vec::new();
+        while let Some(output) = self.engine.output() {
+            if let Output::SendPart { peer, .. } = output {
+                seeds.push(peer);
+            }
+        }
+        self.now += 20_000;
+        for (place, bytes) in published.parts {
+            let bytes = bytes.len();
+            for peer in &seeds {
+                let peer = *peer;
+                self.input(Input::Sent { peer, place, bytes });
+            }
+            for peer in has {
+                let message = Message::Have(vec![place]);
+                self.input(Input::Message {
+                    peer: *peer,
+                    message,
+                });
+            }
+        }
+        seeds
+    }
+}
+
+#[test]
+fn a_newcomer_is_fed_by_those_who_are_there_and_then_takes_its_turns() {
+    let (old, new) = (someone(2), someone(3));
+    let mut rig = Rig::new();
+    rig.join(old);
+    for _ in 0..20 {
+        assert_eq!(rig.publish(&[old]), [old]);
+    }
+    rig.join(new);
+    // It is not linked to the other one yet, and has the parts from elsewhere or not at all.
+    for _ in 0..9 {
+        assert_eq!(rig.publish(&[old]), [old]);
+    }
+    let seeds: Vec<PeerId> = (0..20).flat_map(|_| rig.publish(&[old, new])).collect();
+    let turns = seeds.iter().filter(|seed| **seed == new).count();
+    // Half of them, and at most four to make up for the time in which it was new.
+    assert!((8..=14).contains(&turns), "{turns} of 20");
+}
+
+#[test]
+fn who_gives_nothing_to_one_who_is_there_for_long_rests() {
+    let (old, silent) = (someone(2), someone(3));
+    let mut rig = Rig::new();
+    rig.join(old);
+    rig.join(silent);
+    for _ in 0..20 {
+        rig.publish(&[old, silent]);
+    }
+    // Each has only what the gateway gave it.
+    let mut rests = 0;
+    for _ in 0..20 {
+        rests += usize::from(rig.publish(&[]).is_empty());
+    }
+    assert!(rests > 0, "nobody rested");
+}
+
+#[test]
+fn seeds_are_not_at_fault_where_none_of_many_answers() {
+    let all: Vec<PeerId> = (2..12).map(someone).collect();
+    let mut rig = Rig::new();
+    for peer in &all {
+        rig.join(*peer);
+    }
+    for _ in 0..20 {
+        rig.publish(&all);
+    }
+    // The gateway's line is silent: what went to a seed is not taken back and given to others, one after another. (The
+    // first is, before that is known.)
+    let given: usize = (0..8).map(|_| rig.publish(&[]).len()).sum();
+    assert!((8..=9).contains(&given), "{given}");
+    let rest = rig.engine.peers.iter();
+    let rest = rest.filter(|(_, peer)| peer.rests_until > rig.now);
+    assert!(
+        rest.count() <= 1,
+        "seeds rest for what is no fault of theirs"
+    );
+}
+
+#[test]
+fn what_nobody_has_is_pushed_again_for_some_seconds() {
+    let all: Vec<PeerId> = (2..12).map(someone).collect();
+    let mut rig = Rig::new();
+    for peer in &all {
+        rig.join(*peer);
+    }
+    rig.publish(&all[..2]);
+    let seeds = rig.publish(&[]);
+    let others: Vec<PeerId> = all
+        .iter()
+        .filter(|id| !seeds.contains(id))
+        .copied()
+        .collect();
+    let mut again = 0;
+    for _ in 0..40 {
+        again += rig.publish(&others).len() - 1;
+    }
+    assert!((TRIES..10).contains(&again), "{again}");
+}
