@@ -74,18 +74,6 @@ test("who comes from another rendition is told at once what is known, whatever i
   assert.match(String(response.data), /^#EXTM3U/);
 });
 
-test("with enough buffered a playlist waits a moment for one part more, otherwise not", async () => {
-  const waitedMs = async (bufferedEnd: number): Promise<number> => {
-    const Kind = playlistLoader(source(5, bufferedEnd));
-    await answer(new Kind({} as never), { url: `${base}source.m3u8` });
-    const sinceMs = performance.now();
-    await answer(new Kind({} as never), { url: `${base}source.m3u8?_HLS_msn=101&_HLS_part=3` });
-    return performance.now() - sinceMs;
-  };
-  assert.ok((await waitedMs(5.5)) < 150);
-  assert.ok((await waitedMs(6.5)) > 250);
-});
-
 test("a part is asked for by its CID, with the time until the playhead is there", async () => {
   const from = source(5);
   const context = { url: `${base}source/101.3.m4s`, part: { start: 7.5 }, frag: { start: 6 } };

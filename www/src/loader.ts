@@ -31,20 +31,8 @@ const AT_ONCE = 2;
 
 type LoaderClass<T extends LoaderContext> = new (config: HlsConfig) => Loader<T>;
 
-/**
- * With so much buffered behind the playhead, seconds, a playlist is answered with the next part as well, if that is announced
- * within this time: half as many playlists to read and as many looks around.
- */
-const AMPLE = 0.8;
-const NEXT_MS = 300;
-
 /** Playlists without any request: a blocking reload is answered when its announcement comes. */
-export function playlistLoader({
-  base,
-  peer,
-  playhead,
-  bufferedEnd,
-}: Source): LoaderClass<PlaylistLoaderContext> {
+export function playlistLoader({ base, peer }: Source): LoaderClass<PlaylistLoaderContext> {
   let newest: string | null = null;
   return class extends BaseLoader<PlaylistLoaderContext> {
     protected async answer(context: PlaylistLoaderContext, signal: AbortSignal): Promise<string> {
@@ -55,11 +43,7 @@ export function playlistLoader({
       // announcement comes behind all that is on its way.
       const changes = rendition !== newest;
       newest = rendition;
-      if (wanted && !changes) {
-        await peer.until(wanted, signal);
-        const ahead = (bufferedEnd() ?? 0) - playhead();
-        if (ahead > AMPLE) await peer.until({ ...wanted, part: wanted.part + 1 }, signal, NEXT_MS);
-      }
+      if (wanted && !changes) await peer.until(wanted, signal);
       const playlist = target && peer.playlist(target);
       if (playlist === undefined) throw new PartError(404, `${context.url} is not announced`);
       // Its age counts from now, not from when the wait began.

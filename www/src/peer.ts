@@ -199,22 +199,13 @@ export class StreamPeer {
     return seconds === undefined ? null : Number(seconds);
   }
 
-  /** Resolves when `wanted` is announced, or can no longer be: the stream ended or began anew; after `mostMs` in any case. */
-  until(wanted: Position, signal: AbortSignal, mostMs = Number.POSITIVE_INFINITY): Promise<void> {
+  /** Resolves when `wanted` is announced, or can no longer be: the stream ended or began anew. */
+  until(wanted: Position, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       if (this.#isThere(wanted)) return resolve();
       const waiting: Waiting = { wanted, epoch: this.#peer.epoch, resolve };
       this.#waiting.add(waiting);
       signal.addEventListener("abort", () => this.#waiting.delete(waiting), { once: true });
-      if (mostMs === Number.POSITIVE_INFINITY) return;
-      const late = setTimeout(() => {
-        this.#waiting.delete(waiting);
-        resolve();
-      }, mostMs);
-      waiting.resolve = () => {
-        clearTimeout(late);
-        resolve();
-      };
     });
   }
 
