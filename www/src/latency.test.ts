@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FASTEST, LatencyController, MOST_STRETCHED, SLOWEST } from "./latency.ts";
+import { ENOUGH, FASTEST, LatencyController, MOST_STRETCHED, SLOWEST } from "./latency.ts";
 
 const narrowed = false;
 
@@ -70,11 +70,17 @@ test("it does not hurry where the way became narrow", () => {
   assert.equal(new LatencyController(1).rate({ behind: 5, buffered: 2, nowMs: 0, narrowed: false }), FASTEST);
 });
 
+test("a stall with enough buffered leaves the target as it is", () => {
+  const controller = new LatencyController(1);
+  controller.stalled(ENOUGH, 0);
+  assert.equal(controller.goal(0), 1);
+});
+
 test("a stall widens the target, at most by 2 s, and minutes without one take it back", () => {
   const controller = new LatencyController(1);
-  controller.stalled(0);
+  controller.stalled(0.1, 0);
   assert.equal(controller.goal(0), 1.25);
-  for (let i = 0; i < 20; i += 1) controller.stalled(i);
+  for (let i = 0; i < 20; i += 1) controller.stalled(0.1, i);
   assert.equal(controller.goal(20), 3);
   assert.equal(controller.goal(20 + 60_000), 2.75);
   assert.equal(controller.goal(20 + 8 * 60_000), 1);

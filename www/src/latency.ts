@@ -27,11 +27,13 @@ const STRETCHED_IF_NARROW = 1;
 export const MOST_STRETCHED = 0.5;
 /** The edge moves in steps of a part; the average over this many ms shows where the picture stands. */
 const SMOOTH_MS = 800;
+/** With so many seconds buffered a picture that stands does not want for media, but for a processor or a sound device. */
+export const ENOUGH = 0.5;
 const STALL_ADDS = 0.25;
 const STALL_ADDS_AT_MOST = 2;
 const FORGIVE_AFTER_MS = 60_000;
 
-/** Pure: `rate(sight)` gives the playback rate, `stalled(nowMs)` widens the target for a while. */
+/** Pure: `rate(sight)` gives the playback rate, `stalled(buffered, nowMs)` widens the target for a while. */
 export class LatencyController {
   /** Wanted distance from the edge before any allowance for stalls, seconds. */
   target: number;
@@ -51,12 +53,13 @@ export class LatencyController {
     return this.target + Math.max(0, this.#allowance - STALL_ADDS * Math.floor(minutes));
   }
 
-  /** A stall says that the target was too bold for this network; a minute without one takes the widening back. */
-  stalled(nowMs: number): void {
+  /** A stall for want of media says that the target was too bold for this network; a minute without one takes the widening back. */
+  stalled(buffered: number, nowMs: number): void {
+    this.restart();
+    if (buffered >= ENOUGH) return;
     const current = this.goal(nowMs) - this.target;
     this.#allowance = Math.min(current + STALL_ADDS, STALL_ADDS_AT_MOST);
     this.#allowanceAtMs = nowMs;
-    this.restart();
   }
 
   /** Forgets the average: after a seek, a stall or a pause the old one says nothing. */

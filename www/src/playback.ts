@@ -1,7 +1,7 @@
 // One run of hls.js over one source: its settings, its errors, and the rate that holds the latency.
 
 import Hls, { type ErrorData, type HlsConfig, type Level, type RetryConfig } from "hls.js/light";
-import { LatencyController } from "./latency.ts";
+import { ENOUGH, LatencyController } from "./latency.ts";
 import { loadInits, partLoader, playlistLoader, type Source } from "./loader.ts";
 import { rateController, type Ways } from "./rate-controller.ts";
 import { settle } from "./settle.ts";
@@ -21,9 +21,8 @@ const MEDIA_ERRORS = 3;
 const MEDIA_ERRORS_WINDOW_MS = 20_000;
 /** What follows one so soon is the same one: what was on its way to the decoder finds none. */
 const SAME_ERROR_MS = 500;
-/** A picture that stands since so long although so many seconds are buffered is given a push. */
+/** A picture that stands since so long although enough is buffered is given a push. */
 const STANDS_MS = 200;
-const ENOUGH = 0.5;
 /** So long after the way became too narrow, another rendition is on its way here. */
 const NARROWED_MS = 6_000;
 
@@ -182,7 +181,7 @@ export class Playback {
 
   stalled(): void {
     this.#stalledAtMs = performance.now();
-    this.#latency.stalled(this.#stalledAtMs);
+    this.#latency.stalled(this.#ahead(), this.#stalledAtMs);
   }
 
   /** The link became too narrow for what is loaded: nothing is waited for, and what is buffered is stretched. */
@@ -203,9 +202,8 @@ export class Playback {
       this.#stalledAtMs = null;
       return;
     }
-    const ahead = (this.#bufferedEnd() ?? 0) - video.currentTime;
     const now = performance.now();
-    if (ahead < ENOUGH || now - this.#stalledAtMs < STANDS_MS) return;
+    if (this.#ahead() < ENOUGH || now - this.#stalledAtMs < STANDS_MS) return;
     this.#stalledAtMs = now;
     video.currentTime += 0.001;
   }
@@ -247,7 +245,7 @@ export class Playback {
     const video = this.#video;
     const behind = this.behind();
     if (behind === null || video.paused || video.seeking) return this.#latency.restart();
-    const buffered = (this.#bufferedEnd() ?? video.currentTime) - video.currentTime;
+    const buffered = this.#ahead();
     const nowMs = performance.now();
     const narrowed = nowMs - this.#narrowedAtMs < NARROWED_MS;
     const rate = this.#latency.rate({ behind, buffered, nowMs, narrowed });
@@ -261,6 +259,12 @@ export class Playback {
       if (buffered.start(i) <= currentTime && currentTime <= buffered.end(i)) return buffered.end(i);
     }
     return null;
+  }
+
+  /** What can be played from here without a gap, seconds. */
+  #ahead(): number {
+    const { currentTime } = this.#video;
+    return (this.#bufferedEnd() ?? currentTime) - currentTime;
   }
 
   #renditionOf(level: Level): string | null {
