@@ -131,6 +131,17 @@ export async function playing(page, timeoutMs = 30_000) {
 /** Reads the clock strip of every frame shown for some seconds: `[{strip, nowMs, mediaMs, latencyMs, …}]`. */
 export const watch = (page, seconds) => page.evaluate((s) => window.meshliveTest.watch(s), seconds);
 
+/** What `open` is to allow of a page that is to crash. */
+export const CRASHED = /the page crashed/;
+
+/** Ends a page's renderer process as a fault does. */
+export async function crash(page) {
+  const session = await page.context().newCDPSession(page);
+  const crashed = page.waitForEvent("crash", { timeout: 10_000 });
+  session.send("Page.crash").catch(() => {}); // nobody is left to answer
+  await crashed;
+}
+
 export async function screenshot(page, name) {
   mkdirSync(out, { recursive: true });
   await page.screenshot({ path: join(out, `${name}.png`) });

@@ -1,5 +1,6 @@
 // p2p-media-loader and ours, alternately, in one go: `tests/bench/peers/run [--seconds 90] [--viewers 6] [--kbit 864]
-// [--picture 512x288@25] [--only NAME,NAME] [--into FILE]`; `--list` tells the names.
+// [--picture 512x288@25] [--crash SECONDS] [--only NAME,NAME] [--into FILE]`; `--list` tells the names. With --crash a
+// viewer's renderer crashes each so many seconds, and another viewer comes.
 //
 // Same picture, encoder and settings, same viewers on the same times; prints the table and draws the picture. Each row is
 // kept in FILE (tests/out/comparison.json) too: rows of several commands with the same --into come into one table.
@@ -18,6 +19,7 @@ const { values } = parseArgs({
     viewers: { type: "string", default: "6" },
     kbit: { type: "string", default: "864" },
     picture: { type: "string", default: "512x288@25" },
+    crash: { type: "string", default: "0" },
     only: { type: "string" },
     into: { type: "string" },
     list: { type: "boolean", default: false },
@@ -46,6 +48,8 @@ const wanted = values.only?.split(",") ?? WHOLE;
 for (const name of wanted) if (!ROWS[name]) throw new Error(`--only ${name}: there are ${Object.keys(ROWS).join(", ")}`);
 const options = { seconds: Number(values.seconds), viewers: Number(values.viewers), kbit: Number(values.kbit) };
 for (const [name, value] of Object.entries(options)) if (!(value > 0)) throw new Error(`--${name} ${values[name]}: a number above 0`);
+const crash = Number(values.crash);
+if (!(crash === 0 || crash >= 2)) throw new Error(`--crash ${values.crash}: 2 seconds at least, or 0 for none`);
 pictureOf(values.picture);
 
 mkdirSync(out, { recursive: true });
@@ -57,7 +61,7 @@ for (const [at, name] of wanted.entries()) {
     if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
     else if (!/left$/.test(what) || / \d*0 s/.test(what)) process.stderr.write(`${line}\n`);
   };
-  rows.push(await measureRow(ROWS[name], { ...options, picture: values.picture }, say));
+  rows.push(await measureRow(ROWS[name], { ...options, crash, picture: values.picture }, say));
   writeFileSync(kept, JSON.stringify(rows, null, 1));
 }
 if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");

@@ -1,7 +1,7 @@
 // One row of the comparison: one side, its viewers, and what is counted while they watch.
 
 import { readFileSync, readdirSync } from "node:fs";
-import { launch, open } from "../../e2e/browser.mjs";
+import { CRASHED, crash, launch, open } from "../../e2e/browser.mjs";
 import { sleep } from "../../e2e/gateway.mjs";
 import { Site } from "../../e2e/peers/net.mjs";
 import { Wire } from "../../e2e/peers/wire.mjs";
@@ -17,7 +17,7 @@ const SETTLE_MS = 15_000;
 const sum = (numbers) => numbers.reduce((total, one) => total + one, 0);
 const quantile = (numbers, part) => [...numbers].sort((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(numbers.length * part))] ?? null;
 
-/** Processor seconds of every process of every Chromium here, by what the processes are; none ends meanwhile. */
+/** Processor seconds of every process of every Chromium here, by what the processes are. */
 function browsersCpu() {
   const used = {};
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
@@ -34,54 +34,111 @@ function browsersCpu() {
 /** What grew of each. */
 const difference = (before = {}, after = {}) => Object.fromEntries(Object.keys(after).map((name) => [name, after[name] - (before[name] ?? 0)]));
 
+/** The viewers that watch one side: each counts from `begin` until it ends, whoever comes later from its click. */
+class Viewers {
+  #browser;
+  #side;
+  /** Those that watch now, in the order in which they came: `{page, before}`. */
+  #now = [];
+  /** What each of those that ended had taken and seen. */
+  ended = [];
+
+  constructor(browser, side) {
+    this.#browser = browser;
+    this.#side = side;
+  }
+
+  async join() {
+    const context = { viewport: { width: 480, height: 360 }, storageState: this.#side.storage };
+    const page = await open(this.#browser, this.#side.page, { context, init: probe, allow: [...this.#side.allow, CRASHED] });
+    this.#now.push({ page, before: {} });
+  }
+
+  /** All have a picture. */
+  shown() {
+    const hasFrame = () => window.probe.state.firstFrameMs !== null;
+    return Promise.all(this.#now.map(({ page }) => page.waitForFunction(hasFrame, null, { timeout: 60_000, polling: 200 })));
+  }
+
+  async begin() {
+    for (const one of this.#now) {
+      await one.page.evaluate(() => window.probe.begin());
+      one.before = await this.#side.stats(one.page);
+    }
+  }
+
+  /** The one that is here for the longest crashes. */
+  async crash() {
+    const one = this.#now.shift();
+    await this.#count(one);
+    await crash(one.page);
+    await one.page.finish();
+  }
+
+  async end() {
+    await Promise.all(this.#now.map((one) => this.#count(one)));
+    for (const { page } of this.#now) await page.finish();
+  }
+
+  async #count({ page, before }) {
+    const [taken, seen] = [await this.#side.stats(page), await page.evaluate(() => window.probe.read())];
+    this.ended.push({ taken: difference(before, taken), seen });
+  }
+}
+
 /**
  * @param {{side: string, name: string}} row
- * @param {{viewers: number, seconds: number, kbit: number, picture: string}} options
+ * @param {{viewers: number, seconds: number, kbit: number, picture: string, crash: number}} options
+ * `crash`: so many seconds lie between one viewer's crash and the next one's, each replaced at once; 0: none crashes.
  * @param {(what: string) => void} say
  */
-export async function measureRow(row, { viewers: count, seconds, kbit, picture }, say) {
+export async function measureRow(row, { viewers: count, seconds, kbit, picture, crash: everySeconds }, say) {
   say("starts");
   const site = await Site.make();
   const wire = await Wire.begin(site);
   const browser = await launch({ mesh: true });
   const side = await (row.side === "ours" ? Ours : Anchor).start({ site, kbit, picture, row });
-  const pages = [];
+  const viewers = new Viewers(browser, side);
   for (let at = 0; at < count; at += 1) {
     say(`viewer ${at + 1} of ${count} joins`);
     const since = Date.now();
-    const context = { viewport: { width: 480, height: 360 }, storageState: side.storage };
-    pages.push(await open(browser, side.page, { context, init: probe, allow: side.allow }));
+    await viewers.join();
     await sleep(Math.max(0, JOIN_MS - (Date.now() - since)));
   }
-  await Promise.all(pages.map((page) => page.waitForFunction(() => window.probe.state.firstFrameMs !== null, null, { timeout: 60_000, polling: 200 })));
+  await viewers.shown();
   say("settles");
   await sleep(SETTLE_MS);
 
-  const look = async () => ({ sent: await side.sent(), cpu: browsersCpu(), each: await Promise.all(pages.map((page) => side.stats(page))) });
-  for (const page of pages) await page.evaluate(() => window.probe.begin());
-  const before = await look();
+  await viewers.begin();
+  const before = { sent: await side.sent(), cpu: browsersCpu() };
   wire.zero();
   const since = performance.now();
-  while (performance.now() - since < seconds * 1000) {
-    say(`measures, ${Math.round(seconds - (performance.now() - since) / 1000)} s left`);
+  const passed = () => (performance.now() - since) / 1000;
+  for (let crashes = 0; passed() < seconds; ) {
+    say(`measures, ${Math.round(seconds - passed())} s left`);
     await sleep(1000);
     side.encoder.alive();
+    if (!everySeconds || passed() < (crashes + 1) * everySeconds || seconds - passed() < everySeconds / 2) continue;
+    crashes += 1;
+    await viewers.crash();
+    await viewers.join();
   }
-  const took = (performance.now() - since) / 1000;
+  const took = passed();
   const packets = wire.read();
-  const after = await look();
-  const probes = await Promise.all(pages.map((page) => page.evaluate(() => window.probe.read())));
-  for (const page of pages) await page.finish();
+  const after = { sent: await side.sent(), cpu: browsersCpu() };
+  await viewers.end();
   await browser.close();
   await side.stop();
   wire.stop();
   await site.dispose();
-  return { ...row, viewers: count, seconds: took, kbit, picture, ...result({ before, after, probes, packets, took, count }) };
+  const name = everySeconds ? `${row.name}, one crashes each ${everySeconds} s` : row.name;
+  return { ...row, name, viewers: count, seconds: took, kbit, picture, crash: everySeconds, ...result({ before, after, viewers: viewers.ended, packets, took, count }) };
 }
 
 /** What comes of the counters. Bytes are media payload where nothing else is said. */
-export function result({ before, after, probes, packets, took, count }) {
-  const each = after.each.map((now, at) => difference(before.each[at], now));
+export function result({ before, after, viewers, packets, took, count }) {
+  const each = viewers.map(({ taken }) => taken);
+  const probes = viewers.map(({ seen }) => seen);
   const cpu = difference(before.cpu, after.cpu);
   const total = (name) => sum(each.map((one) => one[name] ?? 0));
   const [fromPeers, fromOrigin] = [total("fromPeers"), total("fromOrigin")];
@@ -95,7 +152,9 @@ export function result({ before, after, probes, packets, took, count }) {
   // Between viewers: what was sent on data channels and is not media. With the origin: what both send and is not media.
   const control = channels - total("uploaded") + wirePayload - media + into.tcp.payload;
   const latencies = probes.flatMap((one) => one.latencies);
-  const shares = each.map((one) => one.uploaded / (one.fromPeers + one.fromOrigin));
+  // Of who watched for half of the time at least: who has just come has given nothing yet.
+  const stayed = viewers.filter(({ seen }) => seen.shownMs > took * 500);
+  const shares = stayed.map((one) => one.taken.uploaded / (one.taken.fromPeers + one.taken.fromOrigin));
   return {
     offload: fromPeers / taken,
     possible: fromPeers / taken / ((count - 1) / count),
@@ -113,7 +172,8 @@ export function result({ before, after, probes, packets, took, count }) {
     shareLow: Math.min(...shares),
     shareHigh: Math.max(...shares),
     duplicates: total("duplicates") / taken,
-    cpu: sum(Object.values(cpu)) / took,
+    /** Processes that ended took theirs with them: there is none of a row with crashes. */
+    cpu: viewers.length > count ? null : sum(Object.values(cpu)) / took,
     control: control / taken,
     controlKbit: (control * 8) / 1000 / took / count,
     copyKbit: (copy * 8) / 1000 / took,

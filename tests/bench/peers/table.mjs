@@ -16,7 +16,7 @@ const COLUMNS = [
   ["stalls", (row) => `${row.stalls} (${(row.stalledMs / 1000).toFixed(1)} s)`],
   ["upload : download", (row) => `${number(row.shareLow, 2)}–${number(row.shareHigh, 2)}`],
   ["duplicates", (row) => (row.side === "ours" ? `${number(100 * row.duplicates, 1)} %` : "–")],
-  ["processor, all browsers", (row) => `${number(row.cpu, 2)} cores`],
+  ["processor, all browsers", (row) => (row.cpu === null ? "–" : `${number(row.cpu, 2)} cores`)],
   ["control traffic", (row) => `${number(100 * row.control, 1)} %, ${number(row.controlKbit, 0)} kbit/s each`],
 ];
 

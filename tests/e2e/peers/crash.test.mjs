@@ -8,6 +8,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { CRASHED, crash } from "../browser.mjs";
 import { sleep } from "../gateway.mjs";
 import { Viewer, browse, gatewayOfFilm, sum, watchAll } from "./viewers.mjs";
 
@@ -61,17 +62,9 @@ function countWaits() {
   document.addEventListener("DOMContentLoaded", watch);
 }
 
-/** Ends a page's renderer process as a fault does. */
-async function crash({ page }) {
-  const session = await page.context().newCDPSession(page);
-  const crashed = page.waitForEvent("crash", { timeout: 10_000 });
-  session.send("Page.crash").catch(() => {}); // nobody is left to answer
-  await crashed;
-}
-
 /** A minute of it: what all viewers stalled and took from peers, from after their first 5 s of each. */
 async function minute(sharing) {
-  const options = { sharing, allow: [/the page crashed/], init: countWaits };
+  const options = { sharing, allow: [CRASHED], init: countWaits };
   const viewers = await watchAll(browsers, gateway, Array(EIGHT).fill(options));
   await sleep(8000);
   const begun = new Map();
@@ -86,7 +79,7 @@ async function minute(sharing) {
     const since = Date.now();
     const at = round % EIGHT;
     await close(viewers[at]);
-    await crash(viewers[at]);
+    await crash(viewers[at].page);
     await viewers[at].finish();
     viewers[at] = await Viewer.watch(browsers[at % browsers.length], gateway, options);
     // Whoever begins on a machine that does all this may stutter once; it counts as soon as it is there.
