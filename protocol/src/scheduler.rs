@@ -18,6 +18,8 @@
 mod arrive;
 mod bucket;
 mod cache;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) mod cause;
 pub(crate) mod checks;
 mod choose;
 mod contract;

@@ -207,6 +207,13 @@ pub(crate) fn show(rows: &[Row], results: &[Result]) -> String {
                 outcome.control * 100.0,
                 outcome.stalled * 100.0,
             );
+            if *run != Run::Delay {
+                let causes = outcome.causes.iter().filter(|(_, copies)| *copies >= 0.005);
+                let causes: Vec<String> = causes
+                    .map(|(name, copies)| format!("{name} {copies:.2}"))
+                    .collect();
+                let _ = writeln!(text, "HTTP: {}", causes.join(", "));
+            }
             if std::env::var_os("SWARM_HOPS").is_some() {
                 let seconds = &outcome.each_second;
                 eprintln!("{} {}: copies {seconds:.1?}", row.name, run.name());

@@ -15,6 +15,39 @@ pub(super) const LONGEST: usize = 20_000;
 /// Hops that are told apart.
 pub(super) const MAX_HOPS: usize = 24;
 
+/// Why a viewer asked HTTP for a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It lies, and others have dropped it.
+    Liar,
+    /// Nothing has come from a viewer yet.
+    StartUp,
+    /// It came just now.
+    Newcomer,
+    /// See [`Cause`](crate::scheduler::cause::Cause).
+    Alone,
+    /// See there.
+    Unheld,
+    /// See there.
+    Refused,
+    /// See there.
+    Late,
+    /// See there.
+    Unasked,
+}
+
+/// Their names, in order.
+pub(super) const WHY: [&str; 8] = [
+    "of liars",
+    "start-up",
+    "newcomers",
+    "alone",
+    "nobody near has it",
+    "refused",
+    "late",
+    "not asked",
+];
+
 /// Number of a part of the first rendition, from the beginning.
 pub(super) fn number(place: Place) -> u64 {
     place.msn * u64::from(PARTS) + u64::from(place.part)
@@ -82,6 +115,8 @@ pub(super) struct Trace {
     pub(super) delays: Vec<Vec<u32>>,
     /// Bytes of messages.
     pub(super) said: u64,
+    /// Bytes that HTTP gave, by [`Why`].
+    pub(super) fetched: [u64; WHY.len()],
 }
 
 impl Trace {
@@ -93,6 +128,7 @@ impl Trace {
             to: u64::MAX,
             delays: vec![vec![0; LONGEST + 1]; MAX_HOPS + 1],
             said: 0,
+            fetched: [0; WHY.len()],
         }
     }
 

@@ -3,7 +3,10 @@
 use super::{Scenario, Shock, part_seconds};
 use crate::{
     scheduler::{Counters, Micros},
-    sim::{World, trace},
+    sim::{
+        World,
+        trace::{self, WHY},
+    },
 };
 
 /// What came of a run. Copies are of the stream; shares are 0 to 1.
@@ -40,6 +43,8 @@ pub struct Outcome {
     pub crossed: f64,
     /// See above.
     pub crossed_said: f64,
+    /// Copies that left the gateway over HTTP, by what they were for.
+    pub causes: Vec<(&'static str, f64)>,
     /// Copies that left the gateway in each second.
     pub each_second: Vec<f64>,
     /// Bytes given by those taken, of each viewer that was there to the end, least first.
@@ -61,7 +66,7 @@ impl Outcome {
 }
 
 /// Bytes when it ended: of the stream, pushed, fetched, of messages, and of parts and messages that crossed.
-type Ended = (u64, u64, u64, u64, (u64, u64));
+type Ended = (u64, u64, u64, u64, (u64, u64), [u64; WHY.len()]);
 
 /// What stood on the counters when measuring began.
 pub(super) struct Measured {
@@ -73,6 +78,7 @@ pub(super) struct Measured {
     began: Micros,
     counters: Vec<Counters>,
     stalls: Vec<(Micros, Micros)>,
+    causes: [u64; WHY.len()],
     last: (u64, u64),
     each_second: Vec<f64>,
     ended: Option<Ended>,
@@ -102,6 +108,7 @@ impl Measured {
             said: trace.said,
             crossed,
             began: now,
+            causes: trace.fetched,
             counters,
             stalls,
             last: (stream, given + fetched),
@@ -124,19 +131,20 @@ impl Measured {
     /// It ends; what was published by now may still be on its way.
     pub(super) fn end(&mut self, world: &World) {
         let gateway = &world.nodes[0];
-        let said = world.trace.as_ref().map_or(0, |trace| trace.said);
+        let trace = world.trace.as_ref().expect("a swarm is traced");
         self.ended = Some((
             world.publisher_bytes,
             gateway.given,
             gateway.fetched,
-            said,
+            trace.said,
             world.crossed(),
+            trace.fetched,
         ));
     }
 
     pub(super) fn outcome(self, world: &World, scenario: &Scenario, liars: &[usize]) -> Outcome {
         let trace = world.trace.as_ref().expect("a swarm is traced");
-        let (stream, given, fetched, said, crossed) = self.ended.expect("it has ended");
+        let (stream, given, fetched, said, crossed, causes) = self.ended.expect("it has ended");
         let stream = (stream - self.stream) as f64;
         let mut outcome = Outcome {
             pushed: (given - self.pushed) as f64 / stream,
@@ -146,6 +154,10 @@ impl Measured {
             each_second: self.each_second,
             ..Outcome::default()
         };
+        for (why, name) in WHY.into_iter().enumerate() {
+            let bytes = causes[why] - self.causes[why];
+            outcome.causes.push((name, bytes as f64 / stream));
+        }
         let rate = scenario.bytes();
         let mut start_ups = Vec::new();
         let mut firsts = Vec::new();

@@ -1,6 +1,10 @@
 //! The gateway's HTTP: one answer after the other leaves it.
 
 use super::*;
+use crate::{
+    scheduler::cause::Cause,
+    sim::trace::{SETTLES, Why},
+};
 
 /// What the gateway's HTTP was asked for.
 pub(super) struct Answer {
@@ -10,9 +14,29 @@ pub(super) struct Answer {
     since: Micros,
     token: u64,
     connection: usize,
+    why: Why,
 }
 
 impl World {
+    /// Why a viewer asks HTTP for a part.
+    fn why(&self, node: usize, place: Place) -> Why {
+        let of = &self.nodes[node];
+        if of.lie.is_some() {
+            return Why::Liar;
+        }
+        if of.own.is_waiting() {
+            return Why::StartUp;
+        }
+        match of.engine.cause(place) {
+            Cause::Alone => Why::Alone,
+            _ if self.now < of.own.joined + SETTLES => Why::Newcomer,
+            Cause::Unheld => Why::Unheld,
+            Cause::Refused => Why::Refused,
+            Cause::Late => Why::Late,
+            Cause::Unasked => Why::Unasked,
+        }
+    }
+
     pub(super) fn fetch(&mut self, node: usize, place: Place) {
         self.count += 1;
         let token = self.count;
@@ -51,6 +75,7 @@ impl World {
                 since,
                 token,
                 connection,
+                why: self.why(node, place),
             };
             return self.at(asked, Event::Asked(answer));
         }
@@ -85,6 +110,9 @@ impl World {
             }
             let size = answer.bytes.len();
             self.nodes[0].fetched += size as u64;
+            if let Some(trace) = &mut self.trace {
+                trace.fetched[answer.why as usize] += size as u64;
+            }
             self.http_free = self.now + micros(size, self.scene.gateway.up);
             let times = (self.http_free, self.http_free + self.way(answer.node, 0));
             let event = Event::Fetched(
