@@ -40,8 +40,8 @@ const LATELY: u64 = 4_000_000;
 /// Parts whose seeds are watched at a time.
 const MAX_SEEDED: usize = 512;
 /// A seed that failed rests for so long, twice as long the next time, and so on, up to the longest: a try costs one
-/// part some 300 ms, and links become wide again.
-const REST: (Micros, Micros) = (1_000_000, 8_000_000);
+/// part some 300 ms, and links become wide again. Where there are many others, it is longer: some of them may lie.
+const REST: (Micros, Micros, Micros) = (1_000_000, 8_000_000, 64_000_000);
 /// Turns by which a viewer may be behind the others: it is not to make up for the time before it came.
 const BEHIND: u64 = 4;
 
@@ -51,8 +51,9 @@ struct Seeded {
     tried: Vec<PeerId>,
     /// Those of whom nothing was heard yet.
     silent: Vec<PeerId>,
-    /// The seed that has it and is to pass it on.
-    giver: Option<PeerId>,
+    /// The seeds that have it and are to pass it on, and whether anyone else has it since.
+    givers: Vec<PeerId>,
+    spread: bool,
     /// When it was published, and pushed last.
     published: Micros,
     since: Micros,
@@ -128,12 +129,8 @@ impl Scheduler {
         let mut pushes = Vec::new();
         for place in fresh {
             for site in self.seeded_sites() {
-                let followers = self.peers.viewers();
-                let followers = followers
-                    .filter(|(_, p)| p.follows(place.rendition) && self.seeded_as(p) == site);
-                let count = 1 + followers.count() / VIEWERS_PER_SEED;
                 let mut seeds = Vec::new();
-                for _ in 0..count.min(MAX_SEEDS) {
+                for _ in 0..self.seeds_of((place, site)) {
                     seeds.extend(self.next_seed((place, site), &seeds));
                 }
                 let all = all.or_insert_with(site, Vec::new);
@@ -198,6 +195,14 @@ impl Scheduler {
         }
     }
 
+    /// How many seeds a part has.
+    fn seeds_of(&self, (place, site): (Place, u32)) -> usize {
+        let followers = self.peers.viewers();
+        let followers =
+            followers.filter(|(_, p)| p.follows(place.rendition) && self.seeded_as(p) == site);
+        (1 + followers.count() / VIEWERS_PER_SEED).min(MAX_SEEDS)
+    }
+
     /// Pushes a part to these, and watches them.
     fn seed(&mut self, at: (Place, u32), seeds: Vec<PeerId>) {
         let place = at.0;
@@ -216,7 +221,8 @@ impl Scheduler {
         let seeded = self.seeding.parts.or_insert_with(at, || Seeded {
             tried: Vec::new(),
             silent: Vec::new(),
-            giver: None,
+            givers: Vec::new(),
+            spread: false,
             published: now,
             since: now,
             times: 0,
@@ -297,34 +303,44 @@ impl Scheduler {
         };
         if seeded_it {
             seeded.silent.retain(|silent| *silent != id);
-            seeded.giver = Some(id);
+            seeded.givers.push(id);
             if seeded.silent.is_empty() {
                 let size = self.cache.get(place).map_or(0, Bytes::len);
                 let way = self.peers.get(&id).map_or(0, |peer| peer.reaches(size));
                 seeded.until = self.now + SPREAD + way;
             }
         }
-        let Some(giver) = seeded.giver else {
+        if seeded.givers.is_empty() {
             return;
-        };
-        let site = at.1;
+        }
+        // What one seed has tells nothing of what another gives.
+        let tried = &seeded.tried;
         let has = |(other, peer): (&PeerId, &Peer)| {
-            *other != giver && peer.has.contains(&place) && self.site.seeded_as(peer.site()) == site
+            !tried.contains(other)
+                && peer.has.contains(&place)
+                && self.site.seeded_as(peer.site()) == at.1
         };
-        let spread = if seeded_it {
+        seeded.spread |= if seeded_it {
             self.peers.viewers().any(has)
         } else {
-            id != giver
+            !tried.contains(&id)
         };
-        if !spread {
+        if !seeded.spread {
             return;
+        }
+        for giver in &seeded.givers {
+            if let Some(peer) = self.peers.get_mut(giver) {
+                // Which of several gave it is not known.
+                peer.missed = if seeded.givers.len() > 1 {
+                    peer.missed / 2
+                } else {
+                    0
+                };
+                peer.rests_until = 0;
+            }
         }
         if seeded.silent.is_empty() {
             self.seeding.parts.remove(&at);
-        }
-        if let Some(peer) = self.peers.get_mut(&giver) {
-            peer.missed = 0;
-            peer.rests_until = 0;
         }
     }
 
@@ -343,6 +359,7 @@ impl Scheduler {
             }
             return;
         }
+        let many = self.peers.viewers().count() > FEW;
         for at in due {
             let place = at.0;
             let Some(mut seeded) = self.seeding.parts.remove(&at) else {
@@ -352,7 +369,14 @@ impl Scheduler {
                 self.rest(*id);
                 self.settle(*id, place);
             }
-            if let Some(giver) = seeded.giver {
+            if seeded.spread {
+                continue;
+            }
+            let has = |(_, peer): (&PeerId, &Peer)| {
+                peer.has.contains(&place) && self.seeded_as(peer) == at.1
+            };
+            let mut held = self.peers.viewers().any(has);
+            for giver in std::mem::take(&mut seeded.givers) {
                 // Not to have given it to someone whom it may not know yet is no fault.
                 let could = |(id, peer): (&PeerId, &Peer)| {
                     *id != giver
@@ -361,26 +385,25 @@ impl Scheduler {
                         && peer.follows(place.rendition)
                         && self.seeded_as(peer) == at.1
                 };
-                let is_new = self
-                    .peers
-                    .get(&giver)
-                    .is_some_and(|peer| peer.is_new(self.now));
+                let giver_ = self.peers.get(&giver);
+                let is_new = giver_.is_some_and(|peer| peer.is_new(self.now));
                 if !is_new && self.peers.viewers().any(could) {
                     self.rest(giver);
                 }
-                continue;
+                // Where there are many, all of them wait for what a few keep for themselves.
+                held = !many;
             }
-            let has = |(_, peer): (&PeerId, &Peer)| {
-                peer.has.contains(&place) && self.seeded_as(peer) == at.1
-            };
-            let held = self.peers.viewers().any(has);
             if !held && seeded.tried.len() >= TRIES && self.now < seeded.published + AGAIN {
                 seeded.tried.clear();
             }
             if !held && seeded.tried.len() < TRIES {
-                let next = self.next_seed(at, &seeded.tried);
+                let mut next = Vec::new();
+                for _ in 0..self.seeds_of(at) {
+                    let but: Vec<PeerId> = seeded.tried.iter().chain(&next).copied().collect();
+                    next.extend(self.next_seed(at, &but));
+                }
                 self.seeding.parts.insert(at, seeded);
-                self.seed(at, next.into_iter().collect());
+                self.seed(at, next);
             }
         }
     }
@@ -388,8 +411,12 @@ impl Scheduler {
     /// It is not a seed for a while.
     fn rest(&mut self, id: PeerId) {
         let now = self.now;
+        let longest = match self.peers.viewers().count() > FEW {
+            true => REST.2,
+            false => REST.1,
+        };
         if let Some(peer) = self.peers.get_mut(&id) {
-            peer.rests_until = now + (REST.0 << peer.missed.min(8)).min(REST.1);
+            peer.rests_until = now + (REST.0 << peer.missed.min(8)).min(longest);
             peer.missed += 1;
         }
     }

@@ -168,3 +168,46 @@ fn what_nobody_has_is_pushed_again_for_some_seconds() {
     }
     assert!((TRIES..10).contains(&again), "{again}");
 }
+
+/// Those who lie take what they are pushed, and nobody has it from them.
+#[test]
+fn what_a_seed_keeps_for_itself_is_pushed_to_another_where_there_are_many() {
+    for (viewers, is_pushed_again) in [(FEW as u8 + 4, true), (4, false)] {
+        let all: Vec<PeerId> = (2..2 + viewers).map(someone).collect();
+        let mut rig = Rig::new();
+        for peer in &all {
+            rig.join(*peer);
+        }
+        for _ in 0..15 {
+            rig.publish(&all);
+        }
+        let first = rig.publish(&[]);
+        let (msn, part) = rig.publisher.manifest.latest().expect("it was published");
+        let place = Place {
+            msn,
+            part,
+            rendition: 0,
+        };
+        let peer = first[0];
+        let message = Message::Have(vec![place]);
+        rig.input(Input::Message { peer, message });
+        let mut again = Vec::new();
+        for _ in 0..20 {
+            rig.now += 50_000;
+            rig.input(Input::Wake);
+            while let Some(output) = rig.engine.output() {
+                if let Output::SendPart {
+                    peer, place: of, ..
+                } = output
+                    && of == place
+                {
+                    again.push(peer);
+                }
+            }
+        }
+        assert_eq!(!again.is_empty(), is_pushed_again, "{viewers} viewers");
+        assert!(!again.contains(&peer), "to another");
+        let rests = rig.engine.peers.get(&peer).expect("it is linked");
+        assert!(rests.missed > 0 && rests.rests_until > 0);
+    }
+}
