@@ -34,8 +34,9 @@ const BUSY: Micros = 60_000;
 /// So long a gateway takes to name others, and a newcomer to be linked to them.
 const INTRODUCES: Micros = 500_000;
 const ACQUAINTS: Micros = 3_000_000;
-/// With fewer neighbours that follow the same rendition, others are sought.
-const FEW: usize = 3;
+/// With fewer neighbours that follow the same rendition, others are sought: with four, a viewer often finds all of them busy
+/// while others have nothing to do.
+const FEW: usize = 6;
 
 /// Viewers that are not linked yet.
 #[derive(Debug, Default)]
