@@ -4,10 +4,11 @@
 //! and prints what came of it as one line of JSON. It serves what it has until its input ends.
 //!
 //! - `fetch ADDRESS CID`: that DAG from the peer at this multiaddr
-//! - `publish CID`: an IPNS record for it, of a new name
+//! - `publish CID [NAME]`: an IPNS record for it, of a new name, or a newer one of a name that it made
+//! - `follow NAME`: this stream's IPNS record is wanted, and told to others
 //! - `find NAME`: a stream's IPNS record, from peers
 
-use std::{env, error::Error, path::Path, time::Duration};
+use std::{collections::HashMap, env, error::Error, path::Path, time::Duration};
 
 use meshlive_gateway::{
     Gateway,
@@ -40,6 +41,7 @@ async fn main() -> Result<(), Failure> {
         rendition: "fetched".into(),
         start: 0,
     };
+    let mut keys = HashMap::new();
     let mut lines = BufReader::new(stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         let words: Vec<_> = line.split(' ').collect();
@@ -53,11 +55,20 @@ async fn main() -> Result<(), Failure> {
                     Err(error) => json!({ "error": error.to_string() }),
                 }
             }
-            ["publish", cid] => {
-                let key = SigningKey::generate();
+            ["publish", cid, ref name @ ..] => {
+                let key = match name {
+                    [name] => keys.remove(*name).ok_or("that name was not made here")?,
+                    _ => SigningKey::generate(),
+                };
                 let names = gateway.streams().names();
                 let record = names.publish(&key, &cid.parse()?, names::now());
-                json!({ "name": key.name().to_string(), "record": hex(&record) })
+                let name = key.name().to_string();
+                keys.insert(name.clone(), key);
+                json!({ "name": name, "record": hex(&record) })
+            }
+            ["follow", name] => {
+                gateway.streams().names().follow(&name.parse()?);
+                json!({})
             }
             ["find", name] => {
                 let record = find(&gateway, &name.parse()?).await?;

@@ -1,12 +1,13 @@
-//! IPNS records: those of the streams that this gateway publishes, made when their newest directory changes, and the newest
-//! of other streams that peers have told. Never on the live path.
+//! IPNS records: those of the streams that this gateway publishes, made when their newest directory changes, those of the
+//! streams that it follows, and the newest of other streams that peers have told. Never on the live path.
 //!
 //! A record replaces another only if it verifies against the stream's name, is still valid, and is newer.
 //! Own ones are on the disk (`names/<stream>`), so that their sequence never goes back; should that be lost as well, it
-//! goes on from the clock, or from what peers still have.
+//! goes on from the clock, or from what peers still have. So are those of followed streams: a mirror tells them when the
+//! origin is gone, also after a restart.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs, io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -15,6 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use cid::Cid;
+use libp2p::identity::ed25519;
 use meshlive_protocol::{
     ipns::{Record, Refused},
     key::SigningKey,
@@ -30,10 +32,33 @@ const TTL: Duration = Duration::from_secs(60);
 /// Records of others that are held; one more is refused.
 pub const MAX_FOREIGN: usize = 1024;
 
+/// What stands before a name in a record's key.
+const PREFIX: &[u8] = b"/ipns/";
+/// Identity multihash of the protobuf of an Ed25519 key.
+const KEY_HEADER: [u8; 6] = [0x00, 0x24, 0x08, 0x01, 0x12, 0x20];
+
+/// The key of a stream's record, where IPFS nodes ask for it.
+pub fn key_of(name: &StreamName) -> Vec<u8> {
+    [PREFIX, &name.to_cid().hash().to_bytes()].concat()
+}
+
+/// The stream whose record has this key.
+pub fn name_of(key: &[u8]) -> Option<StreamName> {
+    let key = key.strip_prefix(PREFIX)?.strip_prefix(&KEY_HEADER)?;
+    let key = ed25519::PublicKey::try_from_bytes(key).ok()?;
+    Some(StreamName::from_public_key(&key))
+}
+
 /// All records; shared.
 pub struct Names {
     folder: Option<PathBuf>,
-    held: Mutex<HashMap<StreamName, Held>>,
+    all: Mutex<All>,
+}
+
+#[derive(Default)]
+struct All {
+    held: HashMap<StreamName, Held>,
+    followed: BTreeSet<StreamName>,
 }
 
 #[derive(Clone)]
@@ -73,7 +98,20 @@ impl Names {
     pub fn new(data: Option<&Path>) -> Self {
         Self {
             folder: data.map(|data| data.join("names")),
-            held: Mutex::default(),
+            all: Mutex::default(),
+        }
+    }
+
+    /// This stream is followed here: its record is kept, and told to others.
+    pub fn follow(&self, name: &StreamName) {
+        let mut all = self.lock();
+        if !all.followed.insert(name.clone()) {
+            return;
+        }
+        if let Some(held) = all.held.get(name) {
+            self.write(name, &held.bytes);
+        } else if let Some(held) = self.read(name, false) {
+            all.held.insert(name.clone(), held);
         }
     }
 
@@ -82,9 +120,9 @@ impl Names {
     pub fn publish(&self, key: &SigningKey, root: &Cid, now: u64) -> Bytes {
         let name = key.name();
         let mut all = self.lock();
-        let (known, own) = match all.get(&name) {
+        let (known, own) = match all.held.get(&name) {
             Some(held) => (Some(held.clone()), held.own),
-            None => (self.read(&name), true),
+            None => (self.read(&name, true), true),
         };
         let micros = |duration: Duration| duration.as_micros() as u64;
         if let Some(held) = &known {
@@ -98,7 +136,7 @@ impl Names {
                 if !own {
                     self.write(&name, &bytes);
                 }
-                all.insert(name, held);
+                all.held.insert(name, held);
                 return bytes;
             }
         }
@@ -113,7 +151,7 @@ impl Names {
             bytes: bytes.clone(),
             own: true,
         };
-        all.insert(name, held);
+        all.held.insert(name, held);
         bytes
     }
 
@@ -124,7 +162,9 @@ impl Names {
     pub fn take(&self, name: &StreamName, bytes: &[u8], now: u64) -> Result<bool, NotTaken> {
         let record = Record::open(name, bytes, now)?;
         let mut all = self.lock();
-        let own = match all.get(name) {
+        let All { held, followed } = &mut *all;
+        let followed = followed.contains(name);
+        let own = match held.get(name) {
             Some(held) if held.record == record => return Ok(false),
             Some(held) if !record.is_newer_than(&held.record) => {
                 return Err(NotTaken::Older {
@@ -133,41 +173,60 @@ impl Names {
                 });
             }
             Some(held) => held.own,
+            None if followed => false,
             None => {
-                all.retain(|_, held| held.own || held.record.valid_until > now);
-                if all.values().filter(|held| !held.own).count() >= MAX_FOREIGN {
+                held.retain(|_, held| held.own || held.record.valid_until > now);
+                if held.values().filter(|held| !held.own).count() >= MAX_FOREIGN {
                     return Err(NotTaken::Full);
                 }
                 false
             }
         };
-        let held = Held {
+        if followed {
+            self.write(name, bytes);
+        }
+        let newest = Held {
             record,
             bytes: Bytes::copy_from_slice(bytes),
             own,
         };
-        all.insert(name.clone(), held);
+        held.insert(name.clone(), newest);
         Ok(true)
     }
 
     /// A stream's newest record that is still valid, and when it ends (µs since the Unix epoch).
     pub fn get(&self, name: &StreamName, now: u64) -> Option<(Bytes, u64)> {
         let all = self.lock();
-        let held = all.get(name)?;
+        let held = all.held.get(name)?;
         (held.record.valid_until > now).then(|| (held.bytes.clone(), held.record.valid_until))
     }
 
-    /// All that are valid, each with whether it is ours.
+    /// All that are valid, each with whether we tell it: it is ours, or followed.
     pub fn all(&self, now: u64) -> Vec<(StreamName, Bytes, bool)> {
         let all = self.lock();
-        let valid = all.iter().filter(|(_, held)| held.record.valid_until > now);
+        let valid = (all.held.iter()).filter(|(_, held)| held.record.valid_until > now);
+        let told = |name, held: &Held| held.own || all.followed.contains(name);
         valid
-            .map(|(name, held)| (name.clone(), held.bytes.clone(), held.own))
+            .map(|(name, held)| (name.clone(), held.bytes.clone(), told(name, held)))
             .collect()
     }
 
+    /// The streams whose records we tell and want to hear of: ours that have one, and the followed ones. In order.
+    pub fn told(&self) -> BTreeSet<StreamName> {
+        let all = self.lock();
+        let own = (all.held.iter()).filter(|(_, held)| held.own);
+        let own = own.map(|(name, _)| name.clone());
+        own.chain(all.followed.iter().cloned()).collect()
+    }
+
+    /// Whether we tell this stream's record and want to hear of it.
+    pub fn is_told(&self, name: &StreamName) -> bool {
+        let all = self.lock();
+        all.followed.contains(name) || all.held.get(name).is_some_and(|held| held.own)
+    }
+
     /// What an earlier run left, also if it is not valid any more: its sequence counts.
-    fn read(&self, name: &StreamName) -> Option<Held> {
+    fn read(&self, name: &StreamName, own: bool) -> Option<Held> {
         let path = self.folder.as_ref()?.join(name.to_string());
         let bytes = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -175,11 +234,7 @@ impl Names {
         };
         let bytes = Bytes::from(bytes.ok()?);
         match Record::open(name, &bytes, 0) {
-            Ok(record) => Some(Held {
-                record,
-                bytes,
-                own: true,
-            }),
+            Ok(record) => Some(Held { record, bytes, own }),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "not an IPNS record of this stream; the next one takes its sequence from the clock");
                 None
@@ -202,8 +257,8 @@ impl Names {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<StreamName, Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, All> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -293,6 +348,42 @@ mod tests {
     }
 
     #[test]
+    fn a_followed_stream_s_record_stays_over_a_restart_and_only_a_newer_one_replaces_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = key(1).name();
+        let signed =
+            |sequence| Record::of(&dag::cid_of(b"r"), sequence, NOW + DAY, 1).sign(&key(1));
+        let names = Names::new(Some(folder.path()));
+        names.take(&name, &signed(5), NOW).unwrap();
+        assert!(!names.is_told(&name) && names.told().is_empty());
+        names.follow(&name);
+        assert!(names.is_told(&name) && names.told().contains(&name));
+        names.take(&name, &signed(6), NOW).unwrap();
+        drop(names);
+        let names = Names::new(Some(folder.path()));
+        assert_eq!(names.get(&name, NOW), None, "nobody follows it");
+        names.follow(&name);
+        let held = names.get(&name, NOW).map(|(bytes, _)| bytes);
+        assert_eq!(held, Some(signed(6).into()));
+        let older = names.take(&name, &signed(5), NOW);
+        assert_eq!(older, Err(NotTaken::Older { got: 5, known: 6 }));
+    }
+
+    #[test]
+    fn a_key_is_the_name_of_its_stream_and_no_other_is_taken() {
+        let name = key(3).name();
+        assert_eq!(name_of(&key_of(&name)), Some(name));
+        for other in [
+            &b"/pk/x"[..],
+            b"/ipns/",
+            b"",
+            b"/ipns/\x12\x20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        ] {
+            assert_eq!(name_of(other), None);
+        }
+    }
+
+    #[test]
     fn records_of_others_have_a_limit_and_ours_have_a_place() {
         let folder = tempfile::tempdir().unwrap();
         let names = Names::new(Some(folder.path()));
@@ -306,6 +397,10 @@ mod tests {
         assert_eq!(more, Err(NotTaken::Full));
         names.publish(&key(1), &dag::cid_of(b"ours"), NOW);
         assert!(names.get(&key(1).name(), NOW).is_some());
-        assert_eq!(names.all(NOW).len(), MAX_FOREIGN + 1);
+        let followed = key(MAX_FOREIGN + 3);
+        names.follow(&followed.name());
+        let taken = names.take(&followed.name(), &record.sign(&followed), NOW);
+        assert_eq!(taken, Ok(true), "what is followed has a place");
+        assert_eq!(names.all(NOW).len(), MAX_FOREIGN + 2);
     }
 }

@@ -6,6 +6,7 @@ mod peers {
     pub(super) mod client;
     mod dht;
     mod limits;
+    mod pubsub;
     mod relay;
     mod transports;
     mod wire;

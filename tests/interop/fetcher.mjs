@@ -46,9 +46,14 @@ export class Fetcher {
     return this.#ask(`fetch ${address} ${cid}`);
   }
 
-  /** Makes an IPNS record of a new name: `{name, record}`. */
-  publish(cid) {
-    return this.#ask(`publish ${cid}`);
+  /** Makes an IPNS record of a new name, or a newer one of a name that it made: `{name, record}`. */
+  publish(cid, name) {
+    return this.#ask(["publish", cid, name].filter(Boolean).join(" "));
+  }
+
+  /** Has a stream's IPNS record kept and told. */
+  follow(name) {
+    return this.#ask(`follow ${name}`);
   }
 
   /** A stream's IPNS record, from peers: `{record}`, null if none has it. */

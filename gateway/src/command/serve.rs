@@ -100,8 +100,7 @@ impl Flags {
 
 /// What is logged unless RUST_LOG says otherwise. Libraries tell each step of each connection, and warn of what browsers
 /// do by rights.
-const LOG: &str =
-    "warn,meshlive_gateway=info,str0m=error,is=error,dimpl=error,sctp_proto=off,libp2p_kad=error";
+const LOG: &str = "warn,meshlive_gateway=info,str0m=error,is=error,dimpl=error,sctp_proto=off,libp2p_kad=error,libp2p_gossipsub=off";
 
 /// Serves until SIGTERM or SIGINT.
 pub(super) fn run(flags: &Flags) -> Result<(), Failure> {

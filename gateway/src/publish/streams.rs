@@ -194,6 +194,7 @@ impl Streams {
         let journal = self.store.side_journal(name, mirrored::JOURNAL);
         let archive = self.archive(alias, name, None);
         let kept = mirrored::Kept::read(name, journal.map_err(failed)?);
+        self.names.follow(name);
         let stream = Arc::new(Stream::new(
             alias,
             title,

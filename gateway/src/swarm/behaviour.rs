@@ -12,7 +12,7 @@ use libp2p::{
 
 use meshlive_protocol::behaviour::Behaviour as Engine;
 
-use super::{Settings, bitswap, dht, feed};
+use super::{Settings, bitswap, dht, feed, pubsub};
 use crate::names::Names;
 
 /// Told to peers by identify: which protocol family this is.
@@ -43,6 +43,8 @@ pub(super) struct Room {
     mdns: Toggle<mdns::tokio::Behaviour>,
     /// Where the newest of a stream is, to any IPFS node.
     pub(super) dht: Toggle<dht::Behaviour>,
+    /// The same, to whoever wants to be told.
+    pub(super) pubsub: Toggle<pubsub::Behaviour>,
     /// What is stored, to any IPFS node.
     pub(super) bitswap: bitswap::Behaviour,
     /// What is published, to viewers.
@@ -88,7 +90,10 @@ impl Room {
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
             mdns: mdns.into(),
-            dht: dht::Behaviour::new(peer, names, settings.dht).into(),
+            dht: dht::Behaviour::new(peer, names.clone(), settings.dht).into(),
+            pubsub: (settings.pubsub)
+                .then(|| pubsub::Behaviour::new(key, names))
+                .into(),
             bitswap: bitswap::Behaviour::new(shelf),
             engine: Engine::new(feed::now),
         }

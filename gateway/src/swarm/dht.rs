@@ -15,7 +15,6 @@ use std::{
 use libp2p::core::{Endpoint, transport::PortUse};
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, identify,
-    identity::ed25519,
     kad::{
         self, Mode, ProviderRecord, Quorum, Record, RecordKey,
         store::{Error, RecordStore},
@@ -30,7 +29,7 @@ use meshlive_protocol::name::StreamName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Names, now};
+use crate::names::{Names, key_of, name_of, now};
 
 const MESH: StreamProtocol = StreamProtocol::new("/ipfs/lan/kad/1.0.0");
 const PUBLIC: StreamProtocol = StreamProtocol::new("/ipfs/kad/1.0.0");
@@ -43,10 +42,6 @@ const REPLICATE: Duration = Duration::from_secs(3600);
 const TELL_AFTER: Duration = Duration::from_secs(2);
 /// Addresses of one peer that are taken.
 const MAX_ADDRESSES: usize = 8;
-/// What stands before a name in a key.
-const PREFIX: &[u8] = b"/ipns/";
-/// Identity multihash of the protobuf of an Ed25519 key.
-const KEY_HEADER: [u8; 6] = [0x00, 0x24, 0x08, 0x01, 0x12, 0x20];
 
 /// Where IPNS records are told and looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -61,19 +56,6 @@ pub enum Dht {
     Public,
 }
 
-/// The key of a stream's record.
-fn key_of(name: &StreamName) -> RecordKey {
-    RecordKey::from([PREFIX, &name.to_cid().hash().to_bytes()].concat())
-}
-
-/// The stream whose record has this key.
-fn name_of(key: &RecordKey) -> Option<StreamName> {
-    let key: &[u8] = key.as_ref();
-    let key = key.strip_prefix(PREFIX)?.strip_prefix(&KEY_HEADER)?;
-    let key = ed25519::PublicKey::try_from_bytes(key).ok()?;
-    Some(StreamName::from_public_key(&key))
-}
-
 /// [`Names`] as Kademlia sees them.
 pub(super) struct Records {
     names: Arc<Names>,
@@ -81,11 +63,11 @@ pub(super) struct Records {
 }
 
 impl Records {
-    fn record(&self, name: &StreamName, value: &[u8], own: bool) -> Record {
+    fn record(&self, name: &StreamName, value: &[u8], told: bool) -> Record {
         Record {
-            key: key_of(name),
+            key: key_of(name).into(),
             value: value.to_vec(),
-            publisher: own.then_some(self.me),
+            publisher: told.then_some(self.me),
             expires: None, // what is given out is valid; see `Names::get`
         }
     }
@@ -96,14 +78,14 @@ impl RecordStore for Records {
     type ProvidedIter<'a> = std::iter::Empty<Cow<'a, ProviderRecord>>;
 
     fn get(&self, key: &RecordKey) -> Option<Cow<'_, Record>> {
-        let name = name_of(key)?;
+        let name = name_of(key.as_ref())?;
         let (bytes, _) = self.names.get(&name, now())?;
         Some(Cow::Owned(self.record(&name, &bytes, false)))
     }
 
     fn put(&mut self, record: Record) -> Result<(), Error> {
         // Kademlia has no word for "wrong"; whoever put it hears that it was not stored.
-        let name = name_of(&record.key).ok_or(Error::ValueTooLarge)?;
+        let name = name_of(record.key.as_ref()).ok_or(Error::ValueTooLarge)?;
         let taken = self.names.take(&name, &record.value, now());
         taken.map(drop).map_err(|why| {
             tracing::debug!(%name, %why, "an IPNS record is not taken");
@@ -115,7 +97,7 @@ impl RecordStore for Records {
 
     fn records(&self) -> Self::RecordsIter<'_> {
         let all = self.names.all(now()).into_iter();
-        let records = all.map(|(name, bytes, own)| Cow::Owned(self.record(&name, &bytes, own)));
+        let records = all.map(|(name, bytes, told)| Cow::Owned(self.record(&name, &bytes, told)));
         records.collect::<Vec<_>>().into_iter()
     }
 
@@ -197,7 +179,7 @@ impl Behaviour {
                 result: kad::QueryResult::GetRecord(Ok(kad::GetRecordOk::FoundRecord(found))),
                 ..
             } => {
-                if let Some(name) = name_of(&found.record.key)
+                if let Some(name) = name_of(found.record.key.as_ref())
                     && let Err(why) = self.names.take(&name, &found.record.value, now())
                 {
                     tracing::debug!(%name, %why, "a peer has an IPNS record that is not taken");
@@ -207,22 +189,22 @@ impl Behaviour {
         }
     }
 
-    /// One of our records is new, or a peer is.
+    /// A record that we tell is new, or a peer is.
     pub(super) fn tell_soon(&mut self) {
         self.tell_at.get_or_insert(Instant::now() + TELL_AFTER);
     }
 
-    /// Tells our records if that is due; called every second or so.
+    /// Tells them if that is due; called every second or so.
     pub(super) fn tick(&mut self) {
         if self.tell_at.is_none_or(|at| Instant::now() < at) {
             return;
         }
         self.tell_at = None;
-        for (name, bytes, own) in self.names.all(now()) {
-            if own {
+        for (name, bytes, told) in self.names.all(now()) {
+            if told {
                 let record = Record::new(key_of(&name), bytes.to_vec());
                 if let Err(error) = self.inner.put_record(record, Quorum::One) {
-                    tracing::warn!(%name, %error, "our IPNS record is not told");
+                    tracing::warn!(%name, %error, "this IPNS record is not told");
                 }
             }
         }
@@ -230,7 +212,7 @@ impl Behaviour {
 
     /// Looks among peers for a newer record of a stream; what is found is taken.
     pub(super) fn look_for(&mut self, name: &StreamName) {
-        self.inner.get_record(key_of(name));
+        self.inner.get_record(key_of(name).into());
     }
 
     /// Never outside of the mesh, whatever a peer says of where another is.
@@ -335,23 +317,7 @@ impl NetworkBehaviour for Behaviour {
 
 #[cfg(test)]
 mod tests {
-    use meshlive_protocol::key::SigningKey;
-
     use super::*;
-
-    #[test]
-    fn a_key_is_the_name_of_its_stream_and_no_other_is_taken() {
-        let name = SigningKey::from_secret([3; 32]).name();
-        assert_eq!(name_of(&key_of(&name)), Some(name));
-        for other in [
-            &b"/pk/x"[..],
-            b"/ipns/",
-            b"",
-            b"/ipns/\x12\x20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-        ] {
-            assert_eq!(name_of(&RecordKey::new(&other)), None);
-        }
-    }
 
     #[test]
     fn only_addresses_of_private_networks_are_dialled() {

@@ -2,7 +2,7 @@
 //!
 //! Files: `settings`, `identity` (the key that stays) → `listen`, `interfaces`, `addresses` (where we are, purely) →
 //! `websocket` (what HTTP accepts), `webrtc` (browsers that dial over UDP), `transports` (every way in) → `behaviour` (what runs on each connection, and its limits)
-//! → `feed` (what is published, for the engine), `bitswap` (what is stored, for any IPFS node), `dht` (where the newest is), `mirrors`, `doors` (who follows a stream here, and where viewers find it), `around` (gateways that were met), `peers`, `fetch` (what we want of others) → `run` (the one task that has the swarm) → `stun` (viewers learn their own address).
+//! → `feed` (what is published, for the engine), `bitswap` (what is stored, for any IPFS node), `dht`, `pubsub` (where the newest is), `mirrors`, `doors` (who follows a stream here, and where viewers find it), `around` (gateways that were met), `peers`, `fetch` (what we want of others) → `run` (the one task that has the swarm) → `stun` (viewers learn their own address).
 //!
 //! Viewers reserve a place at our relay and reach each other through it for signalling only: a circuit lives 30 s and
 //! carries 64 KiB. What they tell each other there is secured end to end.
@@ -20,6 +20,7 @@ mod interfaces;
 mod listen;
 pub(crate) mod mirrors;
 mod peers;
+mod pubsub;
 mod run;
 mod settings;
 mod sites;

@@ -41,6 +41,7 @@ use super::{
     listen::{self, Way},
     mirrors::Mirrors,
     peers::{Ask, Dials},
+    pubsub::Pubsub,
     stun,
 };
 use crate::{
@@ -73,6 +74,7 @@ pub(super) struct Run {
     mirrors: Mirrors,
     around: Around,
     met: watch::Sender<Vec<Met>>,
+    pubsub: Pubsub,
     metrics: Arc<Metrics>,
 }
 
@@ -105,6 +107,7 @@ impl Run {
             webrtc_port: None,
             stun: HashMap::new(),
             feed,
+            pubsub: Pubsub::new(streams.names().clone()),
             streams,
             asked,
             dials: Dials::default(),
@@ -207,17 +210,25 @@ impl Run {
 
     /// Makes IPNS records of what is new, and tells them.
     fn names(&mut self) {
-        let Some(dht) = self.swarm.behaviour_mut().dht.as_mut() else {
+        let room = self.swarm.behaviour_mut();
+        if !room.dht.is_enabled() && !room.pubsub.is_enabled() {
             return;
-        };
+        }
+        let mut news = false;
         for stream in self.streams.list() {
             let before = self.streams.names().get(stream.name(), now());
             let record = self.streams.record_of(stream.name());
-            if record.is_some() && record != before.map(|(record, _)| record) {
+            news |= record.is_some() && record != before.map(|(record, _)| record);
+        }
+        if let Some(dht) = room.dht.as_mut() {
+            if news {
                 dht.tell_soon();
             }
+            dht.tick();
         }
-        dht.tick();
+        if let Some(pubsub) = room.pubsub.as_mut() {
+            self.pubsub.tick(pubsub);
+        }
     }
 
     fn asked(&mut self, ask: Ask) {
@@ -321,6 +332,11 @@ impl Run {
             RoomEvent::Dht(event) => {
                 if let Some(dht) = self.swarm.behaviour_mut().dht.as_mut() {
                     dht.happened(&event);
+                }
+            }
+            RoomEvent::Pubsub(event) => {
+                if let Some(pubsub) = self.swarm.behaviour_mut().pubsub.as_mut() {
+                    self.pubsub.happened(pubsub, event);
                 }
             }
             RoomEvent::Mdns(mdns::Event::Discovered(found)) => {

@@ -29,6 +29,8 @@ pub struct Settings {
     /// Where the names of streams (IPNS records) are told and looked for: "off"; "mesh", among peers with addresses of private
     /// networks; or "public", in the DHT of all IPFS nodes, where strangers learn of this gateway.
     pub dht: Dht,
+    /// Whether they are also told over PubSub to peers that subscribe to them and asked of those. Nobody is dialled for it.
+    pub pubsub: bool,
     /// For "public": multiaddrs of the peers to begin with, such as /ip4/192.0.2.1/tcp/4001/p2p/12D3…
     pub bootstrap: Vec<String>,
     /// Sites between which the way is narrow, such as a radio link: each its networks with spaces between, such as
@@ -46,6 +48,7 @@ impl Default for Settings {
             upload: 12_500_000,
             mdns: true,
             dht: Dht::Mesh,
+            pubsub: true,
             bootstrap: Vec::new(),
             sites: Vec::new(),
         }
