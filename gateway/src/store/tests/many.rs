@@ -3,7 +3,6 @@
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     thread,
-    time::Instant,
 };
 
 use super::{super::*, *};
@@ -173,49 +172,4 @@ fn a_closed_part_takes_less_than_a_tenth_of_a_byte_of_memory() {
             bytes * 52.0
         );
     }
-}
-
-/// `cargo test -p meshlive-gateway --lib store::tests::many::a_month -- --ignored --nocapture`
-///
-/// Debug build, 2 busy cores (load 18): one index a pack: started in 0.68 s, 7.1 MB more resident, 2.5 MB of it indexes.
-#[test]
-#[ignore = "a benchmark that writes 2 GB"]
-fn a_month_of_four_renditions() {
-    let folder = tempfile::tempdir().unwrap();
-    generate(folder.path(), 2880);
-    let settings = keeping_all(Settings::default().open_files);
-    for round in ["one index a pack", "merged"] {
-        let (before, start) = (resident(), Instant::now());
-        let store = Store::open(folder.path(), settings.clone()).unwrap();
-        let opened = start.elapsed();
-        println!(
-            "{round}: started in {opened:?}, {} KB more resident, {:?}",
-            resident() - before,
-            store.stats()
-        );
-        let start = Instant::now();
-        store.tidy();
-        println!(
-            "  merging took {:?}, {} indexes are left",
-            start.elapsed(),
-            store.inner.read_state().indexes.len()
-        );
-        let start = Instant::now();
-        (0..2000).for_each(|n| assert!(!has(&store, &block(n, 8))));
-        println!(
-            "  a search for what is not there takes {:?}",
-            start.elapsed() / 2000
-        );
-        assert!(opened < Duration::from_secs(2));
-    }
-}
-
-/// Resident memory in KB.
-fn resident() -> i64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
