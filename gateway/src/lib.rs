@@ -155,10 +155,14 @@ impl Gateway {
             blocks: blocks.clone(),
         };
         let (stop, stopping) = watch::channel(false);
+        let served = match config.http.fetch {
+            true => blocks.reaching(network.peers()),
+            false => blocks,
+        };
         let doors = http::State::new(
             streams.clone(),
             store,
-            blocks,
+            served,
             clock.clone(),
             metrics.clone(),
             config.http.clone(),

@@ -1,31 +1,49 @@
 //! Stored bytes for many readers at once: from memory while they are young, else read from the store off the
-//! async threads, a few reads at a time.
+//! async threads, a few reads at a time. Where the operator lets this gateway fetch for others (`http.fetch`), what `/ipfs`
+//! names and is not here is asked of connected IPFS nodes, and kept in memory for a while: to all others it is not here.
 
 use std::{
     io,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use cid::Cid;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::files::Files;
-use crate::{publish::Stream, recent::Recent, store::Store};
+use crate::{publish::Stream, recent::Recent, store::Store, swarm::Peers};
 
 /// Reads under way at once. More do not make a disk faster, and each one holds a thread.
 const READS: usize = 8;
 /// The same from the store's second tier, which may be far away: those on the disk do not wait behind them.
 const FAR_READS: usize = 8;
+/// Blocks that are asked of others at once, and how long each is waited for, also for its turn.
+const FETCHES: usize = 32;
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of such blocks that stay in memory, and the least of one: small ones are asked for again.
+const FETCHED_BYTES: usize = 16 << 20;
+const LEAST_KEPT: usize = 256;
 
-/// Shared by all requests, and by the peers that read over bitswap.
+/// Shared by all requests, and by the peers that read over bitswap. A clone is the same.
+#[derive(Clone)]
 pub(crate) struct Blocks {
     store: Store,
     /// First in, first out: live parts are wanted by all for a moment and then by nobody.
-    young: Mutex<Recent<Cid>>,
-    reads: Semaphore,
-    far: Semaphore,
+    young: Arc<Mutex<Recent<Cid>>>,
+    reads: Arc<Semaphore>,
+    far: Arc<Semaphore>,
     files: Arc<Files>,
+    others: Option<Others>,
+}
+
+/// Who is asked for what is not here.
+#[derive(Clone)]
+struct Others {
+    peers: Peers,
+    fetches: Arc<Semaphore>,
+    fetched: Arc<Mutex<Recent<Cid>>>,
 }
 
 impl Blocks {
@@ -34,11 +52,42 @@ impl Blocks {
     pub(crate) fn new(store: Store, memory: usize) -> Arc<Self> {
         Arc::new(Self {
             store,
-            young: Mutex::new(Recent::new(memory)),
-            reads: Semaphore::new(READS),
-            far: Semaphore::new(FAR_READS),
+            young: Arc::new(Mutex::new(Recent::new(memory))),
+            reads: Arc::new(Semaphore::new(READS)),
+            far: Arc::new(Semaphore::new(FAR_READS)),
             files: Arc::new(Files::new(memory / 2)),
+            others: None,
         })
+    }
+
+    /// The same, and what is not here is asked of others ([`Blocks::find`]).
+    pub(crate) fn reaching(&self, peers: Peers) -> Arc<Self> {
+        let others = Others {
+            peers,
+            fetches: Arc::new(Semaphore::new(FETCHES)),
+            fetched: Arc::new(Mutex::new(Recent::new(FETCHED_BYTES))),
+        };
+        Arc::new(Self {
+            others: Some(others),
+            ..self.clone()
+        })
+    }
+
+    /// The same, and nobody is asked.
+    pub(super) fn here(&self) -> Arc<Self> {
+        Arc::new(Self {
+            others: None,
+            ..self.clone()
+        })
+    }
+
+    /// The bytes that `cid` names, from here or, if that may be, from another peer; `None` where nobody has them in time.
+    pub(super) async fn find(self: Arc<Self>, cid: Cid) -> io::Result<Option<Bytes>> {
+        let here = self.clone().get(None, cid).await?;
+        let (None, Some(others)) = (&here, &self.others) else {
+            return Ok(here);
+        };
+        Ok(others.find(cid).await)
     }
 
     /// The bytes that `cid` names, or `None` if they are not stored here. `live` is the stream that they belong to,
@@ -98,6 +147,27 @@ impl Blocks {
 
     fn young(&self, cid: &Cid) -> Option<Bytes> {
         self.young.lock().expect(UNPOISONED).get(cid)
+    }
+}
+
+impl Others {
+    async fn find(&self, cid: Cid) -> Option<Bytes> {
+        let fetched = || self.fetched.lock().expect(UNPOISONED);
+        let known = fetched().get(&cid);
+        if known.is_some() {
+            return known;
+        }
+        let fetch = async {
+            let _place = self.fetches.acquire().await.ok()?;
+            let from = self.peers.connected().await.ok()?;
+            self.peers.block(cid, &from).await.ok()
+        };
+        // Its bytes were checked against its CID when they came.
+        let block = timeout(PATIENCE, fetch).await.ok().flatten()?;
+        if block.len() >= LEAST_KEPT {
+            fetched().insert(cid, block.clone());
+        }
+        Some(block)
     }
 }
 

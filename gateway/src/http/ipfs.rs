@@ -115,11 +115,13 @@ pub(super) async fn answer(
     })?;
     // Of a CID that is its own content a CAR holds nothing: it is not served by that.
     let inline = matches!(format, Format::Car(_));
-    let way = match walk(state, &place.path, inline).await {
-        Err(refusal)
-            if refusal.status == StatusCode::NOT_FOUND
-                && text(&header::CACHE_CONTROL).contains("only-if-cached") =>
-        {
+    let only_here = text(&header::CACHE_CONTROL).contains("only-if-cached");
+    let blocks = match only_here {
+        true => &state.blocks.here(),
+        false => &state.blocks,
+    };
+    let way = match walk(blocks, &place.path, inline).await {
+        Err(refusal) if refusal.status == StatusCode::NOT_FOUND && only_here => {
             return Err(Refusal {
                 status: StatusCode::PRECONDITION_FAILED,
                 ..refusal
@@ -226,12 +228,13 @@ async fn whole(
         if !path.ends_with('/') {
             return redirect(StatusCode::MOVED_PERMANENTLY, &format!("{path}/"), query);
         }
-        let Some(index) = resolve::child(state, &directory, INDEX, &mut Vec::new()).await? else {
-            let entries = resolve::entries(state, directory).await?;
+        let Some(index) = resolve::child(&state.blocks, &directory, INDEX, &mut Vec::new()).await?
+        else {
+            let entries = resolve::entries(&state.blocks, directory).await?;
             return Ok(listing::page(state, headers, &cid, path, &entries));
         };
         (cid, name) = (index, INDEX);
-        block = fetch(state, cid).await?;
+        block = fetch(&state.blocks, cid).await?;
         found = node(&cid, &block)?;
     }
     let (bytes, start) = match found {
@@ -245,7 +248,7 @@ async fn whole(
             // A block that is not here may lie outside of what is wanted.
             let start = match blocks.first() {
                 Some((first, _)) if first.codec() == RAW && media_type(name, b"") == UNKNOWN => {
-                    fetch(state, *first).await.unwrap_or_default()
+                    fetch(&state.blocks, *first).await.unwrap_or_default()
                 }
                 _ => Bytes::new(),
             };

@@ -8,7 +8,6 @@ use cid::Cid;
 use meshlive_protocol::dag::{DAG_PB, RAW, SHA2_256};
 
 use super::{
-    State,
     blocks::Blocks,
     error::Refusal,
     hamt::{Found, Shard},
@@ -40,7 +39,7 @@ impl Way {
 }
 
 /// Follows a path: a CID, and names in directories. `inline` takes a first CID that is its own content, whoever made it.
-pub(super) async fn walk(state: &State, path: &str, inline: bool) -> Result<Way, Refusal> {
+pub(super) async fn walk(blocks: &Arc<Blocks>, path: &str, inline: bool) -> Result<Way, Refusal> {
     let mut names = path.split('/');
     let first = names.next().unwrap_or("");
     let cid = Cid::try_from(first).map_err(|_| Refusal::wrong("this is not a CID"))?;
@@ -51,7 +50,7 @@ pub(super) async fn walk(state: &State, path: &str, inline: bool) -> Result<Way,
         ));
     }
     let mut way = Way {
-        block: fetch(state, cid).await?,
+        block: fetch(blocks, cid).await?,
         cids: vec![cid],
         passed: Vec::new(),
     };
@@ -66,9 +65,9 @@ pub(super) async fn walk(state: &State, path: &str, inline: bool) -> Result<Way,
             ));
         };
         way.passed.push(way.cid());
-        let found = child(state, &node, name, &mut way.passed).await?;
+        let found = child(blocks, &node, name, &mut way.passed).await?;
         let cid = found.ok_or(Refusal::absent("no such name in this directory"))?;
-        way.block = fetch(state, cid).await?;
+        way.block = fetch(blocks, cid).await?;
         way.cids.push(cid);
     }
     Ok(way)
@@ -76,7 +75,7 @@ pub(super) async fn walk(state: &State, path: &str, inline: bool) -> Result<Way,
 
 /// What a name of a directory names; shards on the way are added to `passed`.
 pub(super) async fn child(
-    state: &State,
+    blocks: &Arc<Blocks>,
     node: &Node,
     name: &str,
     passed: &mut Vec<Cid>,
@@ -95,7 +94,7 @@ pub(super) async fn child(
         match shard.find(name, depth) {
             Some(Found::Below(cid)) => {
                 passed.push(cid);
-                held = below(state, cid).await?;
+                held = below(blocks, cid).await?;
                 shard = &held;
             }
             Some(Found::Entry(cid)) => return Ok(Some(cid)),
@@ -106,7 +105,10 @@ pub(super) async fn child(
 }
 
 /// All names of a directory, in the order of its blocks.
-pub(super) async fn entries(state: &State, node: Node) -> Result<Vec<(String, Cid, u64)>, Refusal> {
+pub(super) async fn entries(
+    blocks: &Arc<Blocks>,
+    node: Node,
+) -> Result<Vec<(String, Cid, u64)>, Refusal> {
     let first = match node {
         Node::Directory(entries) => return Ok(entries),
         Node::Shard(shard) => shard,
@@ -125,7 +127,7 @@ pub(super) async fn entries(state: &State, node: Node) -> Result<Vec<(String, Ci
             ));
         }
         next = match left.pop() {
-            Some(cid) => Some(below(state, cid).await?),
+            Some(cid) => Some(below(blocks, cid).await?),
             None => None,
         };
     }
@@ -134,8 +136,8 @@ pub(super) async fn entries(state: &State, node: Node) -> Result<Vec<(String, Ci
 }
 
 /// A shard inside of a directory.
-async fn below(state: &State, cid: Cid) -> Result<Shard, Refusal> {
-    let block = fetch(state, cid).await?;
+async fn below(blocks: &Arc<Blocks>, cid: Cid) -> Result<Shard, Refusal> {
+    let block = fetch(blocks, cid).await?;
     match node(&cid, &block)? {
         Some(Node::Shard(shard)) => Ok(shard),
         _ => Err(Refusal::new(
@@ -150,22 +152,22 @@ pub(super) fn is_inline(cid: &Cid) -> bool {
     cid.hash().code() == IDENTITY
 }
 
-/// The block of a CID, from wherever it is here; `None` where it is not.
+/// The block of a CID, from wherever it may be had; `None` where nobody has it.
 pub(super) async fn load(blocks: &Arc<Blocks>, cid: Cid) -> io::Result<Option<Bytes>> {
     match cid.hash().code() {
         IDENTITY => Ok(Some(Bytes::copy_from_slice(cid.hash().digest()))),
         // Version 0 is another name of a node.
         SHA2_256 if matches!(cid.codec(), RAW | DAG_PB) => {
             let stored = Cid::new_v1(cid.codec(), *cid.hash());
-            blocks.clone().get(None, stored).await
+            blocks.clone().find(stored).await
         }
         _ => Ok(None),
     }
 }
 
 /// The same for an answer that has not begun.
-pub(super) async fn fetch(state: &State, cid: Cid) -> Result<Bytes, Refusal> {
-    let block = load(&state.blocks, cid).await;
+pub(super) async fn fetch(blocks: &Arc<Blocks>, cid: Cid) -> Result<Bytes, Refusal> {
+    let block = load(blocks, cid).await;
     let block = block.map_err(|error| Refusal::unreadable(&error))?;
     block.ok_or(Refusal::absent(
         "this gateway does not store what this CID names",

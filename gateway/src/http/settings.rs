@@ -27,6 +27,9 @@ pub struct Settings {
     /// Bytes of parts that stay in memory after they were read, at most 1 GiB; up to as many again are taken for
     /// parts that many ask for at once.
     pub memory_bytes: usize,
+    /// Whether /ipfs also gives what is not stored here, if an IPFS node that is connected has it: whoever reaches this gateway
+    /// then has it fetch what they name. It is asked for over bitswap and checked; 16 MiB of it stay in memory for a while.
+    pub fetch: bool,
 }
 
 impl Default for Settings {
@@ -37,6 +40,7 @@ impl Default for Settings {
             read_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(20),
             memory_bytes: 32 << 20,
+            fetch: false,
         }
     }
 }

@@ -37,7 +37,7 @@ pub enum Unreached {
 pub(super) enum Ask {
     Connect(Multiaddr, oneshot::Sender<Result<PeerId, Unreached>>),
     Block(Wanted),
-    /// Who is connected.
+    /// Who is connected and speaks bitswap.
     Connected(oneshot::Sender<Vec<PeerId>>),
     /// A stream's IPNS record is looked for; what is found is in `Names`.
     Name(StreamName),
@@ -91,7 +91,7 @@ impl Peers {
         block.ok_or(Unreached::Block(cid))
     }
 
-    /// Who is connected, in no order.
+    /// Who is connected and speaks bitswap, in no order.
     ///
     /// # Errors
     /// When the gateway is ending.

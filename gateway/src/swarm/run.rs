@@ -1,7 +1,7 @@
 //! The one task that has the swarm: it listens where the machine's interfaces are, and takes what happens.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     future::Future,
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -10,7 +10,7 @@ use std::{
 
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, Swarm,
+    Multiaddr, PeerId, Swarm,
     core::transport::ListenerId,
     identify, mdns,
     multiaddr::Protocol,
@@ -35,7 +35,7 @@ use super::{
     addresses::{self, MAX_INTERFACES, Reach},
     around::{Around, Met},
     behaviour::{Room, RoomEvent},
-    bitswap::Sent,
+    bitswap::{self, Sent},
     feed::Feed,
     interfaces,
     listen::{self, Way},
@@ -74,6 +74,8 @@ pub(super) struct Run {
     mirrors: Mirrors,
     around: Around,
     met: watch::Sender<Vec<Met>>,
+    /// Connected peers that have blocks to give.
+    nodes: HashSet<PeerId>,
     pubsub: Pubsub,
     metrics: Arc<Metrics>,
 }
@@ -107,6 +109,7 @@ impl Run {
             webrtc_port: None,
             stun: HashMap::new(),
             feed,
+            nodes: HashSet::new(),
             pubsub: Pubsub::new(streams.names().clone()),
             streams,
             asked,
@@ -240,7 +243,7 @@ impl Run {
                 }
             }
             Ask::Connected(answer) => {
-                let _ = answer.send(self.swarm.connected_peers().copied().collect()); // nobody waits any more
+                let _ = answer.send(self.nodes.iter().copied().collect()); // nobody waits any more
             }
             Ask::Block(wanted) => self.swarm.behaviour_mut().bitswap.want(wanted),
         }
@@ -255,7 +258,15 @@ impl Run {
                 let transport = addresses::transport(endpoint.get_remote_address());
                 self.metrics.p2p_connected(transport);
             }
-            SwarmEvent::ConnectionClosed { endpoint, .. } => {
+            SwarmEvent::ConnectionClosed {
+                endpoint,
+                peer_id,
+                num_established,
+                ..
+            } => {
+                if num_established == 0 {
+                    self.nodes.remove(&peer_id);
+                }
                 let transport = addresses::transport(endpoint.get_remote_address());
                 self.metrics.p2p_disconnected(transport);
             }
@@ -321,6 +332,10 @@ impl Run {
                 peer_id,
                 info,
             }) => {
+                if info.protocols.contains(&bitswap::PROTOCOL) && self.swarm.is_connected(&peer_id)
+                {
+                    self.nodes.insert(peer_id);
+                }
                 let from = self.mirrors.from(connection_id);
                 if self.around.identified(peer_id, &info, from) {
                     self.met.send_replace(self.around.all());

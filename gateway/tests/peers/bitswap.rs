@@ -238,3 +238,65 @@ async fn a_gateway_fetches_a_segment_from_another_and_nothing_that_is_not_there(
     assert!(gone.contains("/p2p/"), "{gone}");
     mirror.gateway.shutdown().await;
 }
+
+/// The status of an answer, and its body.
+async fn answered(host: &Host, cid: &Cid, headers: &str) -> (u16, Vec<u8>) {
+    let headers = format!("host: localhost\r\n{headers}");
+    let answer = host.answer(&format!("/ipfs/{cid}"), &headers).await;
+    let head = answer
+        .windows(4)
+        .position(|end| end == b"\r\n\r\n")
+        .unwrap();
+    let status = std::str::from_utf8(&answer[9..12]).unwrap();
+    (status.parse().unwrap(), answer[head + 4..].to_vec())
+}
+
+#[tokio::test]
+async fn what_others_have_is_given_over_http_where_the_operator_lets_it_be_fetched() {
+    let _alone = ALONE.lock().await;
+    let origin = Host::start().await;
+    let parts: Vec<_> = (0..3_u8).map(|n| vec![n; 100_000]).collect();
+    let leaves: Vec<_> = parts
+        .iter()
+        .map(|part| (keep(&origin, part), part.len() as u64))
+        .collect();
+    let (root, node) = dag::segment_file(&leaves);
+    let name = SigningKey::from_secret([1; 32]).name();
+    let store = origin.gateway.store();
+    store.append(&name, "v", 1_000_000, &root, &node).unwrap();
+    for fetches in [false, true] {
+        let host = Host::with(|config| config.http.fetch = fetches).await;
+        let place = Place {
+            stream: name.clone(),
+            rendition: "v".into(),
+            start: 1_000_000,
+        };
+        // It is connected: nobody is dialled for what is asked over HTTP.
+        let hello = keep(&origin, b"hello");
+        let met = host.gateway.fetch(origin.tcp().await, hello, &place).await;
+        met.unwrap();
+        let here = answered(&host, &root, "cache-control: only-if-cached\r\n").await;
+        assert_eq!(here.0, 412, "nobody is asked");
+        let since = Instant::now();
+        let mut answer = answered(&host, &root, "").await;
+        // Who the other is may not be known yet.
+        while fetches && answer.0 == 404 && since.elapsed() < Duration::from_secs(5) {
+            answer = answered(&host, &root, "").await;
+        }
+        if fetches {
+            assert_eq!(answer, (200, parts.concat()));
+        } else {
+            assert_eq!(answer.0, 404);
+        }
+        assert_eq!(answered(&host, &cid(9), "").await.0, 404, "nobody has it");
+        // To peers it is not here, and nothing of it is kept.
+        let (leaf, _) = leaves[0];
+        assert!(host.gateway.store().get(&leaf).unwrap().is_none());
+        let mut other = Peer::connect(&host.tcp().await, true).await;
+        assert!(other.say(&wants(&[leaf, hello], HAVE)).await);
+        let heard = other.hears().await;
+        assert_eq!((heard.here, heard.absent), (1, 1));
+        host.gateway.shutdown().await;
+    }
+    origin.gateway.shutdown().await;
+}

@@ -62,13 +62,19 @@ impl Host {
 
     /// The body of an answer of the gateway, asked as `host`.
     pub(crate) async fn get(&self, path: &str, host: &str) -> String {
+        let answer = self.answer(path, &format!("host: {host}\r\n")).await;
+        let answer = String::from_utf8_lossy(&answer);
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+
+    /// The whole answer to a request with these headers.
+    pub(crate) async fn answer(&self, path: &str, headers: &str) -> Vec<u8> {
         let mut socket = TcpStream::connect(self.gateway.http()).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\n{headers}connection: close\r\n\r\n");
         socket.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         socket.read_to_end(&mut answer).await.unwrap();
-        let answer = String::from_utf8_lossy(&answer);
-        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+        answer
     }
 
     /// What `/api/v1/peer` tells on the gateway's own address.

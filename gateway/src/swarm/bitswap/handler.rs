@@ -33,7 +33,7 @@ use tokio::{
 use super::message::{MAX_MESSAGE_BYTES, Message};
 
 /// What is spoken.
-pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/ipfs/bitswap/1.2.0");
+pub(in crate::swarm) const PROTOCOL: StreamProtocol = StreamProtocol::new("/ipfs/bitswap/1.2.0");
 /// libp2p streams that a peer may have open towards us on one connection; one more is reset. Some open one for each message.
 pub(super) const MAX_STREAMS: usize = 16;
 /// A message that has begun is here by then.

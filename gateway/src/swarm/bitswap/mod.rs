@@ -13,6 +13,7 @@ mod message;
 mod wants;
 
 pub(super) use behaviour::{Behaviour, Sent, Shelf};
+pub(super) use handler::PROTOCOL;
 
 /// Runs what reads a stranger's message (see [`crate::fuzz`]): what is read can be said again.
 pub(crate) fn check_bitswap(bytes: &[u8]) {
