@@ -29,6 +29,12 @@ const ECHO: StreamProtocol = StreamProtocol::new("/meshlive-trial/echo/1");
 /// Ends of connections that are told.
 const LAST_CLOSED: usize = 4;
 
+/// An echo is written and read in pieces of this many bytes.
+const CHUNK: usize = 64 << 10;
+/// Most bytes of an echo that have not come back: data channels have no back-pressure from end to end, and who receives
+/// more than 4 MiB that it does not read (here: because it cannot send as fast) resets the stream.
+const MAX_UNDER_WAY: usize = 1 << 20;
+
 type Opened = oneshot::Sender<Result<Stream, String>>;
 
 /// Opens echo streams; what others open it sends back until they finish, then finishes.
@@ -290,14 +296,31 @@ impl Trial {
         let stream = self.open(peer).await?;
         let (mut reader, mut writer) = stream.split();
         let sent: Vec<u8> = (0..bytes).map(|at| (at * 7 + (at >> 8)) as u8).collect();
-        let write = async {
-            writer.write_all(&sent).await?;
-            writer.close().await
-        };
-        let mut received = Vec::new();
-        let (wrote, read) = futures::join!(write, reader.read_to_end(&mut received));
-        wrote.map_err(|error| format!("writing: {error}"))?;
-        read.map_err(|error| format!("reading: {error}"))?;
+        let mut received = Vec::with_capacity(bytes);
+        let mut left = sent.chunks(CHUNK);
+        let mut under_way = 0;
+        let mut buffer = vec![0; CHUNK];
+        let mut closed = false;
+        loop {
+            while under_way < MAX_UNDER_WAY
+                && let Some(chunk) = left.next()
+            {
+                let wrote = writer.write_all(chunk).await;
+                wrote.map_err(|error| format!("writing: {error}"))?;
+                under_way += chunk.len();
+            }
+            if left.len() == 0 && !std::mem::replace(&mut closed, true) {
+                let closed = writer.close().await;
+                closed.map_err(|error| format!("closing: {error}"))?;
+            }
+            let read = reader.read(&mut buffer).await;
+            let read = read.map_err(|error| format!("reading: {error}"))?;
+            if read == 0 {
+                break;
+            }
+            received.extend_from_slice(&buffer[..read]);
+            under_way = under_way.saturating_sub(read);
+        }
         match received == sent {
             true => Ok(started.elapsed().as_secs_f64() * 1000.0),
             false => Err(format!("{} other bytes came back", received.len())),
