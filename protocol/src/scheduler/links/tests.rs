@@ -44,3 +44,44 @@ fn a_newcomer_dials_two_of_those_it_hears_of_at_a_time() {
     let later = |rounds: u64| 1_000 + rounds * PACE;
     assert_eq!(dials, [later(0), later(0), later(1), later(1), later(2)]);
 }
+
+#[test]
+fn more_neighbours_are_asked_for_until_there_are_enough() {
+    for (neighbours, asks) in [(FEW - 1, true), (FEW, false)] {
+        let publisher = Publisher::new(&[400_000]);
+        let settings = Settings {
+            cache_bytes: 8 << 20,
+            neighbours: 8,
+            upload: u32::MAX,
+            reserve: 300_000,
+        };
+        let name = publisher.key().name();
+        let mut viewer = Scheduler::new(someone(1), name, Role::Viewer, settings, 7);
+        let mut asked = 0;
+        let mut input = |viewer: &mut Scheduler, input: Input<'_>, now: Micros| {
+            viewer.handle(input, now).expect("no envelope");
+            let outputs = std::iter::from_fn(|| viewer.output());
+            let message = Message::WantNeighbours;
+            asked += outputs
+                .filter(|output| matches!(output, Output::Send { message: said, .. } if *said == message))
+                .count();
+        };
+        let (peer, kind) = (someone(2), Kind::Gateway);
+        input(&mut viewer, Input::Select { renditions: 1 }, 1);
+        input(&mut viewer, Input::Linked { peer, kind }, 1);
+        for peer in (0..neighbours as u8).map(|number| someone(number + 3)) {
+            let kind = Kind::Viewer;
+            input(&mut viewer, Input::Linked { peer, kind }, 2);
+            let join = Join {
+                renditions: 1,
+                upload: 200_000,
+                gateway: true,
+                site: 0,
+            };
+            let message = Message::Join(join);
+            input(&mut viewer, Input::Message { peer, message }, 2);
+        }
+        input(&mut viewer, Input::Wake, 3_000_000);
+        assert_eq!(asked > 0, asks, "{neighbours} neighbours");
+    }
+}
