@@ -2,7 +2,8 @@
 //! tests/bench/README.md. It takes 2 GB of disk, and half a minute.
 //!
 //! The packs are sparse files and have one real part each; their indexes are real, written here by what stands at the head
-//! of `gateway/src/store/index.rs`. Each start is a process of its own, and finds the real part of every pack.
+//! of `gateway/src/store/index.rs`. Each start is a process of its own; the first merges the indexes, the second finds the real
+//! part of every pack.
 
 use std::{
     env,
@@ -158,19 +159,6 @@ fn measure(folder: &Path) -> Outcome {
     if (stats.packs as u64, stats.open_packs) != (PACKS, 0) {
         return Err(format!("{stats:?}: not the packs that were made").into());
     }
-    for pack in 0..PACKS {
-        let part = part(pack);
-        if store.get(&cid_of(&part))?.as_deref() != Some(&part[..]) {
-            return Err(format!("the part of pack {pack} is not found").into());
-        }
-    }
-    let searched = Instant::now();
-    for n in 0..SEARCHES {
-        if black_box(store.get(&cid_of(&n.to_le_bytes()))?).is_some() {
-            return Err("what was never stored is found".into());
-        }
-    }
-    let searched = searched.elapsed() / SEARCHES as u32;
     let how = if merged {
         "merged indexes"
     } else {
@@ -186,7 +174,6 @@ fn measure(folder: &Path) -> Outcome {
             "NO"
         }
     );
-    println!("| a search in it for what is not there, {how} | {searched:.1?} | stated | |");
     if !merged {
         let start = Instant::now();
         store.tidy();
@@ -194,7 +181,22 @@ fn measure(folder: &Path) -> Outcome {
         println!(
             "| merging that month's indexes, once, off the live path | {took:.1?} | stated | |"
         );
+        return Ok(());
     }
+    for pack in 0..PACKS {
+        let part = part(pack);
+        if store.get(&cid_of(&part))?.as_deref() != Some(&part[..]) {
+            return Err(format!("the part of pack {pack} is not found").into());
+        }
+    }
+    let searched = Instant::now();
+    for n in 0..SEARCHES {
+        if black_box(store.get(&cid_of(&n.to_le_bytes()))?).is_some() {
+            return Err("what was never stored is found".into());
+        }
+    }
+    let searched = searched.elapsed() / SEARCHES as u32;
+    println!("| a search in it for what is not there | {searched:.1?} | stated | |");
     Ok(())
 }
 
