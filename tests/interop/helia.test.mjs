@@ -6,8 +6,9 @@ import { compile, Fetcher, tcpOf } from "./fetcher.mjs";
 import { helia } from "./helia.mjs";
 import { onAir, renditions } from "./stream.mjs";
 
-/** The bar is 100 ms; a machine that tests share gets more. */
-const LATE_MS = 1000;
+/** The bar, which half of the parts keep at least; a machine that tests share gets more for one. */
+const LATE_MS = 100;
+const WORST_MS = 1000;
 
 let origin;
 let mirror;
@@ -53,9 +54,10 @@ test("a part that a mirror does not have yet reaches Helia as soon as the mirror
     assert.deepEqual(await wanted, bytes);
     late.push(Math.max(0, came - stored));
   }
-  const worst = Math.max(...late);
-  console.log(`# Helia: at most ${worst.toFixed(0)} ms after the mirror stored it, ${late.length} parts`);
-  assert.ok(worst < LATE_MS, `${late}`);
+  late.sort((a, b) => a - b);
+  const [median, worst] = [late[Math.floor(late.length / 2)], late.at(-1)];
+  console.log(`# Helia: ${median.toFixed(0)} ms after the mirror stored it, ${worst.toFixed(0)} ms at most, ${late.length} parts`);
+  assert.ok(median <= LATE_MS && worst < WORST_MS, `${late}`);
 });
 
 test("what nobody stores never comes", async () => {

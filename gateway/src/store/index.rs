@@ -225,17 +225,25 @@ impl Index {
         let end = self.fences.partition_point(|fence| *fence <= key);
         let mut found = Vec::new();
         for page in first..end {
-            found.extend(
-                self.page(file, page)?
-                    .into_iter()
-                    .filter(|entry| entry.key == key),
-            );
+            let page = self.checked(file, page)?;
+            let entries = page.entries();
+            let from = entries.partition_point(|entry| key_in(entry) < key);
+            let same = entries[from..]
+                .iter()
+                .take_while(|entry| key_in(entry) == key);
+            found.extend(same.flat_map(|entry| Entry::all(entry)));
         }
         Ok(found)
     }
 
     /// All entries of one page, in order.
     pub(crate) fn page(&self, file: &File, number: usize) -> io::Result<Vec<Entry>> {
+        let page = self.checked(file, number)?;
+        Ok(Entry::all(page.entries().as_flattened()).collect())
+    }
+
+    /// A page that matches its checksum.
+    fn checked(&self, file: &File, number: usize) -> io::Result<Page> {
         let mut page = [0; PAGE_BYTES];
         file.read_exact_at(&mut page, (number * PAGE_BYTES) as u64)?;
         let crc = u32::from_le_bytes(page[CRC_AT..].try_into().expect("four bytes"));
@@ -246,8 +254,25 @@ impl Index {
                 &format!("page {number} does not match its checksum"),
             ));
         }
-        Ok(Entry::all(&page[..count * ENTRY_BYTES]).collect())
+        Ok(Page { bytes: page, count })
     }
+}
+
+/// A page, not read entry by entry: a search looks at a few of them.
+struct Page {
+    bytes: [u8; PAGE_BYTES],
+    count: usize,
+}
+
+impl Page {
+    fn entries(&self) -> &[[u8; ENTRY_BYTES]] {
+        &self.bytes.as_chunks().0[..self.count]
+    }
+}
+
+/// The key of an entry in the file.
+fn key_in(entry: &[u8; ENTRY_BYTES]) -> u64 {
+    u64::from_be_bytes(*entry.first_chunk().expect("20 bytes are more than 8"))
 }
 
 fn parse_names(mut bytes: &[u8], count: u32) -> Option<Vec<String>> {
