@@ -256,7 +256,9 @@ impl Gateway {
     ) -> Result<Fetched, FetchError> {
         let peer = self.fetcher.peers.connect(address).await?;
         let (pace, known) = Default::default();
-        self.fetcher.dag(root, &[peer], place, &pace, &known).await
+        (self.fetcher)
+            .dag(root, &[peer], place, &pace, &known, &[])
+            .await
     }
 
     /// Asks peers for a newer IPNS record of a stream; what they tell and what proves valid is then in [`Streams::names`].

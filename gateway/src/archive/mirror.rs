@@ -125,6 +125,11 @@ impl Archive {
             .is_some_and(|whole| whole.roots.contains(root))
     }
 
+    /// The same, and so of everything where the list is signed here.
+    pub(super) fn has_come(&self, root: &Cid) -> bool {
+        self.key.is_some() || self.is_whole(root)
+    }
+
     /// All blocks below the root of an hour, or of the list, are here: they are pinned.
     ///
     /// # Errors
@@ -141,7 +146,10 @@ impl Archive {
             }
         }
         self.store.pin(OWNER, &self.stream, FETCHED, at)?;
-        self.store.pin(OWNER, &self.stream, SHARED, at)?;
+        if is_hour {
+            // By this it is held; the newest directory lies in the newest hour's pack, be that hour here or not.
+            self.store.pin(OWNER, &self.stream, SHARED, at)?;
+        }
         self.store.flush();
         if let Some(whole) = &mut *self.whole() {
             whole.journal.append(&root.to_bytes())?;

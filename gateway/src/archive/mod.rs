@@ -226,8 +226,16 @@ impl Archive {
         known
     }
 
-    /// Hours (counted from 1970) that are held here.
+    /// Hours (counted from 1970) that are held here, as the list has them: of a mirror those that have come whole.
     pub fn held(&self) -> BTreeSet<u64> {
+        let (mut held, catalogue) = (self.pinned(), self.catalogue());
+        let root = |hour: &u64| catalogue.hours().get(hour).map(|entry| entry.link.cid);
+        held.retain(|hour| root(hour).is_none_or(|root| self.has_come(&root)));
+        held
+    }
+
+    /// Hours of which something is held here.
+    fn pinned(&self) -> BTreeSet<u64> {
         let pinned = self.store.pinned(OWNER, &self.stream).into_iter();
         pinned
             .filter(|(name, _)| name == SHARED)

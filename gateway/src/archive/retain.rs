@@ -39,7 +39,7 @@ impl Archive {
         let newest = self.list().catalogue.hours().keys().next_back().copied();
         if let (Keep::For(keep), Some(newest)) = (self.rule.keep, newest) {
             let keep = u64::try_from(keep.as_micros()).unwrap_or(u64::MAX);
-            going = too_old(self.held().into_iter(), newest, keep);
+            going = too_old(self.pinned().into_iter(), newest, keep);
         }
         if self.rule.max_bytes > 0 {
             let mut sizes = self.sizes();
@@ -57,7 +57,7 @@ impl Archive {
     /// The hour that goes first of those held here that are closed: the oldest, of a day that is to stay only where there is
     /// no other.
     fn first_to_go(&self) -> Option<(bool, u64)> {
-        let held = self.held();
+        let held = self.pinned();
         let state = self.state();
         let closed = held.into_iter();
         let closed = closed.filter(|hour| !state.open.contains_key(hour));

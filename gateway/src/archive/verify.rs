@@ -40,7 +40,7 @@ impl fmt::Display for Fault {
 }
 
 /// Reads back all that is held here of an archive: hours, and the days over them. What `visit` gets is as with [`walk`];
-/// what is missing of an hour that was let go meanwhile is not damaged. Returns the hours.
+/// what is missing of an hour that was let go meanwhile, or that a mirror is fetching, is not damaged. Returns the hours.
 ///
 /// # Errors
 /// What `visit` says.
@@ -60,7 +60,9 @@ pub fn held(
         roots.push((*hour..*hour + 1, entry.link.cid, path, HashSet::new()));
     }
     let count = roots.len();
-    for (day, link) in catalogue.days() {
+    // At a mirror the newest days may be on their way.
+    let root = catalogue.root().filter(|root| archive.has_come(&root.cid));
+    for (day, link) in catalogue.days().iter().filter(|_| root.is_some()) {
         let of_day = *day * 24..*day * 24 + 24;
         if is_held(of_day.clone(), &held) {
             roots.push((of_day, link.cid, day_name(*day), seen.clone()));

@@ -186,7 +186,8 @@ impl CatchUp {
             start: hour * HOUR,
         };
         // Held from now on, so that the store does not give up what came first before the last is here, nor what is here
-        // because it was live.
+        // because it was live. What lies in no pack that is held is kept once more: who follows since a moment ago does not
+        // know the renditions yet.
         let store = self.fetcher.store.clone();
         let (held, at) = (stream.clone(), place.start);
         let snapshot = self.stream.snapshot();
@@ -196,11 +197,13 @@ impl CatchUp {
             for pack in renditions.filter(|_| is_hour).chain([FETCHED]) {
                 store.pin(crate::archive::OWNER, &held, pack, at)?;
             }
-            Ok(())
+            let pinned = store.pinned(crate::archive::OWNER, &held).into_iter();
+            let of_hour = pinned.filter(|(_, of)| is_hour && *of == hour);
+            Ok(of_hour.map(|(rendition, _)| rendition).collect::<Vec<_>>())
         };
-        kept(root, tokio::task::spawn_blocking(pin).await)?;
+        let stays = kept(root, tokio::task::spawn_blocking(pin).await)?;
         let fetched = (self.fetcher)
-            .dag(root, from, &place, &self.pace, known)
+            .dag(root, from, &place, &self.pace, known, &stays)
             .await?;
         let archive = self.archive.clone();
         let adopt = move || archive.adopt(hour, root, is_hour);
@@ -213,10 +216,10 @@ impl CatchUp {
     }
 }
 
-fn kept(
+fn kept<T>(
     root: cid::Cid,
-    done: Result<io::Result<()>, tokio::task::JoinError>,
-) -> Result<(), FetchError> {
+    done: Result<io::Result<T>, tokio::task::JoinError>,
+) -> Result<T, FetchError> {
     let done = done.map_err(io::Error::other).flatten();
     done.map_err(|error| FetchError::Store(root, error))
 }

@@ -77,7 +77,9 @@ async fn mend(streams: &Streams, fetcher: &Fetcher, damage: Damage) {
     for hour in whole {
         let root = hours[&hour].link.cid;
         let (pace, known) = (Pace::default(), Default::default());
-        let fetched = fetcher.dag(root, &from, &place(hour), &pace, &known).await;
+        let fetched = fetcher
+            .dag(root, &from, &place(hour), &pace, &known, &[])
+            .await;
         let (archive, is_whole) = (damage.archive.clone(), fetched.is_ok());
         let kept = tokio::task::spawn_blocking(move || archive.keep_mended(hour)).await;
         match kept.map_err(io::Error::other).flatten() {

@@ -282,6 +282,9 @@ impl Run {
         if known >= Some(at) {
             return self.mirrored.renew(at, envelope);
         }
+        if let Some(first) = window.segments().next() {
+            self.mirrored.expects(first.start);
+        }
         let before = self.heard.replace(window.clone()).filter(|_| !joins);
         let mut lacks = HashSet::new();
         for block in blocks(&window) {

@@ -192,6 +192,13 @@ impl Mirrored {
         self.stream.recent_block(cid).is_some() || self.store.has(cid).unwrap_or(false)
     }
 
+    /// The origin's window begins here, µs since the Unix epoch: what is stored of it stays, also before it is told.
+    pub fn expects(&mut self, from: u64) {
+        let told = self.manifest.segments().next();
+        let from = told.map_or(from, |told| told.start.min(from));
+        self.needs(from);
+    }
+
     /// Writes a block that was checked against its CID, and keeps it at hand. `start`: of its segment.
     pub fn keep(&self, rendition: &str, start: u64, cid: Cid, block: Bytes) {
         let stored = (self.store).append(self.stream.name(), rendition, start, &cid, &block);
@@ -406,10 +413,14 @@ impl Mirrored {
     /// Tells the store what the window still needs.
     fn tell_store(&mut self) {
         let first = self.manifest.segments().next();
-        let start = first.map(|segment| segment.start);
-        if let Some(from) = start.filter(|_| start != self.needed) {
+        if let Some(from) = first.map(|segment| segment.start) {
+            self.needs(from);
+        }
+    }
+
+    fn needs(&mut self, from: u64) {
+        if self.needed.replace(from) != Some(from) {
             self.store.needed_since(self.stream.name(), from);
-            self.needed = start;
         }
     }
 

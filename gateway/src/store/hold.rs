@@ -8,27 +8,24 @@ use meshlive_protocol::name::StreamName;
 use super::{Store, frame, inner::lock, key::PackKey};
 
 impl Store {
-    /// Whether a block is in the packs of this stream, rendition and hour, by their indexes alone.
+    /// Whether a block is in the packs of one of these renditions of this stream and hour, by their indexes alone.
     ///
     /// # Errors
     /// `InvalidInput` for names that cannot name a file, and whatever the file system says.
     pub(crate) fn holds(
         &self,
         stream: &StreamName,
-        rendition: &str,
+        renditions: &[String],
         start: u64,
         cid: &Cid,
     ) -> io::Result<bool> {
-        let first = PackKey::new(&stream.to_string(), rendition, start)?;
+        let hour = PackKey::new(&stream.to_string(), "any", start)?;
         let Some(digest) = frame::digest_of(cid) else {
             return Ok(false);
         };
         self.inner.has(digest, |pack| {
-            *pack
-                == PackKey {
-                    volume: pack.volume,
-                    ..first.clone()
-                }
+            let is_of_hour = pack.stream == hour.stream && pack.hour == hour.hour;
+            is_of_hour && renditions.iter().any(|one| **one == *pack.rendition)
         })
     }
 

@@ -146,7 +146,8 @@ pub(crate) struct Fetcher {
 
 impl Fetcher {
     /// Has everything that `root` leads to in the store, but for what `known` leads to, from these peers as far as it is not
-    /// here already.
+    /// here already. What is here stays where it is, unless `stays` names renditions (of the place's stream and hour): what
+    /// is in no pack of these is kept in its place as well, since its own pack may go.
     ///
     /// # Errors
     /// See [`FetchError`].
@@ -157,8 +158,9 @@ impl Fetcher {
         place: &Place,
         pace: &Pace,
         known: &HashSet<Cid>,
+        stays: &[String],
     ) -> Result<Fetched, FetchError> {
-        self.walk(root, from, place, pace, known, None).await
+        self.walk(root, from, place, pace, known, stays, None).await
     }
 
     /// The same for a DAG that is kept by itself.
@@ -173,10 +175,12 @@ impl Fetcher {
         bound: &Bound,
     ) -> Result<Fetched, FetchError> {
         let (pace, known) = Default::default();
-        self.walk(root, from, place, &pace, &known, Some(bound))
+        let own = [place.rendition.clone()];
+        self.walk(root, from, place, &pace, &known, &own, Some(bound))
             .await
     }
 
+    #[allow(clippy::too_many_arguments)] // all of them are of the two above
     async fn walk(
         &self,
         root: Cid,
@@ -184,6 +188,7 @@ impl Fetcher {
         place: &Place,
         pace: &Pace,
         known: &HashSet<Cid>,
+        stays: &[String],
         bound: Option<&Bound>,
     ) -> Result<Fetched, FetchError> {
         let begun = Instant::now();
@@ -199,7 +204,7 @@ impl Fetcher {
                 if fetched.new > 0 {
                     pace.wait(begun, fetched.bytes).await;
                 }
-                coming.push(self.one(stored_name(cid)?, from, place, bound));
+                coming.push(self.one(stored_name(cid)?, from, place, stays, bound));
             }
             let Some(one) = coming.next().await else {
                 self.store.sync_soon();
@@ -236,17 +241,18 @@ impl Fetcher {
         cid: Cid,
         from: &[PeerId],
         place: &Place,
+        stays: &[String],
         bound: Option<&Bound>,
     ) -> Result<(Cid, Bytes, bool), FetchError> {
         // One that is damaged here is fetched again.
         let here = self.blocks.clone().get(None, cid).await.unwrap_or(None);
         let Some(block) = here else {
             let block = self.peers.block(cid, from).await?;
-            self.keep(cid, &block, place, bound, false).await?;
+            self.keep(cid, &block, place, &[], bound).await?;
             return Ok((cid, block, true));
         };
-        if bound.is_some() {
-            self.keep(cid, &block, place, bound, true).await?;
+        if !stays.is_empty() {
+            self.keep(cid, &block, place, stays, bound).await?;
         }
         Ok((cid, block, false))
     }
@@ -259,31 +265,32 @@ impl Fetcher {
         place: &Place,
     ) -> Result<Bytes, FetchError> {
         let block = self.peers.block(cid, from).await?;
-        self.keep(cid, &block, place, None, false).await?;
+        self.keep(cid, &block, place, &[], None).await?;
         Ok(block)
     }
 
-    /// Keeps a block in its place; one that is `here` may be in it already.
+    /// Keeps a block in its place, unless it stays where it is.
     async fn keep(
         &self,
         cid: Cid,
         block: &Bytes,
         place: &Place,
+        stays: &[String],
         bound: Option<&Bound>,
-        here: bool,
     ) -> Result<(), FetchError> {
         let writing = match bound {
             Some(bound) => Some(bound.writing.clone().read_owned().await),
             None => None,
         };
         let (store, place, kept) = (self.store.clone(), place.clone(), block.clone());
+        let stays = stays.to_vec();
         let keep = move || {
             let Place {
                 stream,
                 rendition,
                 start,
             } = &place;
-            if here && store.holds(stream, rendition, *start, &cid)? {
+            if !stays.is_empty() && store.holds(stream, &stays, *start, &cid)? {
                 return Ok(());
             }
             let outcome = store.append(stream, rendition, *start, &cid, &kept)?;

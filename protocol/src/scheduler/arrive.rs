@@ -154,6 +154,10 @@ impl Scheduler {
         if behind && peer.has.remove(&place) {
             return;
         }
+        // Between two who have just been linked one may be far ahead: the other is being told what lies between.
+        if !behind && peer.is_new(self.now) {
+            return;
+        }
         peer.strikes += 1;
         if peer.strikes >= STRIKES {
             self.ban(id, "it sent parts that nobody wants");
@@ -241,3 +245,6 @@ impl Scheduler {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

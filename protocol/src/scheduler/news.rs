@@ -364,6 +364,11 @@ impl Scheduler {
 
     /// Nothing was heard for too long, or something is missing: a gateway is asked, or else a neighbour.
     pub(super) fn ask_manifest(&mut self) {
+        if matches!(self.role, Role::Gateway) {
+            // Viewers know no more than their gateway; that of a mirror hears of the origin by another engine.
+            self.silence.ask_at = None;
+            return;
+        }
         // On a narrow link silence is no loss: a manifest would hold up what is on its way.
         let waits = (!self.window.needs_manifest()).then(|| self.excuses_silence());
         if let Some(until) = waits.flatten() {

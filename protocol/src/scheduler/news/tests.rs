@@ -15,17 +15,49 @@ fn someone(number: u8) -> PeerId {
     key.public().to_peer_id()
 }
 
-#[test]
-fn of_several_gateways_each_is_asked_for_the_window_in_the_end() {
-    let mut publisher = Publisher::new(&[400_000]);
-    let settings = Settings {
+fn settings() -> Settings {
+    Settings {
         cache_bytes: 8 << 20,
         neighbours: 2,
         upload: 0,
         reserve: 300_000,
-    };
+    }
+}
+
+/// A viewer has more to tell than a gateway reads of it: a mirror's gateway dropped whoever it asked.
+#[test]
+fn a_gateway_asks_no_viewer_for_the_window() {
+    for (role, asks) in [(Role::Viewer, true), (Role::Gateway, false)] {
+        let mut publisher = Publisher::new(&[400_000]);
+        let name = publisher.key().name();
+        let mut engine = Scheduler::new(someone(1), name, role, settings(), 7);
+        let (peer, kind) = (someone(2), Kind::Viewer);
+        let linked = engine.handle(Input::Linked { peer, kind }, 1_000_000);
+        linked.expect("no envelope");
+        let envelope = publisher.publish(1_000_000).envelope;
+        let _ = engine.handle(Input::Envelope(&publisher.signed()), 1_000_000);
+        let _ = engine.handle(Input::Envelope(&envelope), 1_000_000);
+        // The origin is silent.
+        for now in 1..20 {
+            let woken = engine.handle(Input::Wake, 1_000_000 + now * 1_000_000);
+            woken.expect("no envelope");
+        }
+        let asked = std::iter::from_fn(|| engine.output());
+        let mut asked = asked.filter(|output| {
+            let Output::Send { message, .. } = output else {
+                return false;
+            };
+            matches!(message, Message::WantManifest)
+        });
+        assert_eq!(asked.next().is_some(), asks, "asks: {asks}");
+    }
+}
+
+#[test]
+fn of_several_gateways_each_is_asked_for_the_window_in_the_end() {
+    let mut publisher = Publisher::new(&[400_000]);
     let name = publisher.key().name();
-    let mut engine = Scheduler::new(someone(1), name, Role::Viewer, settings, 7);
+    let mut engine = Scheduler::new(someone(1), name, Role::Viewer, settings(), 7);
     let gateways: BTreeSet<PeerId> = (2..5).map(someone).collect();
     let mut now = 1_000_000;
     let envelope = publisher.publish(now).envelope;
