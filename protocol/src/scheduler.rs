@@ -77,6 +77,8 @@ pub struct Scheduler {
     usual: push::Usual,
     silence: news::Silence,
     signed_at: Option<Micros>,
+    /// Envelopes also come to it by a way of its own.
+    has_socket: bool,
     cache: cache::Cache,
     early: arrive::Early,
     demand: demand::Demand,
@@ -113,6 +115,7 @@ impl Scheduler {
             usual: push::Usual::default(),
             silence: news::Silence::default(),
             signed_at: None,
+            has_socket: false,
             cache: cache::Cache::new(settings.cache_bytes.max(LEAST_CACHE)),
             early: arrive::Early::default(),
             demand: demand::Demand::default(),
@@ -157,6 +160,7 @@ impl Scheduler {
                 }
             }
             Input::Envelope(envelope) => {
+                self.has_socket = true;
                 taken = self.accept(&Bytes::copy_from_slice(envelope), None, &[]);
                 match &taken {
                     Ok(()) => self.give_manifests(),

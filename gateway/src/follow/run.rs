@@ -41,8 +41,9 @@ use crate::{
 const RENEW_EVERY: Micros = 4_000_000;
 /// Segments at the end of a window that viewers wait for.
 const NEWEST: u64 = 2;
-/// So long what is not urgent waits until it is known which other mirrors have it, microseconds.
+/// So long what is not urgent, and what is, waits until it is known which other mirrors have it, microseconds.
 const MEETS: Micros = 2_000_000;
+const MEETS_SOON: Micros = 500_000;
 /// A gateway that is connected and says nothing of the stream for so long, microseconds, does not have it.
 const SILENT: Micros = 10_000_000;
 
@@ -418,17 +419,23 @@ impl Run {
         }
         let since = *self.since.get_or_insert(now());
         let mirrors = self.mirrors.borrow().clone();
-        let waits = mirrors.is_none() && now() < since + MEETS;
-        let (mirrors, _) = self.at_hand(&mirrors.unwrap_or_default());
+        let unknown = mirrors.is_none();
+        let (mirrors, they_come) = self.at_hand(&mirrors.unwrap_or_default());
+        let waits = |time| (unknown || they_come) && now() < since + time;
         // Those that are linked are connected in a moment, and what is asked of some alone may not be there.
         let (gateways, others_come) = self.at_hand(&gateways);
-        if gateways.is_empty() || others_come {
+        if gateways.is_empty() || others_come || waits(MEETS_SOON) {
             return;
         }
-        let late = waits || self.late.load(Relaxed);
+        let late = waits(MEETS) || self.late.load(Relaxed);
+        let newest = self.heard.as_ref().and_then(|heard| {
+            let nth = usize::try_from(NEWEST - 1).ok()?;
+            heard.segments().nth_back(nth).map(|segment| segment.start)
+        });
         while let Some(block) = self.backlog.next(now(), late) {
-            // What was missed may take a while, and comes from other mirrors: the origin has its link for what is live.
-            let from = match block.urgent {
+            // What was missed comes from other mirrors, as far as they can have it: the origin has its link for what is live.
+            let is_newest = newest.is_none_or(|newest| block.start >= newest);
+            let from = match block.urgent && is_newest {
                 true => [gateways.clone(), mirrors.clone()].concat(),
                 false => [mirrors.clone(), gateways.clone()].concat(),
             };

@@ -48,7 +48,12 @@ impl Scheduler {
         peer.costly.take(if whole { MANIFEST_COSTS } else { 1.0 });
         match self.accept(&envelope, Some(id), &seeds) {
             Ok(()) => {}
-            Err(Rejected::Gap { .. }) => self.ask_manifest_soon(),
+            Err(Rejected::Gap { got, known }) => {
+                self.ask_manifest_soon();
+                if is_gateway && got.0 > known.0 {
+                    self.ask_anew(id);
+                }
+            }
             Err(Rejected::Rule { .. }) if is_gateway => self.ask_manifest_soon(),
             Err(_) => self.ban(id, "it sent what the stream's key did not sign"),
         }
@@ -337,6 +342,21 @@ impl Scheduler {
         let at = self.now + LOSS;
         let ask = self.silence.ask_at.get_or_insert(at);
         *ask = at.min(*ask);
+    }
+
+    /// A gateway has begun anew. Whoever has a socket of its own learns the window by that; anyone else asks for it at once.
+    fn ask_anew(&mut self, id: PeerId) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(&id).filter(|_| !self.has_socket) else {
+            return;
+        };
+        if peer
+            .asked_manifest
+            .is_none_or(|at| now >= at + MANIFEST_EVERY)
+        {
+            peer.asked_manifest = Some(now);
+            self.send(id, Message::WantManifest);
+        }
     }
 
     /// When silence is to be taken for a loss.

@@ -83,3 +83,44 @@ fn of_several_gateways_each_is_asked_for_the_window_in_the_end() {
     }
     assert_eq!(asked, gateways);
 }
+
+#[test]
+fn a_gateway_that_begins_anew_is_asked_at_once_by_whoever_has_no_socket() {
+    for has_socket in [false, true] {
+        let mut publisher = Publisher::new(&[400_000]);
+        let name = publisher.key().name();
+        let mut engine = Scheduler::new(someone(1), name, Role::Viewer, settings(), 7);
+        let (peer, kind) = (someone(2), Kind::Gateway);
+        publisher.publish(1_000_000);
+        let linked = engine.handle(Input::Linked { peer, kind }, 1_000_000);
+        linked.expect("no envelope");
+        let envelope = publisher.signed();
+        let message = Message::Manifest {
+            envelope: envelope.clone(),
+        };
+        let input = match has_socket {
+            true => Input::Envelope(&envelope),
+            false => Input::Message { peer, message },
+        };
+        engine.handle(input, 1_000_000).expect("it is genuine");
+        while engine.output().is_some() {}
+        publisher.restart(1_500_000);
+        let mut asked = 0;
+        for now in [1_500_000, 1_600_000] {
+            let (envelope, seeds) = (publisher.publish(now).envelope, Vec::new());
+            let message = Message::Announcement { envelope, seeds };
+            let heard = engine.handle(Input::Message { peer, message }, now);
+            heard.expect("no envelope of its own");
+            let outputs = std::iter::from_fn(|| engine.output());
+            asked += outputs
+                .filter(|output| {
+                    let Output::Send { message, .. } = output else {
+                        return false;
+                    };
+                    matches!(message, Message::WantManifest)
+                })
+                .count();
+        }
+        assert_eq!(asked, usize::from(!has_socket), "socket: {has_socket}");
+    }
+}
