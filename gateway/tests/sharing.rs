@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // a test from its first line to its last
 
 mod sharing {
+    mod mirror;
     mod two;
     pub(super) mod viewer;
 }

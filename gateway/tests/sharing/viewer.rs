@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
+    path::Path,
     sync::{Arc, Mutex, OnceLock},
     time::{Duration, Instant},
 };
@@ -43,6 +44,26 @@ use tokio::{
 /// How far behind the gateway's clock playback is.
 const LATENCY: Micros = 2_000_000;
 
+/// Of a gateway without streams, at any ports of loopback.
+pub(crate) fn config(data: &Path) -> Config {
+    let mut config = Config {
+        data: data.into(),
+        inputs: Vec::new(),
+        ..Config::default()
+    };
+    config.listen.http = Address::loopback(0);
+    config.listen.rtmp = Address::OFF;
+    config.listen.p2p_tcp = Beside::Port(0);
+    for off in [
+        &mut config.listen.p2p_quic,
+        &mut config.listen.p2p_webrtc,
+        &mut config.listen.stun,
+    ] {
+        *off = Beside::Off;
+    }
+    config
+}
+
 pub(crate) struct Host {
     pub(crate) gateway: Gateway,
     _folder: tempfile::TempDir,
@@ -51,21 +72,8 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut config = Config {
-            data: folder.path().into(),
-            inputs: vec!["testcard?name=cam&size=320x240&rate=15&bit_rate=300000".into()],
-            ..Config::default()
-        };
-        config.listen.http = Address::loopback(0);
-        config.listen.rtmp = Address::OFF;
-        config.listen.p2p_tcp = Beside::Port(0);
-        for off in [
-            &mut config.listen.p2p_quic,
-            &mut config.listen.p2p_webrtc,
-            &mut config.listen.stun,
-        ] {
-            *off = Beside::Off;
-        }
+        let mut config = config(folder.path());
+        config.inputs = vec!["testcard?name=cam&size=320x240&rate=15&bit_rate=300000".into()];
         let gateway = Gateway::start(config).await.unwrap();
         Self {
             gateway,
@@ -78,7 +86,7 @@ impl Host {
     }
 
     /// The gateway's TCP address, with its peer id.
-    async fn address(&self) -> Multiaddr {
+    pub(crate) async fn address(&self) -> Multiaddr {
         let body = get(self.gateway.http(), "/api/v1/peer").await.unwrap();
         let told: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let addresses = told["addresses"].as_array().unwrap();
@@ -91,15 +99,25 @@ impl Host {
 
     /// Bytes of media that the gateway has sent, over libp2p and over HTTP.
     pub(crate) async fn sent(&self) -> (u64, u64) {
+        let p2p = self.count("p2p_sent_bytes_total{kind=\"part\"}").await;
+        (
+            p2p,
+            self.count("http_sent_bytes_total{kind=\"part\"}").await,
+        )
+    }
+
+    /// Those that it was asked for over bitswap.
+    pub(crate) async fn bitswap(&self) -> u64 {
+        self.count("bitswap_sent_bytes_total").await
+    }
+
+    async fn count(&self, name: &str) -> u64 {
         let metrics = get(self.gateway.http(), "/metrics").await.unwrap();
         let metrics = String::from_utf8(metrics.to_vec()).unwrap();
-        let of = |name: &str| {
-            let line = format!("meshlive_{name}_sent_bytes_total{{kind=\"part\"}} ");
-            let mut lines = metrics.lines();
-            let value = lines.find_map(|l| l.strip_prefix(&line)).unwrap();
-            value.parse().unwrap()
-        };
-        (of("p2p"), of("http"))
+        let line = format!("meshlive_{name} ");
+        let mut lines = metrics.lines();
+        let value = lines.find_map(|l| l.strip_prefix(&line)).unwrap();
+        value.parse().unwrap()
     }
 }
 
