@@ -67,7 +67,10 @@ fn readers_find_what_writers_have_stored_while_packs_close_and_merge_and_go() {
                 }
             });
         }
-        while !writers.iter().all(thread::ScopedJoinHandle::is_finished) {
+        // Once more when all is written: the writers may be done while one round lasts.
+        let mut written = false;
+        while !written {
+            written = writers.iter().all(thread::ScopedJoinHandle::is_finished);
             let slowest = stored
                 .iter()
                 .map(|stored| stored.load(Ordering::SeqCst))
