@@ -1,6 +1,7 @@
 // A stream's origin and two mirrors at three sites, viewers at each; each gateway is killed in turn and comes back.
 // No announced part is lost, nobody stands still for a second longer than there was nothing to see, the link between origin
-// and mirrors carries one copy while nothing happens (with a kill every 17 s what it carries is only told), and at the end all three have the same past. $MESHLIVE_SCENE_MINUTES makes it longer.
+// and mirrors carries one copy while nothing happens (with a kill every 17 s what it carries is only told), and at the end all
+// three have the same past. $MESHLIVE_SCENE_MINUTES makes it longer.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
