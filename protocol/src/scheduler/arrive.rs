@@ -154,8 +154,8 @@ impl Scheduler {
         if behind && peer.has.remove(&place) {
             return;
         }
-        // Between two who have just been linked one may be far ahead: the other is being told what lies between.
-        if !behind && peer.is_new(self.now) {
+        // Between two who have just been linked one may be far ahead: the other is about to be told what lies between.
+        if !behind && peer.is_new(self.now) && !self.silence.heard_since(peer.since) {
             return;
         }
         peer.strikes += 1;

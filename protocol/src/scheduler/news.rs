@@ -31,6 +31,13 @@ pub(super) struct Silence {
     pub(super) ask_at: Option<Micros>,
 }
 
+impl Silence {
+    /// Whether there were news after this moment.
+    pub(super) fn heard_since(&self, at: Micros) -> bool {
+        self.heard > at
+    }
+}
+
 impl Scheduler {
     /// An envelope from a peer.
     pub(super) fn told(&mut self, id: PeerId, envelope: Bytes, seeds: Vec<PeerId>, whole: bool) {

@@ -66,7 +66,7 @@ struct Given {
 pub(super) struct Peer {
     pub(super) kind: Kind,
     /// When it was linked.
-    since: Micros,
+    pub(super) since: Micros,
     pub(super) join: Option<Join>,
     pub(super) has: SortedSet<Place>,
     /// What it wants and is not here yet.

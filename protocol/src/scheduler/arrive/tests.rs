@@ -1,4 +1,4 @@
-//! What is far ahead of a window is no lie of a neighbour that was just linked, and is one later.
+//! What is far ahead of a window is no lie of a neighbour that was just linked, and is one later, or once there are news.
 
 use libp2p_identity::{Keypair, PeerId};
 
@@ -14,7 +14,11 @@ fn someone(number: u8) -> PeerId {
 
 #[test]
 fn who_was_just_linked_may_be_ahead_of_what_a_newcomer_has_been_told() {
-    for (passed, is_dropped) in [(1_000, false), (2_100_000, true)] {
+    for (passed, news, is_dropped) in [
+        (1_000, false, false),
+        (2_100_000, false, true),
+        (1_000, true, true),
+    ] {
         let mut publisher = Publisher::new(&[400_000]);
         let settings = Settings {
             cache_bytes: 8 << 20,
@@ -36,6 +40,9 @@ fn who_was_just_linked_may_be_ahead_of_what_a_newcomer_has_been_told() {
         let (peer, kind) = (neighbour, Kind::Viewer);
         handle(Input::Linked { peer, kind }, began);
         let since: Vec<_> = (2..60).map(|n| publisher.publish(n * 1_000_000)).collect();
+        if news {
+            handle(Input::Envelope(&since[0].envelope), began + 500);
+        }
         let mut dropped = false;
         for published in &since[50..] {
             for (place, bytes) in published.parts.clone() {
@@ -44,6 +51,9 @@ fn who_was_just_linked_may_be_ahead_of_what_a_newcomer_has_been_told() {
                 dropped |= outputs.iter().any(|one| matches!(one, Output::Drop { .. }));
             }
         }
-        assert_eq!(dropped, is_dropped, "{passed} µs after it was linked");
+        assert_eq!(
+            dropped, is_dropped,
+            "{passed} µs after it was linked, news: {news}"
+        );
     }
 }
