@@ -124,5 +124,12 @@ fn check(manifest: &Manifest) {
         for skip in [Skip::No, Skip::Yes] {
             playlist::media(manifest, &entry.rendition.id, skip);
         }
+        let newest: Vec<u64> = manifest
+            .segments()
+            .rev()
+            .take(2)
+            .map(|segment| segment.msn)
+            .collect();
+        playlist::paired(manifest, &entry.rendition.id, &newest);
     }
 }

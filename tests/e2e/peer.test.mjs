@@ -54,7 +54,7 @@ test("a manifest is verified, and gives the gateway's playlists and the parts' C
     return {
       accepted: [first, again],
       numbers: [known.epoch, known.sequence, known.clockMicros].map(String),
-      playlists: [known.playlist(undefined, false), known.audioPlaylist(), known.playlist("source", false)],
+      playlists: [known.playlist(undefined, new BigUint64Array()), known.audioPlaylist(), known.playlist("source", new BigUint64Array())],
       verified: [is("part 0 101 3"), is("part 0 101 4"), known.verify("nonsense", new Uint8Array(8))],
       size: part.size,
       beyond: [known.locate("source", 101n, 4), known.locate("none", 101n, 0), known.locateInit("audio", 1)],

@@ -45,6 +45,7 @@ impl<'a> RenditionJson<'a> {
 pub struct LatestJson {
     pub msn: u64,
     pub part: u32,
+    pub last: bool,
 }
 
 #[derive(Serialize)]

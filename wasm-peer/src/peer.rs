@@ -13,7 +13,7 @@ use meshlive_protocol::{
     manifest::{Manifest, PartEntry},
     message::Place,
     name::StreamName,
-    playlist::{self, Selection, Skip},
+    playlist::{self, Selection},
     scheduler::{Input, Scheduler},
 };
 use wasm_bindgen::prelude::*;
@@ -206,11 +206,11 @@ impl Peer {
     }
 
     /// A rendition's media playlist, or the multivariant playlist if `rendition` is undefined; undefined where
-    /// there is none (yet). `skip`: a delta update, as by `_HLS_skip=YES`.
-    pub fn playlist(&self, rendition: Option<String>, skip: bool) -> Option<String> {
+    /// there is none (yet). `pairs`: the segments whose parts are listed two at a time.
+    pub fn playlist(&self, rendition: Option<String>, pairs: &[u64]) -> Option<String> {
         self.manifest(|manifest| match rendition {
             None => Some(playlist::multivariant(manifest, Selection::Main)),
-            Some(id) => playlist::media(manifest, &id, if skip { Skip::Yes } else { Skip::No }),
+            Some(id) => playlist::paired(manifest, &id, pairs),
         })?
     }
 
@@ -220,10 +220,14 @@ impl Peer {
         self.manifest(|manifest| playlist::multivariant(manifest, Selection::AudioOnly))
     }
 
-    /// The newest part, JSON: `{msn, part}`, or `null` before the first.
+    /// The newest part, JSON: `{msn, part, last}` (`last`: its segment is closed), or `null` before the first.
     pub fn latest(&self) -> String {
-        let latest = self.manifest(Manifest::latest).flatten();
-        json(&latest.map(|(msn, part)| LatestJson { msn, part }))
+        let latest = self.manifest(|manifest| {
+            let (msn, part) = manifest.latest()?;
+            let last = manifest.is_closed(msn);
+            Some(LatestJson { msn, part, last })
+        });
+        json(&latest.flatten())
     }
 
     /// A part, JSON: `{cid, size}`; undefined if the window does not hold it.

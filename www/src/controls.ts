@@ -1,5 +1,6 @@
 // The controls: media-chrome's elements, only those that are used.
 
+import "./unread.ts";
 import "media-chrome/dist/media-controller.js";
 import "media-chrome/dist/media-control-bar.js";
 import "media-chrome/dist/media-play-button.js";

@@ -15,13 +15,10 @@ const AUTO = "auto";
 /** The first frame goes before the controls; where it is not there by then, they come all the same. */
 const CONTROLS_AFTER_MS = 1_200;
 
-/** What media-chrome writes on its controller with each step of the video, for elements that are not here. */
-const UNREAD = ["mediacurrenttime", "mediabuffered", "mediaseekable"];
-
 const template = document.createElement("template");
 template.innerHTML = `
 <style>${css}</style>
-<media-controller part="controller" defaultstreamtype="live" liveedgeoffset="4" noautoseektolive hotkeys="noarrowleft noarrowright nop">
+<media-controller part="controller" defaultstreamtype="live" liveedgeoffset="4" noautoseektolive hotkeys="noarrowleft noarrowright noj nol nop">
   <video slot="media" playsinline crossorigin="anonymous"></video>
   <img slot="poster" alt="" hidden>
   <canvas slot="poster" class="held" hidden></canvas>
@@ -183,7 +180,9 @@ export class MeshPlayer extends HTMLElement {
       autoplay: true,
       sharing: this.sharing,
       changed: () => this.#render(),
-      moved: () => this.#bar.show(this.#player?.seekable ?? null),
+      moved: () => {
+        if (!this.#find("media-controller").hasAttribute("userinactive")) this.#showBar();
+      },
       play: () => this.#play(),
     };
     this.#player = new Player(options, this.#counters);
@@ -232,11 +231,8 @@ export class MeshPlayer extends HTMLElement {
   }
 
   #wireControls(): void {
-    // Each of these would have the page drawn anew, seven times a second.
-    const controller = this.#find<HTMLElement>("media-controller");
-    controller.setAttribute = (name, value) => {
-      if (!UNREAD.includes(name)) Element.prototype.setAttribute.call(controller, name, value);
-    };
+    // Where nobody sees it, it does not move.
+    this.#find("media-controller").addEventListener("userinactivechange", this.#showBar);
     const unmute = this.#find<HTMLButtonElement>(".unmute");
     unmute.addEventListener("click", () => {
       this.#video.muted = false;
@@ -251,7 +247,7 @@ export class MeshPlayer extends HTMLElement {
     this.#find<HTMLButtonElement>(".flow").addEventListener("click", this.#toggle);
     this.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.#panel?.close();
-      else if (isArrow(event)) this.#bar.key(event);
+      else if (isStep(event)) this.#bar.key(event);
       else if (this.panelKey && isPanelKey(event)) this.#toggle();
     });
     // Who only watches asks for nothing: what is past is asked for when the controls are.
@@ -298,9 +294,11 @@ export class MeshPlayer extends HTMLElement {
     const text = this.#find("p");
     if (text.textContent !== (view.message?.text ?? "")) text.textContent = view.message?.text ?? "";
     this.#renderQualities(view);
-    this.#bar.show(this.#player?.seekable ?? null);
+    this.#showBar();
     this.dispatchEvent(new CustomEvent<View>("mesh-change", { detail: view }));
   }
+
+  #showBar = (): void => this.#bar.show(this.#player?.seekable ?? null);
 
   #renderQualities(view: View): void {
     const select = this.#find<HTMLSelectElement>(".quality");
@@ -328,9 +326,9 @@ export class MeshPlayer extends HTMLElement {
   }
 }
 
-/** An arrow to the left or right, where it does not move in something else. */
-function isArrow(event: KeyboardEvent): boolean {
-  if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return false;
+/** An arrow to the left or right, or J or L, where it does not move in something else. */
+function isStep(event: KeyboardEvent): boolean {
+  if (!["ArrowLeft", "ArrowRight", "j", "l"].includes(event.key)) return false;
   const [target] = event.composedPath();
   return !(
     target instanceof Element && target.closest("input, select, textarea, media-volume-range, .panel")

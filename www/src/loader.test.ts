@@ -84,6 +84,26 @@ test("a part is asked for by its CID, with the time until the playhead is there"
   assert.equal(from.parts.asked[0]?.wanted.cid, from.peer.locatePart("source", 101, 3)?.cid);
 });
 
+test("two parts that are taken at a time are one answer, and none where the second is not announced", async () => {
+  const from = source(5);
+  const { data } = await answer(make(partLoader, from), {
+    url: `${base}source/101.2-3.m4s`,
+    part: { start: 6.4 },
+    frag: { start: 6 },
+  });
+  assert.equal(new TextDecoder().decode(data as ArrayBuffer), "part 0 101 2part 0 101 3");
+  assert.throws(() => locate(from, `${base}source/101.3-4.m4s`), PartError);
+  assert.throws(() => locate(from, `${base}source/101.3-2.m4s`), PartError);
+});
+
+test("a pair in place of what is buffered waits for as many parts as two single ones", async () => {
+  const from = source(5, 6.6);
+  const part = { start: 6, duration: 0.4 };
+  await answer(make(partLoader, from), { url: `${base}source/101.0-1.m4s`, part, frag: { start: 6 } });
+  const asked = from.parts.asked.map(({ wanted }) => wanted.url.slice(`${base}source/101.`.length, -4));
+  assert.deepEqual(asked, ["0", "1", "2", "0", "1"]);
+});
+
 test("a part in place of what is buffered is given when all is here that takes its place", async () => {
   const context = (index: number) => ({
     url: `${base}source/101.${index}.m4s`,

@@ -10,6 +10,7 @@ import type {
   LoaderStats,
   PlaylistLoaderContext,
 } from "hls.js";
+import { Pairs } from "./pairs.ts";
 import { PartError, type PartSource, type Wanted } from "./parts.ts";
 import type { StreamPeer } from "./peer.ts";
 import { parseTarget, partUrl, waitsFor } from "./url.ts";
@@ -32,7 +33,10 @@ const AT_ONCE = 2;
 type LoaderClass<T extends LoaderContext> = new (config: HlsConfig) => Loader<T>;
 
 /** Playlists without any request: a blocking reload is answered when its announcement comes. */
-export function playlistLoader({ base, peer }: Source): LoaderClass<PlaylistLoaderContext> {
+export function playlistLoader(source: Source): LoaderClass<PlaylistLoaderContext> {
+  const { base, peer } = source;
+  const pairs = new Pairs();
+  const ahead = () => (source.bufferedEnd() ?? Number.NEGATIVE_INFINITY) - source.playhead();
   let newest: string | null = null;
   return class extends BaseLoader<PlaylistLoaderContext> {
     protected async answer(context: PlaylistLoaderContext, signal: AbortSignal): Promise<string> {
@@ -43,8 +47,9 @@ export function playlistLoader({ base, peer }: Source): LoaderClass<PlaylistLoad
       // announcement comes behind all that is on its way.
       const changes = rendition !== newest;
       newest = rendition;
-      if (wanted && !changes) await peer.until(wanted, signal);
-      const playlist = target && peer.playlist(target);
+      if (wanted && !changes) await peer.until(pairs.announced(wanted, ahead()), signal);
+      const shown = pairs.upTo(peer.latest()?.msn ?? 0, ahead());
+      const playlist = target && peer.playlist(target, shown);
       if (playlist === undefined) throw new PartError(404, `${context.url} is not announced`);
       // Its age counts from now, not from when the wait began.
       this.stats.loading.first = performance.now();
@@ -87,13 +92,28 @@ export function replacing(source: Source, { url, part }: FragmentLoaderContext):
   const target = parseTarget(base, url);
   const end = source.bufferedEnd();
   if (target?.kind !== "part" || !part || end === null) return [];
-  const within = Math.ceil((end - OVERLAP - part.start) / part.duration);
-  const { rendition, msn } = target;
-  const parts = within > 1 ? peer.locateSegment(rendition, msn).slice(target.part, target.part + within) : [];
-  return parts.map((found, index) => {
-    const part = target.part + index;
-    return { ...found, url: partUrl(base, rendition, msn, part), place: { rendition, msn, part } };
-  });
+  const each = part.duration / (target.last + 1 - target.part);
+  const within = Math.ceil((end - OVERLAP - part.start) / each);
+  return within > 1
+    ? some({ base, peer }, target.rendition, target.msn, target.part, target.part + within)
+    : [];
+}
+
+/** The announced parts of a segment from `first` to before `end`. */
+function some(
+  { base, peer }: Pick<Source, "base" | "peer">,
+  rendition: string,
+  msn: number,
+  first: number,
+  end: number,
+): Wanted[] {
+  return peer
+    .locateSegment(rendition, msn)
+    .slice(first, end)
+    .map((found, index) => {
+      const part = first + index;
+      return { ...found, url: partUrl(base, rendition, msn, part), place: { rendition, msn, part } };
+    });
 }
 
 /** Loads the init segments of all renditions: about a kilobyte each, which on a link that became narrow takes long. */
@@ -107,22 +127,20 @@ export async function loadInits(source: Source, signal: AbortSignal): Promise<vo
   }
 }
 
-/** What a URL needs, in order: one block, or all parts of a whole segment. */
-export function locate({ base, peer }: Pick<Source, "base" | "peer">, url: string): Wanted[] {
+/** What a URL needs, in order: one block, the parts that are taken at a time, or all of a whole segment. */
+export function locate(source: Pick<Source, "base" | "peer">, url: string): Wanted[] {
+  const { base, peer } = source;
   const target = parseTarget(base, url);
   const wanted: Wanted[] = [];
   if (target?.kind === "init") {
     const found = peer.locateInit(target.rendition, target.number);
     if (found) wanted.push({ ...found, url, place: null });
   } else if (target?.kind === "part") {
-    const { rendition, msn, part } = target;
-    const found = peer.locatePart(rendition, msn, part);
-    if (found) wanted.push({ ...found, url, place: { rendition, msn, part } });
+    const { rendition, msn, part, last } = target;
+    const found = some(source, rendition, msn, part, last + 1);
+    if (found.length === last + 1 - part) wanted.push(...found);
   } else if (target?.kind === "segment") {
-    const { rendition, msn } = target;
-    peer.locateSegment(rendition, msn).forEach((found, part) => {
-      wanted.push({ ...found, url: partUrl(base, rendition, msn, part), place: { rendition, msn, part } });
-    });
+    wanted.push(...some(source, target.rendition, target.msn, 0, Number.POSITIVE_INFINITY));
   }
   if (wanted.length === 0) throw new PartError(404, `${url} is not announced`);
   return wanted;

@@ -63,7 +63,7 @@ test("old news changes nothing", () => {
   const known = peer();
   assert.equal(known.accept(bytes("announcement-first")), false);
   assert.equal(known.accept(bytes("manifest")), false);
-  assert.deepEqual(known.latest(), { msn: 101, part: 3 });
+  assert.deepEqual(known.latest(), { msn: 101, part: 3, last: false });
 });
 
 test("a part's bytes are told from any other", () => {

@@ -5,7 +5,7 @@ import init, { Peer } from "../generated/meshlive_wasm_peer.js";
 import type { Place } from "./parts.ts";
 import { automatic, plays, withVariants } from "./quality.ts";
 import type { PeerStats } from "./stats.ts";
-import { type Position, reached, type Target } from "./url.ts";
+import { type Latest, type Position, reached, type Target } from "./url.ts";
 
 let loading: Promise<unknown> | undefined;
 
@@ -165,11 +165,8 @@ export class StreamPeer {
   }
 
   /** The newest announced part, or null while there is none. */
-  latest(): Position | null {
-    const latest: unknown = JSON.parse(this.#peer.latest());
-    if (typeof latest !== "object" || latest === null) return null;
-    const { msn, part } = latest as Partial<Position>;
-    return typeof msn === "number" && typeof part === "number" ? { msn, part } : null;
+  latest(): Latest | null {
+    return JSON.parse(this.#peer.latest()) as Latest | null;
   }
 
   renditions(): Rendition[] {
@@ -178,23 +175,24 @@ export class StreamPeer {
 
   /**
    * The playlist as of now, the same bytes as the gateway's; of a multivariant one only the variants that are asked for
-   * or may be chosen automatically. Undefined for a rendition that is not announced.
+   * or may be chosen automatically. Undefined for a rendition that is not announced. Of the segments `pairs` parts come two
+   * at a time, see `Pairs`.
    */
-  playlist(target: Target): string | undefined {
+  playlist(target: Target, pairs: number[] = []): string | undefined {
     if (target.kind === "multivariant") {
       if (target.audioOnly) return this.#peer.audioPlaylist();
-      const all = this.#peer.playlist(undefined, false);
+      const all = this.#peer.playlist(undefined, new BigUint64Array());
       const wanted = target.only === null ? this.#automatic() : [target.only];
       return all && withVariants(all, (id) => wanted.length === 0 || wanted.includes(id));
     }
-    if (target.kind === "playlist") return this.#peer.playlist(target.rendition, false);
-    return undefined;
+    if (target.kind !== "playlist") return undefined;
+    return this.#peer.playlist(target.rendition, BigUint64Array.from(pairs, BigInt));
   }
 
   /** How far behind the live edge the stream wants to be played, seconds (RFC 8216bis §4.4.3.8, PART-HOLD-BACK). */
   holdBack(): number | null {
     const [first] = this.renditions();
-    const playlist = first && this.#peer.playlist(first.id, false);
+    const playlist = first && this.playlist({ kind: "playlist", rendition: first.id });
     const seconds = /PART-HOLD-BACK=(\d+(?:\.\d+)?)/.exec(playlist ?? "")?.[1];
     return seconds === undefined ? null : Number(seconds);
   }

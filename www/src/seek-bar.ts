@@ -8,6 +8,8 @@ const KEYS: Record<string, number> = {
   ArrowDown: -10,
   ArrowRight: 10,
   ArrowUp: 10,
+  j: -10,
+  l: 10,
   PageDown: -600,
   PageUp: 600,
 };

@@ -22,6 +22,14 @@ test("each door of a stream is told from the others", () => {
     rendition: "720p",
     msn: 41,
     part: 7,
+    last: 7,
+  });
+  assert.deepEqual(parseTarget(base, `${base}720p/41.6-7.m4s`), {
+    kind: "part",
+    rendition: "720p",
+    msn: 41,
+    part: 6,
+    last: 7,
   });
   assert.deepEqual(parseTarget(base, `${base}720p/41.m4s`), { kind: "segment", rendition: "720p", msn: 41 });
   assert.deepEqual(parseTarget(base, `${base}audio/init-3.mp4`), {
@@ -33,7 +41,7 @@ test("each door of a stream is told from the others", () => {
 
 test("what a part's address is made from is what is read from it", () => {
   const target = parseTarget(base, partUrl(base, "a b", 2 ** 40, 0));
-  assert.deepEqual(target, { kind: "part", rendition: "a b", msn: 2 ** 40, part: 0 });
+  assert.deepEqual(target, { kind: "part", rendition: "a b", msn: 2 ** 40, part: 0, last: 0 });
 });
 
 test("no other address is taken for a door of this stream", () => {
@@ -43,6 +51,8 @@ test("no other address is taken for a door of this stream", () => {
     `${base}720p/41.7.mp4`,
     `${base}720p/-1.0.m4s`,
     `${base}720p/1.2.3.m4s`,
+    `${base}720p/1.2-.m4s`,
+    `${base}720p/1-2.m4s`,
     `${base}720p/99999999999999999.0.m4s`,
     `${base}a/b/1.2.m4s`,
     `${base}still.jpg`,
@@ -60,8 +70,14 @@ test("a blocking reload waits for its part, or for all of its segment", () => {
 });
 
 test("a part is there when it or a later one is the newest", () => {
-  assert.ok(reached({ msn: 7, part: 3 }, { msn: 7, part: 3 }));
-  assert.ok(reached({ msn: 8, part: 0 }, { msn: 7, part: 99 }));
-  assert.ok(!reached({ msn: 7, part: 2 }, { msn: 7, part: 3 }));
-  assert.ok(!reached({ msn: 6, part: 9 }, { msn: 7, part: 0 }));
+  const at = (msn: number, part: number, last = false) => ({ msn, part, last });
+  assert.ok(reached(at(7, 3), { msn: 7, part: 3 }));
+  assert.ok(reached(at(8, 0), { msn: 7, part: 99 }));
+  assert.ok(!reached(at(7, 2), { msn: 7, part: 3 }));
+  assert.ok(!reached(at(6, 9), { msn: 7, part: 0 }));
+});
+
+test("for a part that a segment turned out not to have nobody waits", () => {
+  assert.ok(reached({ msn: 7, part: 2, last: true }, { msn: 7, part: 3 }));
+  assert.ok(!reached({ msn: 7, part: 2, last: true }, { msn: 8, part: 0 }));
 });

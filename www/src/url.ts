@@ -4,7 +4,7 @@
 export type Target =
   | { kind: "multivariant"; audioOnly: boolean; only: string | null }
   | { kind: "playlist"; rendition: string }
-  | { kind: "part"; rendition: string; msn: number; part: number }
+  | { kind: "part"; rendition: string; msn: number; part: number; last: number }
   | { kind: "segment"; rendition: string; msn: number }
   | { kind: "init"; rendition: string; number: number };
 
@@ -12,6 +12,11 @@ export type Target =
 export interface Position {
   msn: number;
   part: number;
+}
+
+/** Where the live window ends; `last`: no other part of that segment will come. */
+export interface Latest extends Position {
+  last: boolean;
 }
 
 /** The folder of a stream's doors, with a slash at its end. */
@@ -45,13 +50,16 @@ export function parseTarget(base: string, url: string): Target | undefined {
   }
   const playlist = /^([^/]+)\.m3u8$/.exec(rest);
   if (playlist?.[1]) return { kind: "playlist", rendition: decodeURIComponent(playlist[1]) };
-  const media = /^([^/]+)\/(?:(\d{1,15})(?:\.(\d{1,9}))?\.m4s|init-(\d{1,9})\.mp4)$/.exec(rest);
+  const media = /^([^/]+)\/(?:(\d{1,15})(?:\.(\d{1,9})(?:-(\d{1,9}))?)?\.m4s|init-(\d{1,9})\.mp4)$/.exec(
+    rest,
+  );
   if (!media?.[1]) return undefined;
   const rendition = decodeURIComponent(media[1]);
-  if (media[4] !== undefined) return { kind: "init", rendition, number: Number(media[4]) };
+  if (media[5] !== undefined) return { kind: "init", rendition, number: Number(media[5]) };
   const msn = Number(media[2]);
   if (media[3] === undefined) return { kind: "segment", rendition, msn };
-  return { kind: "part", rendition, msn, part: Number(media[3]) };
+  const part = Number(media[3]);
+  return { kind: "part", rendition, msn, part, last: Number(media[4] ?? part) };
 }
 
 /**
@@ -67,7 +75,9 @@ export function waitsFor(url: string): Position | undefined {
   return { msn: Number(msn), part: Number(part) };
 }
 
-/** Whether `latest` is at or behind `wanted`'s place, that is: whether `wanted` is there. */
-export function reached(latest: Position, wanted: Position): boolean {
-  return latest.msn > wanted.msn || (latest.msn === wanted.msn && latest.part >= wanted.part);
+/** Whether `wanted` is there, or the window's end has gone by where it would be. */
+export function reached(latest: Latest, wanted: Position): boolean {
+  return (
+    latest.msn > wanted.msn || (latest.msn === wanted.msn && (latest.last || latest.part >= wanted.part))
+  );
 }

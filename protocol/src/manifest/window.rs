@@ -182,6 +182,14 @@ impl Manifest {
             .max()
     }
 
+    /// Whether the window holds this segment, and of no rendition that has parts of it others will follow.
+    pub fn is_closed(&self, msn: u64) -> bool {
+        self.segment(msn).is_some_and(|segment| {
+            let mut strands = (0..self.renditions.len()).map(|index| segment.strand(index));
+            strands.all(|strand| strand.root.is_some() || strand.parts.is_empty())
+        })
+    }
+
     /// The newest part of this rendition: (msn, part).
     pub fn latest_of(&self, rendition_id: &str) -> Option<(u64, u32)> {
         self.latest_at(self.rendition_index(rendition_id)?)

@@ -122,6 +122,24 @@ pub fn media(manifest: &Manifest, rendition_id: &str, skip: Skip) -> Option<Stri
     Some(out)
 }
 
+/// The same for a viewer's own player, which takes the parts of the segments `pairs` (their numbers) two at a time, and
+/// so has half as much to do: `{msn}.{first}-{last}.m4s`. A part without a second one comes when its segment is closed. The
+/// reports on other renditions, which count single parts, are left out.
+pub fn paired(manifest: &Manifest, rendition_id: &str, pairs: &[u64]) -> Option<String> {
+    if pairs.is_empty() {
+        return media(manifest, rendition_id, Skip::No);
+    }
+    let index = manifest.rendition_index(rendition_id)?;
+    let view = View::new(manifest, index)?.paired(pairs);
+    let mut out = String::with_capacity(200 * view.segments.len() + 2000);
+    view.head(&mut out);
+    for at in 0..view.segments.len() {
+        view.segment(&mut out, at, at == 0);
+    }
+    view.tail(&mut out);
+    Some(out)
+}
+
 pub(crate) fn line(out: &mut String, text: fmt::Arguments) {
     out.write_fmt(text)
         .expect("a String takes all that is written to it");

@@ -24,6 +24,8 @@ pub(super) struct View<'a> {
     behind: Vec<u64>,
     /// Discontinuities before the first of them.
     discontinuities: u64,
+    /// The segments whose parts are listed two at a time, by number.
+    pairs: &'a [u64],
 }
 
 impl<'a> View<'a> {
@@ -48,11 +50,16 @@ impl<'a> View<'a> {
                 .take(last + 1 - first)
                 .collect(),
             discontinuities: manifest.discontinuity_sequence() + before,
+            pairs: &[],
         };
         for at in (1..view.segments.len()).rev() {
             view.behind[at - 1] = view.behind[at] + view.duration(view.segments[at]);
         }
         Some(view)
+    }
+
+    pub(super) fn paired(self, pairs: &'a [u64]) -> Self {
+        Self { pairs, ..self }
     }
 
     fn part_target(&self) -> u64 {
@@ -123,11 +130,12 @@ impl<'a> View<'a> {
         if let Some(until) = self.skip_until() {
             line(out, format_args!(",CAN-SKIP-UNTIL={}", Seconds(until)));
         }
+        let listed = if self.pairs.is_empty() { 1 } else { 2 };
         line(
             out,
             format_args!(
                 "\n#EXT-X-PART-INF:PART-TARGET={}\n",
-                Seconds(self.part_target())
+                Seconds(listed * self.part_target())
             ),
         );
         line(
@@ -160,8 +168,11 @@ impl<'a> View<'a> {
             format_args!("#EXT-X-PROGRAM-DATE-TIME:{}\n", DateTime(segment.start)),
         );
         if msn + SEGMENTS_WITH_PARTS >= self.next_part().0 {
-            for (part, entry) in strand.parts.iter().enumerate() {
-                self.part(out, msn, part, entry);
+            let size = if self.pairs.contains(&msn) { 2 } else { 1 };
+            for (at, parts) in strand.parts.chunks(size).enumerate() {
+                if parts.len() == size || strand.root.is_some() || self.ended() {
+                    self.parts(out, msn, at * size, parts);
+                }
             }
         }
         if strand.root.is_some() || strand.parts.is_empty() {
@@ -176,19 +187,23 @@ impl<'a> View<'a> {
         }
     }
 
-    fn part(&self, out: &mut String, msn: u64, part: usize, entry: &PartEntry) {
-        let duration = Seconds(u64::from(entry.duration));
+    /// One line for these parts, the first of which has the number `first`.
+    fn parts(&self, out: &mut String, msn: u64, first: usize, parts: &[PartEntry]) {
+        let duration = Seconds(parts.iter().map(|part| u64::from(part.duration)).sum());
         line(
             out,
             format_args!(
-                "#EXT-X-PART:DURATION={duration},URI=\"{}/{msn}.{part}.m4s\"",
+                "#EXT-X-PART:DURATION={duration},URI=\"{}/{msn}.{first}",
                 self.id
             ),
         );
-        out.push_str(if entry.independent {
-            ",INDEPENDENT=YES\n"
+        if parts.len() > 1 {
+            line(out, format_args!("-{}", first + parts.len() - 1));
+        }
+        out.push_str(if parts[0].independent {
+            ".m4s\",INDEPENDENT=YES\n"
         } else {
-            "\n"
+            ".m4s\"\n"
         });
     }
 
@@ -205,6 +220,9 @@ impl<'a> View<'a> {
                 self.id
             ),
         );
+        if !self.pairs.is_empty() {
+            return;
+        }
         for (index, entry) in self.manifest.renditions().iter().enumerate() {
             if index == self.index || entry.withdrawn {
                 continue;

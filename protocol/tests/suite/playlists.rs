@@ -244,3 +244,50 @@ fn program_date_time_is_civil_time() {
     assert_eq!(at(4_107_542_400_000_000), "2100-03-01T00:00:00.000Z");
     assert_eq!(at((1 << 53) - 1), "2255-06-05T23:47:34.740Z");
 }
+
+#[test]
+fn who_takes_two_parts_at_a_time_is_shown_pairs_in_the_segments_it_names() {
+    let parts = |count, pairs: &[u64]| {
+        let publisher = stream(count);
+        let text = playlist::paired(&publisher.manifest, "source", pairs).expect("it has parts");
+        let all: Vec<String> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("#EXT-X-PART:"))
+            .filter_map(|line| Some(line.split_once("source/10")?.1.replace(".m4s\"", "")))
+            .collect();
+        (all.join(" "), text)
+    };
+    // Two segments of ten parts, and what is not yet closed.
+    let (first, text) = parts(14, &[101]);
+    assert!(first.starts_with("0.0,INDEPENDENT=YES 0.1 0.2 "), "{first}");
+    assert!(
+        first.ends_with(" 0.9 1.0-1,INDEPENDENT=YES 1.2-3"),
+        "{first}"
+    );
+    assert!(text.contains("#EXT-X-PART-INF:PART-TARGET=0.4"), "{text}");
+    assert!(text.contains("#EXT-X-PART:DURATION=0.400000,URI=\"source/101.2-3.m4s\"\n"));
+    // hls.js takes the last segment for an open one where nothing stands behind it.
+    assert!(text.ends_with("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"source/101.4.m4s\"\n"));
+    // A part alone waits for its second.
+    assert_eq!(parts(15, &[101]).0, first);
+    assert!(parts(16, &[101]).0.ends_with(" 1.2-3 1.4-5"));
+    // None named: the gateway's own playlist.
+    assert_eq!(parts(14, &[]).1, media(&stream(14), "source"));
+}
+
+#[test]
+fn the_last_part_of_an_odd_segment_stands_alone_when_that_is_closed() {
+    let mut publisher = stream(13);
+    let shown =
+        |publisher: &Publisher| playlist::paired(&publisher.manifest, "source", &[101]).unwrap();
+    assert!(shown(&publisher).contains("101.0-1.m4s\""));
+    assert!(!shown(&publisher).contains("#EXT-X-PART:DURATION=0.200000,URI=\"source/101"));
+    assert!(!publisher.manifest.is_closed(101));
+    publisher.publish((0..3).map(|index| closed(index, 101, 3)).collect());
+    let alone = "#EXT-X-PART:DURATION=0.200000,URI=\"source/101.2.m4s\"";
+    assert!(shown(&publisher).contains(alone) && publisher.manifest.is_closed(101));
+    let mut ends = stream(13);
+    assert!(!shown(&ends).contains(alone));
+    ends.publish(vec![News::End]);
+    assert!(shown(&ends).contains(alone) && shown(&ends).ends_with("#EXT-X-ENDLIST\n"));
+}
