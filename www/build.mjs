@@ -115,6 +115,7 @@ async function buildPage() {
   made["page.css"] = hashed("page.css", css.outputFiles[0].contents);
   made["icon.svg"] = hashed("icon.svg", readFileSync(join(here, "pages/icon.svg")));
   made.preload = preloads(metafile, "src/watch.ts");
+  made["preload-archive"] = preloads(metafile, "src/archive.ts");
   made["head.html"] = filled("head.html", made).trimEnd();
   for (const name of ["index.html", "player.html", "archive.html", "404.html"])
     writeFileSync(join(dist, name), filled(name, made));

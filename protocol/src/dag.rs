@@ -4,8 +4,8 @@ use cid::Cid;
 use multihash::Multihash;
 use sha2::{Digest, Sha256};
 
-use crate::protobuf;
 pub use crate::protobuf::varint;
+use crate::protobuf::{self, Fields, Malformed, Value};
 
 /// Multicodec `raw`: the block's bytes are the content.
 pub const RAW: u64 = 0x55;
@@ -55,6 +55,49 @@ pub fn directory(entries: &[(String, Cid, u64)]) -> (Cid, Vec<u8>) {
             .map(|(name, cid, size)| (name.as_str(), cid, *size)),
         &unixfs,
     )
+}
+
+/// Names, CIDs and sizes (of all blocks below, as the link says) of what a node links to.
+pub type Links = Vec<(String, Cid, u64)>;
+
+/// The links of any dag-pb node, and its data.
+///
+/// # Errors
+/// Where the bytes are no such node.
+pub fn read_node(block: &[u8]) -> Result<(Links, Option<&[u8]>), Malformed> {
+    let (mut links, mut data) = (Vec::new(), None);
+    for field in Fields(block) {
+        match field? {
+            (1, Value::Bytes(bytes)) if data.is_none() => data = Some(bytes),
+            (2, Value::Bytes(bytes)) => links.push(read_link(bytes)?),
+            _ => return Err(Malformed),
+        }
+    }
+    Ok((links, data))
+}
+
+fn read_link(bytes: &[u8]) -> Result<(String, Cid, u64), Malformed> {
+    let (mut name, mut cid, mut size) = (String::new(), None, 0);
+    for field in Fields(bytes) {
+        match field? {
+            (1, Value::Bytes(bytes)) => cid = Some(Cid::try_from(bytes).map_err(|_| Malformed)?),
+            (2, Value::Bytes(bytes)) => {
+                name = std::str::from_utf8(bytes)
+                    .map_err(|_| Malformed)?
+                    .to_owned()
+            }
+            (3, Value::Number(number)) => size = number,
+            _ => return Err(Malformed),
+        }
+    }
+    Ok((name, cid.ok_or(Malformed)?, size))
+}
+
+/// The links of a basic directory as [`directory`] writes it; `None` for any other block, also of a larger directory's shard.
+pub fn read_directory(block: &[u8]) -> Option<Links> {
+    const BASIC: &[u8] = &[1 << 3, DIRECTORY as u8];
+    let (links, data) = read_node(block).ok()?;
+    (data == Some(BASIC)).then_some(links)
 }
 
 fn digest(bytes: &[u8]) -> Multihash<64> {

@@ -1,7 +1,10 @@
-// The page of a stream's past, /s/{stream}/archive: a calendar, the hours of a day, and a player over a whole day.
+// The page of a stream's past, /s/{stream}/archive: a calendar, the hours of a day, and a player over a whole day. The list
+// and all that plays are checked (`Recorded`); pictures and titles are the gateway's word.
 
 import Hls from "hls.js/light";
 import { byId, setText } from "./dom.ts";
+import type { StreamObject } from "./feed.ts";
+import { Gateways } from "./gateways.ts";
 import {
   asked,
   byLocalDay,
@@ -18,6 +21,9 @@ import {
   stretch,
   timeAt,
 } from "./past.ts";
+import { pastLoaders } from "./past-loader.ts";
+import { checks, loadPeer } from "./peer.ts";
+import { Recorded, Untrue } from "./recorded.ts";
 
 const stream = decodeURIComponent(/^\/s\/([^/]+)/.exec(location.pathname)?.[1] ?? "");
 const api = `/api/v1/streams/${encodeURIComponent(stream)}/archive`;
@@ -29,6 +35,7 @@ const ON_AIR = `/live/${encodeURIComponent(stream)}/earlier/index.m3u8`;
 
 /** Another player begins where this one ends: a day of the viewer's may lie in two of the archive's. */
 let playing: { hls: Hls; source: string; day: string } | null = null;
+let recorded: Recorded | null = null;
 let days = new Map<string, Hour[]>();
 let chapters: Chapter[] = [];
 /** The ends of a clip that are chosen, seconds since 1970. */
@@ -72,16 +79,13 @@ video.addEventListener("ended", () => {
 void load();
 
 async function load(): Promise<void> {
-  const answer = await fetch(api).catch(() => null);
-  if (!answer?.ok) {
-    const absent = answer?.status === 404;
-    setText(
-      byId("status"),
-      absent ? "There is no such stream on this gateway." : "The gateway does not answer.",
-    );
+  let past: Past;
+  try {
+    past = await list();
+  } catch (error) {
+    setText(byId("status"), error instanceof Error ? error.message : String(error));
     return;
   }
-  const past = (await answer.json()) as Past;
   const title = past.title || past.alias;
   document.title = `Archive of ${title} · Meshlive`;
   setText(byId("title"), title);
@@ -121,6 +125,32 @@ async function load(): Promise<void> {
     Object.assign(clip, { from: time / 1000, to: wanted.to });
     void drawClip();
   }
+}
+
+/** What is past, checked; throws a sentence that says why there is none to show. */
+async function list(): Promise<Past> {
+  const about = new URL(`/api/v1/streams/${encodeURIComponent(stream)}`, location.href);
+  const [answer, verifier] = await Promise.all([
+    fetch(about).catch(() => null),
+    loadPeer().catch((error) => error as unknown),
+  ]);
+  if (verifier !== undefined) {
+    const why = "The player's verifier did not load, and nothing is shown that was not checked";
+    throw new Error(`${why} (${verifier}). Reload the page to try again.`);
+  }
+  if (answer?.status === 404) throw new Error("There is no such stream on this gateway.");
+  const object = answer?.ok ? ((await answer.json().catch(() => null)) as StreamObject | null) : null;
+  if (!object?.stream) throw new Error("The gateway does not answer.");
+  // An alias is the gateway's to give; a name that was asked for is not.
+  if (stream.startsWith("k51") && stream !== object.stream)
+    throw new Untrue(location.origin, "another stream");
+  const gateways = new Gateways(location.origin, stream, location.protocol === "https:");
+  gateways.name = object.stream;
+  gateways.told(object.gateways);
+  recorded = new Recorded(object.stream, () => gateways.all, checks);
+  return recorded.past().catch((error) => {
+    throw error instanceof Untrue ? error : new Error(`What is archived cannot be had: ${error.message}.`);
+  });
 }
 
 /** What the chosen stretch is called and where it is had. It is stored nowhere: whoever runs the gateway may keep it. */
@@ -327,6 +357,7 @@ function play(hour: Hour, at: number): void {
 }
 
 function show(source: string, day: string, at: number): void {
+  if (!recorded) return;
   byId("stage").hidden = false;
   byId("trouble").hidden = true;
   byId("stage").scrollIntoView({ block: "nearest" });
@@ -337,12 +368,29 @@ function show(source: string, day: string, at: number): void {
     return;
   }
   playing?.hls.destroy();
-  const hls = new Hls({ autoStartLoad: false, maxBufferLength: 30, backBufferLength: 60 });
+  const trouble = (text: string): void => {
+    if (playing?.hls !== hls) return;
+    byId("trouble").hidden = false;
+    setText(byId("trouble"), text);
+  };
+  const untrue = (error: Untrue): void => {
+    trouble(error.message);
+    if (playing?.hls !== hls) return;
+    // Behind what was right nothing goes on; another try asks anew.
+    hls.destroy();
+    playing = null;
+  };
+  const hls = new Hls({
+    ...pastLoaders(recorded, untrue),
+    autoStartLoad: false,
+    // See `playback.ts`.
+    enableWorker: false,
+    maxBufferLength: 30,
+    backBufferLength: 60,
+  });
   playing = { hls, source, day };
   hls.on(Hls.Events.ERROR, (_, { fatal, details }) => {
-    if (!fatal || playing?.hls !== hls) return;
-    byId("trouble").hidden = false;
-    setText(byId("trouble"), `This cannot be played (${details}). The hours below can be downloaded.`);
+    if (fatal) trouble(`This cannot be played (${details}). The hours below can be downloaded.`);
   });
   hls.once(Hls.Events.MANIFEST_PARSED, () => hls.startLoad(0));
   hls.once(Hls.Events.LEVEL_LOADED, (_, { details }) => {

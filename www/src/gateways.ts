@@ -45,6 +45,11 @@ export class Gateways {
     return this.#at;
   }
 
+  /** All that are known, that one first. */
+  get all(): string[] {
+    return [this.#at, ...[...this.#known.keys()].filter((origin) => origin !== this.#at)];
+  }
+
   /** Whether it is where it began. */
   get isHome(): boolean {
     return this.#at === this.#home;

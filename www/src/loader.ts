@@ -30,7 +30,7 @@ export interface Source {
 /** Parts of one whole segment that are asked for at once; the page has six connections over all its tabs. */
 const AT_ONCE = 2;
 
-type LoaderClass<T extends LoaderContext> = new (config: HlsConfig) => Loader<T>;
+export type LoaderClass<T extends LoaderContext> = new (config: HlsConfig) => Loader<T>;
 
 /** Playlists without any request: a blocking reload is answered when its announcement comes. */
 export function playlistLoader(source: Source): LoaderClass<PlaylistLoaderContext> {
@@ -159,7 +159,7 @@ function join(blocks: Uint8Array<ArrayBuffer>[]): ArrayBuffer {
 }
 
 /** The callbacks, times and abortion that hls.js expects around one answer. No time-outs: waiting is the point. */
-abstract class BaseLoader<T extends LoaderContext> implements Loader<T> {
+export abstract class BaseLoader<T extends LoaderContext> implements Loader<T> {
   context: T | null = null;
   stats: LoaderStats = freshStats();
   #abort = new AbortController();

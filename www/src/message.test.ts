@@ -12,6 +12,7 @@ const fine: Situation = {
   seen: false,
   past: false,
   name: "testcard",
+  untrue: null,
   failure: null,
 };
 

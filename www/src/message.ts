@@ -20,6 +20,8 @@ export interface Situation {
   past: boolean;
   /** What the viewer calls the stream. */
   name: string;
+  /** What of the past is not shown, and why, in a sentence. */
+  untrue: string | null;
   failure: Failure | null;
 }
 
@@ -40,6 +42,7 @@ export interface Message {
 /** The sentence to show, or null when the picture speaks for itself. */
 export function message(now: Situation): Message | null {
   if (now.failure) return { kind: "error", text: failureText(now.failure) };
+  if (now.untrue) return { kind: "error", text: now.untrue };
   if (now.connected === false && now.state !== "playing") {
     return { kind: "wait", text: "The gateway does not answer. Trying again by itself…" };
   }

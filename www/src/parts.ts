@@ -151,7 +151,7 @@ export class PeerParts implements PartSource {
         const alive = (): void => {
           this.aliveMs = performance.now();
         };
-        bytes = await get({ ...located, url, place }, cache, fetching.attempt.signal, PATIENCE_MS, alive);
+        bytes = await get({ ...located, url }, cache, fetching.attempt.signal, PATIENCE_MS, alive);
       } catch (error) {
         if (error instanceof PartError) break;
       }
@@ -263,22 +263,22 @@ const MAX_INITS = 16;
 
 /**
  * The body, or null when the gateway is not there, or sends nothing for `patienceMs`. Reads at most one byte more than
- * the part has.
+ * `wanted` has.
  */
-async function get(
-  wanted: Wanted,
+export async function get(
+  wanted: Pick<Wanted, "url" | "size">,
   cache: RequestCache,
   signal: AbortSignal,
   patienceMs: number,
-  came: () => void = () => {},
+  came: (bytes: number) => void = () => {},
 ): Promise<Uint8Array<ArrayBuffer> | null> {
   const attempt = new AbortController();
   const end = () => attempt.abort();
   if (signal.aborted) end();
   signal.addEventListener("abort", end);
   let patience = setTimeout(end, patienceMs);
-  const alive = () => {
-    came();
+  const alive = (bytes: number) => {
+    came(bytes);
     clearTimeout(patience);
     patience = setTimeout(end, patienceMs);
   };
@@ -296,11 +296,11 @@ async function get(
   }
 }
 
-/** Calls `alive` whenever something comes. */
+/** Calls `alive` whenever something comes, with its bytes. */
 async function readUpTo(
   response: Response,
   limit: number,
-  alive: () => void,
+  alive: (bytes: number) => void,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const buffer = new Uint8Array(limit);
   let length = 0;
@@ -308,7 +308,7 @@ async function readUpTo(
   while (reader && length < limit) {
     const { done, value } = await reader.read();
     if (done) break;
-    alive();
+    alive(value.length);
     const taken = value.subarray(0, limit - length);
     buffer.set(taken, length);
     length += taken.length;

@@ -6,6 +6,8 @@ export interface Past {
   alias: string;
   title: string;
   root: string | null;
+  /** The newest signed entry that says what the root is; see `Recorded`. */
+  signed?: string | null;
   days: {
     /** UTC. */
     day: string;

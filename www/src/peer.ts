@@ -1,9 +1,16 @@
 // The typed edge to the WebAssembly peer: what is verified, and waiting for what is not there yet.
 
 import wasmFile from "peer.wasm";
-import init, { Peer } from "../generated/meshlive_wasm_peer.js";
+import init, {
+  directoryNames,
+  isFile,
+  Peer,
+  signedPlaylist,
+  signedRoot,
+} from "../generated/meshlive_wasm_peer.js";
 import type { Place } from "./parts.ts";
 import { automatic, plays, withVariants } from "./quality.ts";
+import type { Checks, Names } from "./recorded.ts";
 import type { PeerStats } from "./stats.ts";
 import { type Latest, type Position, reached, type Target } from "./url.ts";
 
@@ -252,6 +259,39 @@ export class StreamPeer {
         waiting.resolve();
       }
     }
+  }
+}
+
+/** What is past, checked; to be used only after `loadPeer()`. */
+export const checks: Checks = {
+  root: (stream, entry) => {
+    const [epoch, sequence, root] = told(() => signedRoot(stream, entry)) ?? [];
+    return root === undefined
+      ? null
+      : { epoch: Number(epoch), sequence: Number(sequence), root: root || null };
+  },
+  playlist: (stream, name, text) => {
+    const [epoch, sequence] = told(() => signedPlaylist(stream, name, text)) ?? [];
+    return sequence === undefined ? null : { epoch: Number(epoch), sequence: Number(sequence) };
+  },
+  names: (cid, bytes) => {
+    const lines = directoryNames(cid, bytes);
+    if (lines === undefined) return null;
+    const names: Names = new Map();
+    for (const [, cid = "", size, name = ""] of lines.matchAll(/^(\S+) (\d+) (.*)$/gm))
+      names.set(name, { cid, bytes: Number(size) });
+    return names;
+  },
+  isFile,
+};
+
+/** Its words; null for what does not verify. */
+function told(check: () => string): string[] | null {
+  try {
+    return check().split(" ");
+  } catch (error) {
+    console.warn(`mesh-player: not what the stream's key signed: ${error}`);
+    return null;
   }
 }
 

@@ -57,6 +57,9 @@ const DEFAULT_TARGET = 1;
  */
 const WITH_NEIGHBOURS = 0.9;
 
+/** So long it is said what of the past is not shown, ms. */
+const TOLD_MS = 20_000;
+
 export class Player {
   #options: PlayerOptions;
   #base: string;
@@ -78,6 +81,9 @@ export class Player {
   /** The playlist that the newest playback began with. */
   #loaded = "index.m3u8";
   #again: ReturnType<typeof setTimeout> | undefined;
+  /** What of the past was not shown, and why. */
+  #untrue: string | null = null;
+  #untold: ReturnType<typeof setTimeout> | undefined;
   #closed = new AbortController();
   #reloads = new Reloads();
   /** The way back into what is past. */
@@ -133,6 +139,7 @@ export class Player {
         seen: this.#seen,
         past: this.#rewind.isPast,
         name: object?.alias || this.#options.stream,
+        untrue: this.#untrue,
         failure: this.#failure,
       }),
       qualities: this.#qualities(),
@@ -165,6 +172,7 @@ export class Player {
 
   /** Shows a time, ms since 1970; null is live. */
   seek(at: number | null): void {
+    this.#tell(null);
     void this.#rewind.seek(at);
   }
 
@@ -202,6 +210,7 @@ export class Player {
   close(): void {
     this.#closed.abort();
     clearTimeout(this.#again);
+    clearTimeout(this.#untold);
     this.#rest();
     this.#rewind.close();
     this.#attention.close();
@@ -292,12 +301,13 @@ export class Player {
   }
 
   #rewindHost(): RewindHost {
-    const { video, canvas, stream } = this.#options;
+    const { video, canvas } = this.#options;
     return {
       video,
       canvas,
       gateway: () => ({ origin: this.#follow.gateways.at, folder: this.#follow.gateways.folder() }),
-      stream: () => this.#follow.object?.stream ?? stream,
+      gateways: () => this.#follow.gateways.all,
+      stream: () => this.#follow.peer?.stream ?? null,
       live: () => this.#follow.object?.live ?? false,
       now: () => this.#follow.clock.at(performance.now()) ?? Date.now(),
       choice: () => ({
@@ -321,7 +331,22 @@ export class Player {
         this.#update();
       },
       changed: () => this.#update(),
+      untrue: (error) => {
+        this.#tell(error);
+        this.#update();
+      },
     };
+  }
+
+  /** Says for a while, or until something else is sought, what of the past is not shown. */
+  #tell(untrue: Error | null): void {
+    clearTimeout(this.#untold);
+    this.#untrue = untrue?.message ?? null;
+    if (!untrue) return;
+    this.#untold = setTimeout(() => {
+      this.#untrue = null;
+      this.#update();
+    }, TOLD_MS);
   }
 
   /** The program date time of what is on screen, ms since 1970. */

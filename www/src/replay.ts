@@ -2,6 +2,10 @@
 
 import Hls, { type Fragment } from "hls.js/light";
 import { positionOf, timeAt } from "./past.ts";
+import { pastLoaders } from "./past-loader.ts";
+import type { Recorded, Untrue } from "./recorded.ts";
+
+export { Recorded, Untrue } from "./recorded.ts";
 
 export interface ReplayHandlers {
   /** The video element has its source: from here on it can be told to play. */
@@ -12,8 +16,8 @@ export interface ReplayHandlers {
   ended(): void;
   /** What is on screen has left the playlist: it goes on elsewhere. */
   left(): void;
-  /** It cannot go on. */
-  failed(reason: string): void;
+  /** It cannot go on; what no gateway had right, where it is that. */
+  failed(reason: string, untrue: Untrue | null): void;
 }
 
 /** A place of which no more than this (seconds) is wrong is not corrected: the picture would be sought twice. */
@@ -36,6 +40,7 @@ export class Replay {
   /** From `at` (ms since 1970) on, which is about `position` (seconds) of the playlist. */
   constructor(
     video: HTMLVideoElement,
+    recorded: Recorded,
     url: string,
     at: number,
     position: number,
@@ -46,6 +51,7 @@ export class Replay {
     this.#video = video;
     this.#wanted = at;
     const hls = new Hls({
+      ...pastLoaders(recorded, (error) => handlers.failed(error.message, error)),
       autoStartLoad: false,
       // See `playback.ts`.
       enableWorker: false,
@@ -61,7 +67,7 @@ export class Replay {
       if (!fatal) return;
       this.#errors += 1;
       if (type === Hls.ErrorTypes.MEDIA_ERROR && this.#errors <= MEDIA_ERRORS) return hls.recoverMediaError();
-      handlers.failed(details);
+      handlers.failed(details, null);
     });
     hls.on(Hls.Events.MEDIA_ATTACHED, () => handlers.attached());
     hls.once(Hls.Events.MANIFEST_PARSED, () => {

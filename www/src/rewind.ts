@@ -1,8 +1,8 @@
 // The way back from live into what is past, and to live again: which playlist has a time, and when the next one takes over.
 
 import { Held } from "./held.ts";
-import type { Past } from "./past.ts";
-import type { Replay } from "./replay.ts";
+import { checks } from "./peer.ts";
+import type { Recorded, Replay, Untrue } from "./replay.ts";
 import { Timeline } from "./timeline.ts";
 
 /** The side of the player that is needed here. */
@@ -12,8 +12,10 @@ export interface RewindHost {
   canvas: HTMLCanvasElement;
   /** The origin of the gateway where the viewer is, and the folder of the stream's doors there. */
   gateway(): { origin: string; folder: string };
-  /** The stream's name or alias. */
-  stream(): string;
+  /** The origins of all gateways that are known, that one first. */
+  gateways(): string[];
+  /** The stream's name; null until it is known. */
+  stream(): string | null;
   live(): boolean;
   /** The gateway's clock, ms since 1970. */
   now(): number;
@@ -27,6 +29,8 @@ export interface RewindHost {
   levels(): void;
   /** What there is to see changed, or where the picture is. */
   changed(): void;
+  /** No gateway had this right, so it is not shown. */
+  untrue(error: Untrue): void;
 }
 
 /** So close to now (ms) live is meant: the past ends with the last closed segment. */
@@ -43,6 +47,7 @@ export class Rewind {
   #askedMs = Number.NEGATIVE_INFINITY;
   #asking: Promise<void> | null = null;
   #replay: Replay | null = null;
+  #recorded: Recorded | null = null;
   /** Where the picture is wanted while its playlist is not there yet, ms since 1970. */
   #wanted: number | null = null;
   /** The newest wish; an earlier one that was waiting is void. */
@@ -101,12 +106,13 @@ export class Rewind {
     this.#wanted = time;
     this.#host.changed();
     const { Replay } = await import("./replay.ts");
-    if (turn !== this.#turn || this.#closed) return;
+    const recorded = this.#recorded;
+    if (turn !== this.#turn || this.#closed || !recorded) return;
     this.#replay?.close();
     this.#host.left();
     const position = span.position + (time - span.from) / 1000;
     const { rendition } = this.#host.choice();
-    const replay: Replay = new Replay(this.#host.video, url, time, position, rendition, {
+    const replay: Replay = new Replay(this.#host.video, recorded, url, time, position, rendition, {
       attached: () => {
         this.#held.attached();
         this.#host.attached();
@@ -114,7 +120,7 @@ export class Rewind {
       levels: () => this.#host.levels(),
       ended: () => this.#next(replay),
       left: () => this.#again(replay),
-      failed: (reason) => this.#failed(replay, reason),
+      failed: (reason, untrue) => this.#failed(replay, reason, untrue),
     });
     this.#replay = replay;
     this.#wanted = null;
@@ -178,8 +184,13 @@ export class Rewind {
   }
 
   /** Once more at the gateway where the viewer is by now; what cannot be had there, either, is not shown. */
-  async #failed(replay: Replay, reason: string): Promise<void> {
+  async #failed(replay: Replay, reason: string, untrue: Untrue | null): Promise<void> {
     if (this.#replay !== replay) return;
+    if (untrue) {
+      this.#host.untrue(untrue);
+      // All gateways were asked.
+      return this.#host.live() ? this.#toLive() : this.#stop();
+    }
     console.warn(`mesh-player: what is past cannot be played: ${reason} (${replay.url})`);
     const at = replay.programDateMs();
     await this.#renew();
@@ -187,6 +198,15 @@ export class Rewind {
     const span = at === null ? null : this.#line.find(at);
     if (at !== null && span && this.#url(span.day) !== replay.url) return this.seek(at);
     this.#toLive();
+  }
+
+  /** Nothing plays any more. */
+  #stop(): void {
+    this.#replay?.close();
+    this.#replay = null;
+    this.#held.release();
+    this.#host.back();
+    this.#host.changed();
   }
 
   #spanOf(replay: Replay) {
@@ -206,12 +226,19 @@ export class Rewind {
   }
 
   async #ask(): Promise<void> {
-    const path = `/api/v1/streams/${encodeURIComponent(this.#host.stream())}/archive`;
-    const answer = await fetch(new URL(path, this.#host.gateway().origin)).catch(() => null);
-    if (!answer?.ok || this.#closed) return;
-    const past = (await answer.json().catch(() => null)) as Past | null;
-    if (!past || this.#closed) return;
-    this.#line = Timeline.of(past);
-    this.#host.changed();
+    const { Recorded, Untrue } = await import("./replay.ts");
+    const stream = this.#host.stream();
+    if (stream === null || this.#closed) return;
+    if (this.#recorded?.stream !== stream)
+      this.#recorded = new Recorded(stream, () => this.#host.gateways(), checks);
+    try {
+      const past = await this.#recorded.past();
+      if (this.#closed) return;
+      this.#line = Timeline.of(past);
+      this.#host.changed();
+    } catch (error) {
+      // No gateway that has it: there is nothing to see then.
+      if (error instanceof Untrue && !this.#closed) this.#host.untrue(error);
+    }
   }
 }

@@ -196,9 +196,7 @@ impl Archive {
         let signed = entry.sign(key);
         list.journal.append(&signed)?;
         list.journal.sync()?;
-        list.catalogue.apply(&entry).map_err(io::Error::other)?;
-        list.entries.push(signed.into());
-        Ok(())
+        list.take(&entry, signed.into()).map_err(io::Error::other)
     }
 
     /// The hour is in the list: what was written down of it is not needed any more.

@@ -86,11 +86,10 @@ impl Archive {
                 )));
             }
             list.journal.append(signed)?;
-            list.catalogue.apply(&entry).map_err(invalid)?;
+            list.take(&entry, signed.clone()).map_err(invalid)?;
             if let What::Tombstone { hour, .. } = entry.what {
                 gone.push(hour);
             }
-            list.entries.push(signed.clone());
             new += 1;
         }
         if new > 0 {

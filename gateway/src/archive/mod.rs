@@ -10,7 +10,8 @@
 //! what was written down, keeps them as blocks beside the segments, pins the hour and signs an entry (`close`). An hour is
 //! read back from its own playlists (`read`): for its day, and where more comes for one that was closed. `retain` lets old
 //! hours go, `take_down` takes one back, `mirror` takes over the list of a stream that is followed, `verify` reads everything
-//! back (`scrub` does so from time to time), `car` has hours leave and come as one file, `take_hls` has them come from a `playlist` of others, `clip` makes a directory of a stretch.
+//! back (`scrub` does so from time to time), `car` has hours leave and come as one file, `take_hls` has them come from a `playlist` of others, `clip` makes a directory of a stretch. `vouch`
+//! signs the playlists of what is in no hour yet.
 
 pub mod car;
 mod clip;
@@ -29,6 +30,7 @@ mod take_hls;
 #[cfg(test)]
 pub(crate) mod tests;
 mod verify;
+mod vouch;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,7 +45,7 @@ use meshlive_protocol::{
     archive::{Catalogue, Entry, HOUR, Hour, Link, Segment, Strand, record::Record},
     dag,
     key::SigningKey,
-    manifest::{self, Manifest, Rendition},
+    manifest::{self, Manifest, Rejected, Rendition},
     name::StreamName,
 };
 
@@ -75,6 +77,8 @@ pub struct Archive {
     list: Mutex<List>,
     /// Of a mirror.
     whole: Mutex<Option<mirror::Whole>>,
+    /// The same.
+    vouched: vouch::Learned,
 }
 
 /// What the publisher writes; never held while anything waits for the disk.
@@ -92,7 +96,24 @@ struct List {
     catalogue: Catalogue,
     /// The signed entries.
     entries: Vec<Bytes>,
+    /// The newest of them that says what the root is: by it alone a viewer can check everything that has closed.
+    rooted: Option<Bytes>,
+    /// Its epoch and sequence; zeros before the first.
+    rooted_at: (u64, u64),
     journal: Journal,
+}
+
+impl List {
+    /// Takes in an entry that was written down.
+    fn take(&mut self, entry: &Entry, signed: Bytes) -> Result<(), Rejected> {
+        self.catalogue.apply(entry)?;
+        if entry.root.is_some() {
+            self.rooted = Some(signed.clone());
+            self.rooted_at = (entry.epoch, entry.sequence);
+        }
+        self.entries.push(signed);
+        Ok(())
+    }
 }
 
 /// An hour that is not over.
@@ -115,14 +136,19 @@ impl Archive {
         wake: closer::Wake,
     ) -> io::Result<Self> {
         let mut journal = store.side_journal(&stream, CATALOGUE)?;
-        let (mut catalogue, mut entries) = (Catalogue::default(), Vec::new());
-        for record in journal.take_records() {
-            let entry = Entry::open(&stream, &record).and_then(|entry| catalogue.apply(&entry));
-            match entry {
-                Ok(()) => entries.push(record.into()),
-                Err(error) => {
-                    tracing::warn!(%stream, %error, "an entry of the catalogue does not fit")
-                }
+        let records = journal.take_records();
+        let mut list = List {
+            catalogue: Catalogue::default(),
+            entries: Vec::new(),
+            rooted: None,
+            rooted_at: (0, 0),
+            journal,
+        };
+        for record in records {
+            let entry = Entry::open(&stream, &record);
+            let taken = entry.and_then(|entry| list.take(&entry, record.into()));
+            if let Err(error) = taken {
+                tracing::warn!(%stream, %error, "an entry of the catalogue does not fit");
             }
         }
         let mut open = BTreeMap::new();
@@ -144,11 +170,6 @@ impl Archive {
             current: None,
             failed: None,
         };
-        let list = List {
-            catalogue,
-            entries,
-            journal,
-        };
         Ok(Self {
             stream,
             key,
@@ -158,6 +179,7 @@ impl Archive {
             state: Mutex::new(state),
             list: Mutex::new(list),
             whole: Mutex::new(whole),
+            vouched: vouch::Learned::default(),
         })
     }
 
@@ -204,6 +226,12 @@ impl Archive {
             .take(most)
             .cloned()
             .collect()
+    }
+
+    /// The same, and the newest signed entry that says what the root is.
+    pub fn signed_catalogue(&self) -> (Catalogue, Option<Bytes>) {
+        let list = self.list();
+        (list.catalogue.clone(), list.rooted.clone())
     }
 
     /// What changes with each segment of the hours that are not over: the number of the newest, and how many they are.

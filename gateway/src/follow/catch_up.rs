@@ -10,6 +10,7 @@ use tokio::{sync::watch, time::sleep};
 use super::{
     catalogue,
     gateways::{Gateway, with_peer},
+    http,
 };
 use crate::{
     archive::{Archive, mirror::FETCHED},
@@ -23,6 +24,8 @@ const EVERY: Duration = Duration::from_secs(5);
 const FROM_THE_BEGINNING: u64 = 12;
 /// An hour is not fetched where less than this many bytes would stay free in the store.
 const SPARE: u64 = 64 << 20;
+/// Bytes of all proofs of a gateway, at most: two lines for each rendition, and one.
+const MAX_PROOFS: usize = 64 << 10;
 
 /// One stream's.
 pub(super) struct CatchUp {
@@ -89,6 +92,11 @@ impl CatchUp {
         for http in gateways.iter().filter_map(|gateway| gateway.http) {
             if let Err(error) = self.learn(http).await {
                 tracing::debug!(%stream, %http, %error, "a gateway's list of hours");
+            }
+            if (self.archive.wants_proofs() || self.rounds.is_multiple_of(FROM_THE_BEGINNING))
+                && let Err(error) = self.learn_proofs(http).await
+            {
+                tracing::debug!(%stream, %http, %error, "a gateway's proofs of what is in no hour yet");
             }
         }
         self.rounds += 1;
@@ -165,6 +173,16 @@ impl CatchUp {
             }
             from += count;
         }
+    }
+
+    /// Takes over a gateway's proofs of what is in no hour yet.
+    async fn learn_proofs(&self, http: std::net::SocketAddr) -> io::Result<()> {
+        let path = format!("/live/{}/earlier/proofs", self.archive.stream());
+        let lines = http::get(http, &path, MAX_PROOFS).await?;
+        let lines = String::from_utf8(lines.into()).map_err(io::Error::other)?;
+        let archive = self.archive.clone();
+        let learned = tokio::task::spawn_blocking(move || archive.learn_proofs(&lines)).await;
+        learned.map_err(io::Error::other).flatten()
     }
 
     /// Has all that is below a root, but for what is `known`.

@@ -14,7 +14,7 @@ use axum::{
 use bytes::Bytes;
 use cid::Cid;
 use meshlive_protocol::{
-    archive::{Catalogue, HOUR, Hour, HourEntry, Segment, day_name, hour_name},
+    archive::{Catalogue, HOUR, Hour, HourEntry, Segment, day_name, hour_name, text},
     dag,
 };
 use serde::Serialize;
@@ -49,6 +49,8 @@ struct Past {
     /// Of the last entry of the signed list.
     epoch: u64,
     sequence: u64,
+    /// The newest entry that says what the root is, as text (protocol's README §10): the rest of this is the gateway's word.
+    signed: Option<String>,
     /// Oldest first.
     days: Vec<Day>,
     /// Where something begins that has a name, oldest first.
@@ -115,8 +117,8 @@ pub(super) async fn list(
     let live = state.live(&name).map_err(ApiRefusal)?;
     let stream = &live.stream;
     let archive = stream.archive();
-    let (catalogue, held, labels) = archive.map_or_else(Default::default, |archive| {
-        (archive.catalogue(), archive.held(), archive.labels())
+    let ((catalogue, signed), held, labels) = archive.map_or_else(Default::default, |archive| {
+        (archive.signed_catalogue(), archive.held(), archive.labels())
     });
     let open = match archive {
         Some(_) if stream.snapshot().live => earlier::run(&state.store, &live).await,
@@ -156,6 +158,7 @@ pub(super) async fn list(
         root: catalogue.root().map(|link| link.cid.to_string()),
         epoch,
         sequence,
+        signed: signed.map(|signed| text(&signed)),
         days: days.collect(),
         chapters: (labels.chapters.iter())
             .map(|(at, title)| Chapter {
@@ -165,8 +168,8 @@ pub(super) async fn list(
             .collect(),
         open: open.map(Stretch::from),
     };
-    let text = serde_json::to_string(&past).expect("texts and numbers are JSON");
-    Ok(api::json(&state, text))
+    let json = serde_json::to_string(&past).expect("texts and numbers are JSON");
+    Ok(api::json(&state, json))
 }
 
 /// When the stream was on air in hours that are no whole ones, µs since 1970, by their directories: no more than the list has.

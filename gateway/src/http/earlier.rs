@@ -1,6 +1,7 @@
 //! What is past of the run that is on air, from the hour before on: the player's way back from live into the archive, before
 //! its hour has closed. `/live/{stream}/earlier/index.m3u8` and a playlist for each rendition, without parts, whose segments are
 //! named by their CIDs; it ends where live does, to a segment. Who has it already asks for what is new alone (`_HLS_skip`).
+//! The last line of each is its proof: its hour is in no signed list yet.
 
 use std::{collections::BTreeMap, io, sync::Arc};
 
@@ -11,7 +12,7 @@ use axum::{
 };
 use cid::Cid;
 use meshlive_protocol::{
-    archive::{HOUR, Hour, Segment},
+    archive::{HOUR, Hour, Segment, Vouched},
     manifest::Rendition,
     playlist::{self, Selection},
     time::{DateTime, Seconds},
@@ -50,6 +51,8 @@ struct Edge {
     count: usize,
     /// The hour before the first that is not over, where it has closed.
     before: Option<Cid>,
+    /// Of a mirror, the newest segment of which it has proofs: there its run ends.
+    proved: Option<u64>,
 }
 
 /// The segments that follow on each other up to the newest, and the playlists that were made of them.
@@ -70,15 +73,33 @@ pub(super) async fn multivariant(
     At(name): At<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let run = run(&state.store, &*state.live(&name)?).await?;
+    let live = state.live(&name)?;
+    let run = run(&state.store, &live).await?;
     let run = run.ok_or(Refusal::absent(NOTHING))?;
-    let made = run.index.get_or_init(async || {
-        let renditions = run.renditions.iter().collect();
-        let place = |id: &str| format!("{id}/index.m3u8");
-        let text = playlist::variants(VERSION, renditions, Selection::Main, place);
-        Rendering::of(text)
-    });
-    Ok(playlists::answer(&state, &headers, made.await))
+    Ok(playlists::answer(&state, &headers, run.index(&live).await))
+}
+
+/// `GET /live/{stream}/earlier/proofs`: the last lines of all of these playlists, for mirrors, which make the rest themselves.
+pub(super) async fn proofs(
+    FromState(state): FromState<State>,
+    At(name): At<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let live = state.live(&name)?;
+    let run = run(&state.store, &live).await?;
+    let run = run.ok_or(Refusal::absent(NOTHING))?;
+    let mut lines = String::new();
+    let mut add = |made: &Rendering| {
+        let text = std::str::from_utf8(&made.plain).expect("playlists are text");
+        lines.extend(Vouched::line(text).map(|line| format!("{line}\n")));
+    };
+    add(run.index(&live).await);
+    for id in run.media.keys() {
+        for skip in [false, true] {
+            run.media(&live, id, skip).await?.map(&mut add);
+        }
+    }
+    Ok(playlists::answer(&state, &headers, &Rendering::of(lines)))
 }
 
 /// `GET /live/{stream}/earlier/{rendition}/index.m3u8[?_HLS_skip=YES]`
@@ -89,16 +110,10 @@ pub(super) async fn media(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let reload = query::reload(asked.as_deref().unwrap_or("")).map_err(Refusal::wrong)?;
-    let run = run(&state.store, &*state.live(&name)?).await?;
+    let live = state.live(&name)?;
+    let run = run(&state.store, &live).await?;
     let run = run.ok_or(Refusal::absent(NOTHING))?;
-    let kept = run.media.get(&rendition).ok_or(Refusal::absent(NOTHING))?;
-    let made = kept[usize::from(reload.skip)].get_or_try_init(async || {
-        let segments = run.segments.clone();
-        let made =
-            spawn_blocking(move || render(&segments, &rendition, reload.skip).map(Rendering::of));
-        made.await.map_err(|_| Refusal::busy("the reading failed"))
-    });
-    let made = made.await?.as_ref();
+    let made = run.media(&live, &rendition, reload.skip).await?;
     let made = made.ok_or(Refusal::absent(NOTHING))?;
     Ok(playlists::answer(&state, &headers, made))
 }
@@ -110,12 +125,14 @@ pub(super) async fn run(store: &Store, live: &Live) -> Result<Option<Arc<Run>>, 
     // Whoever comes first reads, the others wait for that.
     let mut kept = live.earlier.0.lock().await;
     let known = kept.clone();
+    archive.want_proofs();
     let edge = |archive: &Archive, before| {
         let (newest, count) = archive.open_edge();
         Edge {
             newest,
             count,
             before,
+            proved: archive.proved_to(),
         }
     };
     let is_new = known.as_ref().is_none_or(|known| {
@@ -132,6 +149,7 @@ pub(super) async fn run(store: &Store, live: &Live) -> Result<Option<Arc<Run>>, 
                 newest: open.segments().next_back().map(|one| one.msn),
                 count: open.segments().len(),
                 before,
+                proved: archive.proved_to(),
             };
             let known = known.filter(|known| known.edge.before == before);
             let hour = match (known, before) {
@@ -169,7 +187,8 @@ fn before(archive: &Archive, open: &Hour) -> Option<Cid> {
 
 impl Run {
     fn of(edge: Edge, before: Arc<Hour>, open: &Hour) -> Self {
-        let segments = of_this_run(&before, open);
+        let mut segments = of_this_run(&before, open);
+        segments.retain(|segment| edge.proved.is_none_or(|last| segment.msn <= last));
         let mut renditions = open.renditions.clone();
         for rendition in &before.renditions {
             if !renditions.iter().any(|known| known.id == rendition.id) {
@@ -190,6 +209,50 @@ impl Run {
             renditions,
             index: OnceCell::new(),
         }
+    }
+
+    /// The multivariant playlist.
+    async fn index(&self, live: &Live) -> &Rendering {
+        let made = self.index.get_or_init(async || {
+            let renditions = self.renditions.iter().collect();
+            let place = |id: &str| format!("{id}/index.m3u8");
+            let text = playlist::variants(VERSION, renditions, Selection::Main, place);
+            let proved = match live.stream.archive() {
+                Some(archive) => archive.prove(self.newest(), "index.m3u8", text),
+                None => text,
+            };
+            Rendering::of(proved)
+        });
+        made.await
+    }
+
+    /// A rendition's playlist; `None` where it has nothing.
+    async fn media(
+        &self,
+        live: &Live,
+        rendition: &str,
+        skip: bool,
+    ) -> Result<Option<&Rendering>, Refusal> {
+        let Some(kept) = self.media.get(rendition) else {
+            return Ok(None);
+        };
+        let made = kept[usize::from(skip)].get_or_try_init(async || {
+            let (segments, newest) = (self.segments.clone(), self.newest());
+            let (id, archive) = (rendition.to_owned(), live.stream.archive().cloned());
+            let made = spawn_blocking(move || {
+                let text = render(&segments, &id, skip)?;
+                let asked = if skip { "?_HLS_skip=YES" } else { "" };
+                let name = format!("{id}/index.m3u8{asked}");
+                Some(Rendering::of(archive?.prove(newest, &name, text)))
+            });
+            made.await.map_err(|_| Refusal::busy("the reading failed"))
+        });
+        Ok(made.await?.as_ref())
+    }
+
+    /// The number of its last segment.
+    fn newest(&self) -> u64 {
+        self.segments.last().map_or(0, |segment| segment.msn)
     }
 
     /// From when to when, µs since 1970; `None` where there is nothing.

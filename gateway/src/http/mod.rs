@@ -84,6 +84,7 @@ pub fn router(state: State) -> Router {
             "/live/{stream}/earlier/index.m3u8",
             get(earlier::multivariant),
         )
+        .route("/live/{stream}/earlier/proofs", get(earlier::proofs))
         .route(
             "/live/{stream}/earlier/{rendition}/index.m3u8",
             get(earlier::media),

@@ -4,9 +4,10 @@
 use std::ops::Range;
 
 use cid::Cid;
-use meshlive_protocol::dag::{DIRECTORY, FILE};
-
-use meshlive_protocol::protobuf::{self, Fields, Value, take_varint};
+use meshlive_protocol::{
+    dag::{DIRECTORY, FILE, read_node},
+    protobuf::{self, Fields, Value, take_varint},
+};
 
 use super::hamt::{Shard, is_fanout};
 
@@ -50,7 +51,7 @@ impl From<protobuf::Malformed> for Unreadable {
 impl Node {
     /// Reads a dag-pb block.
     pub(crate) fn parse(block: &[u8]) -> Result<Self, Unreadable> {
-        let (links, data) = dag_pb(block)?;
+        let (links, data) = read_node(block)?;
         let mut unixfs = UnixFs::default();
         for field in Fields(data.ok_or(Malformed)?) {
             match field? {
@@ -144,41 +145,8 @@ pub(super) fn overlapping(
 
 /// What any dag-pb block links to, be it UnixFS or not.
 pub(super) fn links(block: &[u8]) -> Result<Vec<Cid>, Unreadable> {
-    let (links, _) = dag_pb(block)?;
+    let (links, _) = read_node(block)?;
     Ok(links.into_iter().map(|(_, cid, _)| cid).collect())
-}
-
-/// Names, CIDs and sizes of links.
-type Links = Vec<(String, Cid, u64)>;
-
-/// The links of a node, and its data.
-fn dag_pb(block: &[u8]) -> Result<(Links, Option<&[u8]>), Unreadable> {
-    let (mut links, mut data) = (Vec::new(), None);
-    for field in Fields(block) {
-        match field? {
-            (1, Value::Bytes(bytes)) if data.is_none() => data = Some(bytes),
-            (2, Value::Bytes(bytes)) => links.push(link(bytes)?),
-            _ => return Err(Malformed),
-        }
-    }
-    Ok((links, data))
-}
-
-fn link(bytes: &[u8]) -> Result<(String, Cid, u64), Unreadable> {
-    let (mut name, mut cid, mut size) = (String::new(), None, 0);
-    for field in Fields(bytes) {
-        match field? {
-            (1, Value::Bytes(bytes)) => cid = Some(Cid::try_from(bytes).map_err(|_| Malformed)?),
-            (2, Value::Bytes(bytes)) => {
-                name = std::str::from_utf8(bytes)
-                    .map_err(|_| Malformed)?
-                    .to_owned()
-            }
-            (3, Value::Number(number)) => size = number,
-            _ => return Err(Malformed),
-        }
-    }
-    Ok((name, cid.ok_or(Malformed)?, size))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{
     ops::Range,
 };
 
-use super::{HOUR, Link};
+use super::{HOUR, Link, from_text};
 use crate::{
     cbor::{Reader, Writer},
     key::SigningKey,
@@ -117,6 +117,14 @@ impl Entry {
         };
         let (_, payload) = envelope::open(stream, envelope, limit)?;
         Self::decode(payload)
+    }
+
+    /// The same of an envelope as text, see [`text`](super::text).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and for what is no such text.
+    pub fn open_text(stream: &StreamName, text: &str) -> Result<Self, Rejected> {
+        Self::open(stream, &from_text(text)?)
     }
 
     fn encode(&self) -> Vec<u8> {

@@ -5,9 +5,11 @@
 //! gateway keeps no other list of what was.
 //!
 //! [`Hour`] and [`Day`] make directories, `media` the playlists in them, [`read`] reads those again, [`record`] is what a
-//! gateway writes down before an hour is over, [`Catalogue`] the signed list of all hours.
+//! gateway writes down before an hour is over, [`Catalogue`] the signed list of all hours, [`Vouched`] what the key says of
+//! what is in none yet. [`is_file`] is how a viewer checks what it was given of all this.
 
 mod catalogue;
+mod check;
 mod day;
 mod hour;
 mod media;
@@ -15,19 +17,23 @@ pub mod read;
 pub mod record;
 #[cfg(test)]
 mod tests;
+mod vouched;
 
 use std::sync::Arc;
 
 use cid::Cid;
+use multibase::Base;
 
-use crate::{dag, time::civil_date};
+use crate::{dag, manifest::Rejected, time::civil_date};
 
 pub use catalogue::{
     Catalogue, Entry, HourEntry, Labelled, Labels, MAX_ENTRY_BYTES, MAX_LABELS, MAX_TITLE_BYTES,
     What,
 };
+pub use check::is_file;
 pub use day::Day;
 pub use hour::Hour;
+pub use vouched::{MAX_VOUCHED_BYTES, Vouched};
 
 /// Microseconds of an hour.
 pub const HOUR: u64 = 3_600_000_000;
@@ -127,6 +133,17 @@ pub fn day_name(day: u64) -> String {
 /// An hour (counted from 1970) as its directory is called in its day's: `00` to `23`.
 pub fn hour_name(hour: u64) -> String {
     format!("{:02}", hour % 24)
+}
+
+/// An envelope as text: multibase, base64url.
+pub fn text(envelope: &[u8]) -> String {
+    multibase::encode(Base::Base64Url, envelope)
+}
+
+fn from_text(text: &str) -> Result<Vec<u8>, Rejected> {
+    let decoded = multibase::decode(text);
+    let (_, envelope) = decoded.map_err(|_| Rejected::Malformed("a text that is no multibase"))?;
+    Ok(envelope)
 }
 
 /// Collects blocks.
