@@ -31,7 +31,7 @@ const video = Object.assign(document.createElement("video"), { controls: true, p
 byId("stage").prepend(video);
 
 /** What is on air has no hour yet: it plays from the gateway's own playlist. */
-const ON_AIR = `/live/${encodeURIComponent(stream)}/earlier/index.m3u8`;
+const ON_AIR = new URL(`/live/${encodeURIComponent(stream)}/earlier/index.m3u8`, location.href).href;
 
 /** Another player begins where this one ends: a day of the viewer's may lie in two of the archive's. */
 let playing: { hls: Hls; source: string; day: string } | null = null;
@@ -353,7 +353,7 @@ function segments() {
 function play(hour: Hour, at: number): void {
   until = undefined;
   history.replaceState(null, "", `#t=${Math.floor(at / 1000)}`);
-  show(`/ipfs/${hour.day.cid}/index.m3u8`, hour.day.name, at);
+  show(new URL(`/ipfs/${hour.day.cid}/index.m3u8`, location.href).href, hour.day.name, at);
 }
 
 function show(source: string, day: string, at: number): void {

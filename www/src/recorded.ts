@@ -132,7 +132,7 @@ export class Recorded {
       (bytes) => (this.#checks.isFile(found.cid, bytes) ? { is: bytes } : { not: `a wrong ${name}` }),
       asking,
     );
-    if (name.startsWith("init-")) put(this.#inits, found.cid, bytes.slice(), MAX_INITS);
+    if (name.startsWith("init")) put(this.#inits, found.cid, bytes.slice(), MAX_INITS);
     return bytes;
   }
 
