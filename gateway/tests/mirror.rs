@@ -12,6 +12,7 @@ use std::{
 
 use futures_util::StreamExt;
 use meshlive_protocol::{
+    archive::Vouched,
     dag,
     manifest::{self, Manifest, Opened},
     name::StreamName,
@@ -243,6 +244,34 @@ fn a_mirror_of_a_mirror_serves_what_the_origin_serves_within_a_second() {
         );
         serves(mirror, "copy", &window);
     }
+}
+
+#[test]
+fn a_mirror_has_its_origins_proofs_of_what_is_past_and_in_no_hour_yet() {
+    let folders = [0; 2].map(|_| tempfile::tempdir().unwrap());
+    let origin = origin(folders[0].path());
+    let stream = name(&origin, "cam");
+    let copy = mirror(folders[1].path(), &stream, &[&origin]);
+    let proved = |gateway: &Gateway, path: &str| {
+        let (status, body) = gateway.get(&format!("/live/{stream}/earlier/{path}"));
+        let text = String::from_utf8(body).unwrap();
+        (status == 200).then(|| Vouched::check(&stream, path, &text).map_err(|_| text))
+    };
+    let paths = ["index.m3u8", "source/index.m3u8", "audio/index.m3u8"];
+    for path in paths {
+        until("the mirror proves it", || {
+            matches!(proved(&copy, path), Some(Ok(_)))
+        });
+    }
+    // They go on with the stream, and of the same segments both say the same.
+    let first = proved(&copy, paths[1]).unwrap().unwrap();
+    until("there are newer ones", || {
+        let newer = proved(&copy, paths[1]).and_then(Result::ok);
+        newer.is_some_and(|newer| newer.msn > first.msn + 2)
+    });
+    until("both have the same newest segment", || {
+        proved(&copy, paths[1]) == proved(&origin, paths[1])
+    });
 }
 
 #[test]

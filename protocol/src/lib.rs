@@ -21,7 +21,8 @@
 //! | 7 | `www` | hls.js asks for a number → CID by the verified [window](manifest::Manifest) → bytes → screen |
 //! | 8 | `wasm-peer` → `wasm-peer` | the same step passes it on |
 //!
-//! From a stream's [name] one can verify everything: name → key → announcement → CID → bytes.
+//! From a stream's [name] one can verify everything: name → key → announcement → CID → bytes, and of what is past
+//! name → key → signed list → directories → CID → bytes ([archive]).
 //!
 //! # The files
 //!

@@ -99,3 +99,58 @@ impl Archive {
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use meshlive_protocol::key::SigningKey;
+
+    use super::*;
+    use crate::archive::tests::{Run, TEN};
+
+    const NAME: &str = "v/index.m3u8";
+    const TEXT: &str = "#EXTM3U\n";
+
+    fn line(key: &SigningKey, msn: u64, text: &str) -> String {
+        let vouched = Vouched {
+            list: (0, 0),
+            msn,
+            name: NAME.into(),
+            cid: dag::cid_of(text.as_bytes()),
+        };
+        let proved = Vouched::prove("", &vouched.sign(key));
+        proved.trim_end().to_owned()
+    }
+
+    #[test]
+    fn a_mirror_proves_by_what_its_origin_signed_alone_and_never_goes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = Run::start(folder.path(), TEN);
+        let key = SigningKey::from_secret([7; 32]);
+        let archive = Archive::of_mirror(key.name(), run.store.clone()).unwrap();
+        let is_proved = |msn, text: &str| {
+            let proved = archive.prove(msn, NAME, text.to_owned());
+            Vouched::check(&key.name(), NAME, &proved).is_ok()
+        };
+        assert!(!archive.wants_proofs());
+        archive.want_proofs();
+        assert!(archive.wants_proofs());
+        // As long as the segments themselves are not here, nothing is known of them.
+        archive.learn_proofs(&line(&key, 7, TEXT)).unwrap();
+        assert_eq!(archive.proved_to(), None);
+        *guard(&archive.vouched.proofs) = Some((6, BTreeMap::new()));
+        archive.learn_proofs(&line(&key, 5, TEXT)).unwrap();
+        assert_eq!(archive.proved_to(), Some(6));
+        let envelope = Vouched::proof(&line(&key, 7, TEXT)).unwrap();
+        let vouched = Vouched::open(&key.name(), &envelope).unwrap();
+        let proofs = BTreeMap::from([(NAME.to_owned(), Proof { vouched, envelope })]);
+        *guard(&archive.vouched.proofs) = Some((7, proofs));
+        assert!(is_proved(7, TEXT));
+        assert!(!is_proved(8, TEXT) && !is_proved(7, "#EXTM3U\n#"));
+        // Of another key, and what is no proof.
+        let other = line(&SigningKey::from_secret([8; 32]), 9, TEXT);
+        assert!(archive.learn_proofs(&other).is_err());
+        assert!(archive.learn_proofs("#EXTM3U").is_err());
+        assert!(archive.learn_proofs("").is_ok());
+        assert_eq!(archive.proved_to(), Some(7));
+    }
+}

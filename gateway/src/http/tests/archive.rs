@@ -1,6 +1,6 @@
 //! The doors of a stream's past: list, signed entries, directories by name.
 
-use meshlive_protocol::archive::{Catalogue, Entry, HOUR, Labelled};
+use meshlive_protocol::archive::{Catalogue, Entry, HOUR, Labelled, Vouched};
 
 use super::{super::earlier, *};
 
@@ -63,6 +63,9 @@ async fn hours_are_listed_and_their_directories_served_by_cid_and_by_name() {
     let past: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(past["stream"], name);
     assert_eq!(past["sequence"], 2);
+    let signed = past["signed"].as_str().unwrap();
+    let entry = Entry::open_text(&name.parse().unwrap(), signed).unwrap();
+    assert_eq!(entry.root.unwrap().cid.to_string(), past["root"]);
     // 2023-11-14T22:13:20Z: the second hour ends the day, the third is not over.
     let days = past["days"].as_array().unwrap();
     assert_eq!(days.len(), 1);
@@ -264,9 +267,28 @@ async fn what_is_past_of_the_run_on_air_plays_before_its_hour_has_closed() {
     // The hour before, which has closed, and the one that has not.
     assert_eq!(text.matches("#EXTINF").count(), 6, "{text}");
     assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:3\n"), "{text}");
-    let last = text.lines().last().unwrap();
+    let last = text.lines().nth_back(1).unwrap();
     let (status, _, body) = bench.ask("GET", last, &[]).await;
     assert_eq!((status.as_u16(), body), (200, media("v", 8, 0).to_vec()));
+    // Each is proved by the stream's key, in the order of what has closed; a mirror finds the proofs in one place.
+    let name = air.publisher.stream().name().clone();
+    let archive = air.publisher.stream().archive().unwrap();
+    let check = |path: &str, text: &str| Vouched::check(&name, path, text).unwrap();
+    let skip = "v/index.m3u8?_HLS_skip=YES";
+    let (_, delta) = bench.get(&format!("/live/cam/earlier/{skip}")).await;
+    let (_, proofs) = bench.get("/live/cam/earlier/proofs").await;
+    let all = [
+        ("index.m3u8", &index),
+        ("v/index.m3u8", &text),
+        (skip, &delta),
+    ];
+    for (path, text) in all {
+        let vouched = check(path, text);
+        assert_eq!((vouched.msn, vouched.list), (8, archive.catalogue().last()));
+        let line = text.lines().last().unwrap();
+        assert!(proofs.lines().any(|one| one == line), "{path}: {proofs}");
+    }
+    assert_eq!(proofs.lines().count(), 5, "two of each rendition, and one");
     // It is read once for all who ask before there is more.
     let live = bench.state.live("cam").unwrap();
     let run = async || earlier::run(&bench.store, &live).await.unwrap().unwrap();
