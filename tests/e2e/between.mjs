@@ -4,14 +4,14 @@ import { createServer, request } from "node:http";
 import { connect } from "node:net";
 
 /**
- * `{url, lie, seen, close}`. `lie(path, body)` is set by the test: gives other bytes for this path, or null for those that came.
- * Only what the browser may not check by itself passes unread: WebSockets.
+ * `{url, lie, lies, close}`. `lie(path, body)` is set by the test: gives other bytes for this path, or null for those that came;
+ * `lies` counts. WebSockets pass as they are.
  */
 export async function between(gateway) {
   const { hostname, port } = new URL(gateway.url);
   const proxy = { lie: null, lies: 0 };
   const server = createServer((asked, answer) => {
-    const headers = { ...asked.headers, host: asked.headers.host, "accept-encoding": "identity" };
+    const headers = { ...asked.headers, "accept-encoding": "identity" };
     const onward = request({ hostname, port, path: asked.url, method: asked.method, headers }, (came) => {
       const chunks = [];
       came.on("data", (chunk) => chunks.push(chunk));

@@ -376,9 +376,9 @@ function show(source: string, day: string, at: number): void {
   const untrue = (error: Untrue): void => {
     trouble(error.message);
     if (playing?.hls !== hls) return;
-    // Behind what was right nothing goes on; another try asks anew.
-    hls.destroy();
-    playing = null;
+    // What was right is played to its end; another try begins anew.
+    hls.stopLoad();
+    playing.source = "";
   };
   const hls = new Hls({
     ...pastLoaders(recorded, untrue),
