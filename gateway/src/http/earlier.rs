@@ -151,7 +151,9 @@ pub(super) async fn run(store: &Store, live: &Live) -> Result<Option<Arc<Run>>, 
                 before,
                 proved: archive.proved_to(),
             };
-            let known = known.filter(|known| known.edge.before == before);
+            // A mirror may have known of it before it had it.
+            let is_read = |known: &Arc<Run>| known.before.segments().len() > 0;
+            let known = known.filter(|known| known.edge.before == before && is_read(known));
             let hour = match (known, before) {
                 (Some(known), _) => known.before.clone(),
                 (None, Some(cid)) => Arc::new(read_or_none(&store, cid)),
