@@ -73,7 +73,7 @@ export class Recorded {
   readonly stream: string;
   #checks: Checks;
   #gateways: () => readonly string[];
-  /** Days of the newest directory that are listed, by their CIDs. */
+  /** Days that were listed, by their CIDs; one that has grown since still plays. */
   #days = new Set<string>();
   #newest: Listed;
   /** What the proof of a playlist said of the list, and when that was heard first. */
@@ -141,7 +141,7 @@ export class Recorded {
     const signed = past.signed ? this.#checks.root(this.stream, past.signed) : null;
     const isEmpty = past.days.length === 0;
     if (!signed?.root && !isEmpty) return "a list of recordings without the stream's signature";
-    if (signed && past.signed) {
+    if (signed) {
       const spoken = this.#spoken;
       const isKnown = spoken !== null && performance.now() - spoken.sinceMs > ON_ITS_WAY_MS;
       if (isOlder(signed, this.#newest) || (isKnown && isOlder(signed, spoken.list)))
@@ -152,7 +152,7 @@ export class Recorded {
     if (strange) return `another day ${strange.day}`;
     if (signed) this.#newest = { epoch: signed.epoch, sequence: signed.sequence };
     if (signed) keep(`list-${this.stream}`, `${signed.epoch} ${signed.sequence}`);
-    this.#days = new Set(past.days.map(({ cid }) => cid));
+    for (const { cid } of past.days) this.#days.add(cid);
     return null;
   }
 

@@ -48,6 +48,8 @@ export class Rewind {
   #asking: Promise<void> | null = null;
   #replay: Replay | null = null;
   #recorded: Recorded | null = null;
+  /** It was said that there is no true list. */
+  #blamed = false;
   /** Where the picture is wanted while its playlist is not there yet, ms since 1970. */
   #wanted: number | null = null;
   /** The newest wish; an earlier one that was waiting is void. */
@@ -237,8 +239,10 @@ export class Rewind {
       this.#line = Timeline.of(past);
       this.#host.changed();
     } catch (error) {
-      // No gateway that has it: there is nothing to see then.
-      if (error instanceof Untrue && !this.#closed) this.#host.untrue(error);
+      // No gateway that has it: there is nothing to see then. A list that is not the stream's is spoken of once.
+      if (!(error instanceof Untrue) || this.#closed || this.#blamed) return;
+      this.#blamed = true;
+      this.#host.untrue(error);
     }
   }
 }
