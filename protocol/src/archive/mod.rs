@@ -24,7 +24,11 @@ use std::sync::Arc;
 use cid::Cid;
 use multibase::Base;
 
-use crate::{dag, manifest::Rejected, time::civil_date};
+use crate::{
+    dag,
+    manifest::{MAX_ENVELOPE_OVERHEAD, Rejected},
+    time::civil_date,
+};
 
 pub use catalogue::{
     Catalogue, Entry, HourEntry, Labelled, Labels, MAX_ENTRY_BYTES, MAX_LABELS, MAX_TITLE_BYTES,
@@ -41,6 +45,9 @@ pub const HOUR: u64 = 3_600_000_000;
 pub const MAX_SEGMENTS: usize = 14_400;
 /// Bytes of a leaf of a playlist's file, as `ipfs add` cuts: one that grows at its end shares its leaves with the longer one.
 const LEAF_BYTES: usize = 256 << 10;
+
+/// Longest envelope as text: that of an entry of [`MAX_ENTRY_BYTES`], three bytes in four characters.
+const MAX_TEXT_BYTES: usize = (MAX_ENTRY_BYTES + MAX_ENVELOPE_OVERHEAD) / 3 * 4 + 5;
 
 /// A CID, and the bytes of all blocks below it, its own included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +148,13 @@ pub fn text(envelope: &[u8]) -> String {
 }
 
 fn from_text(text: &str) -> Result<Vec<u8>, Rejected> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(Rejected::TooBig {
+            what: "bytes of an envelope as text",
+            value: text.len() as u64,
+            max: MAX_TEXT_BYTES as u64,
+        });
+    }
     let decoded = multibase::decode(text);
     let (_, envelope) = decoded.map_err(|_| Rejected::Malformed("a text that is no multibase"))?;
     Ok(envelope)

@@ -172,6 +172,11 @@ mod tests {
             Vouched::open(&name, &longer.sign(&key())),
             Err(Rejected::TooBig { .. })
         ));
+        let long = format!("{TEXT}{LINE}u{}", "A".repeat(2000));
+        assert!(matches!(
+            Vouched::check(&name, NAME, &long),
+            Err(Rejected::TooBig { .. })
+        ));
         let signed = vouched().sign(&key());
         assert!(crate::archive::Entry::open(&name, &signed).is_err());
         assert!(crate::manifest::open(&name, &signed).is_err());
