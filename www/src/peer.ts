@@ -265,13 +265,13 @@ export class StreamPeer {
 /** What is past, checked; to be used only after `loadPeer()`. */
 export const checks: Checks = {
   root: (stream, entry) => {
-    const [epoch, sequence, root] = told(() => signedRoot(stream, entry)) ?? [];
+    const [epoch, sequence, root] = signedRoot(stream, entry)?.split(" ") ?? [];
     return root === undefined
       ? null
       : { epoch: Number(epoch), sequence: Number(sequence), root: root || null };
   },
   playlist: (stream, name, text) => {
-    const [epoch, sequence] = told(() => signedPlaylist(stream, name, text)) ?? [];
+    const [epoch, sequence] = signedPlaylist(stream, name, text)?.split(" ") ?? [];
     return sequence === undefined ? null : { epoch: Number(epoch), sequence: Number(sequence) };
   },
   names: (cid, bytes) => {
@@ -284,16 +284,6 @@ export const checks: Checks = {
   },
   isFile,
 };
-
-/** Its words; null for what does not verify. */
-function told(check: () => string): string[] | null {
-  try {
-    return check().split(" ");
-  } catch (error) {
-    console.warn(`mesh-player: not what the stream's key signed: ${error}`);
-    return null;
-  }
-}
 
 function parse(json: string | undefined): Located | undefined {
   return json === undefined ? undefined : (JSON.parse(json) as Located);

@@ -148,15 +148,9 @@ pub fn text(envelope: &[u8]) -> String {
 }
 
 fn from_text(text: &str) -> Result<Vec<u8>, Rejected> {
-    if text.len() > MAX_TEXT_BYTES {
-        return Err(Rejected::TooBig {
-            what: "bytes of an envelope as text",
-            value: text.len() as u64,
-            max: MAX_TEXT_BYTES as u64,
-        });
-    }
-    let decoded = multibase::decode(text);
-    let (_, envelope) = decoded.map_err(|_| Rejected::Malformed("a text that is no multibase"))?;
+    let fits = text.len() <= MAX_TEXT_BYTES;
+    let decoded = fits.then(|| multibase::decode(text).ok()).flatten();
+    let (_, envelope) = decoded.ok_or(Rejected::Malformed("a text that is no envelope"))?;
     Ok(envelope)
 }
 
