@@ -4,6 +4,7 @@
 // dist/assets/     everything else, named by a hash of its content, so that it may be cached for ever
 // Beside each file that compresses lie its .gz and .br.
 
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -160,12 +161,20 @@ function preloads(metafile, entry) {
   return lines.join("\n    ");
 }
 
+/** By zopfli a twentieth less to download: made once, sent often. Where it is missing, zlib will do. */
+function gzip(path) {
+  const { stdout, stderr, error, status } = spawnSync("zopfli", ["-c", "--i5", path], { maxBuffer: 1 << 26 });
+  if (error?.code === "ENOENT") return gzipSync(readFileSync(path), { level: 9 });
+  if (error || status !== 0) throw new Error(`zopfli ${path}: ${error ?? stderr}`);
+  return stdout;
+}
+
 function compress(folder) {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     if (!entry.isFile() || !COMPRESSED.test(entry.name)) continue;
     const path = join(folder, entry.name);
     const content = readFileSync(path);
-    writeFileSync(`${path}.gz`, gzipSync(content, { level: 9 }));
+    writeFileSync(`${path}.gz`, gzip(path));
     const params = {
       [constants.BROTLI_PARAM_QUALITY]: Number(process.env.MESHLIVE_BROTLI ?? 11),
       [constants.BROTLI_PARAM_SIZE_HINT]: content.length,
