@@ -169,6 +169,7 @@ impl Scheduler {
                 }
             }
             Input::Fetched { place, bytes, took } => self.fetched(place, bytes, took),
+            Input::Held { place, bytes } => self.held(place, bytes),
             Input::Published { place, bytes } => self.published(place, bytes),
             Input::Announced { envelope, manifest } => self.announced(envelope, manifest),
             Input::Demand { place } => self.demanded(place),
@@ -212,6 +213,11 @@ impl Scheduler {
     /// A part from the verified cache.
     pub fn part(&self, place: Place) -> Option<Bytes> {
         self.cache.get(place).cloned()
+    }
+
+    /// Parts that are wanted and not here, in their order.
+    pub fn wanted(&self) -> impl Iterator<Item = Place> {
+        self.demand.wanted.keys().copied()
     }
 
     /// The verified window; `None` before the first manifest.

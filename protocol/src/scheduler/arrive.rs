@@ -6,6 +6,7 @@ use libp2p_identity::PeerId;
 
 use super::{Micros, Output, Scheduler, peers::Coming};
 use crate::{
+    manifest::PartEntry,
     message::{Message, Place},
     part::MAX_PART_BYTES,
     sorted::SortedMap,
@@ -20,6 +21,8 @@ const STRIKES: u32 = 2;
 /// Who a part came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
+    /// Its driver had it.
+    Own,
     Http,
     Peer(PeerId),
 }
@@ -154,8 +157,11 @@ impl Scheduler {
         if behind && peer.has.remove(&place) {
             return;
         }
-        // Between two who have just been linked one may be far ahead: the other is about to be told what lies between.
-        if !behind && peer.is_new(self.now) && !self.silence.heard_since(peer.since) {
+        // Between two who have just been linked one may be far ahead: the other is about to be told what lies between. So may
+        // anyone, as far as that leads, while this one is told announcement by announcement what came behind an older window.
+        let is_untold = peer.is_new(self.now) && !self.silence.heard_since(peer.since);
+        let catches_up = self.silence.catches_up(self.now) && self.window.may_reach(place);
+        if !behind && (is_untold || catches_up) {
             return;
         }
         peer.strikes += 1;
@@ -203,10 +209,23 @@ impl Scheduler {
         }
     }
 
+    /// The driver had it: nobody else need give it.
+    pub(super) fn held(&mut self, place: Place, bytes: Bytes) {
+        let entry = self.window.part(place).copied();
+        let is_it = |entry: &PartEntry| {
+            bytes.len() == entry.size as usize && (self.checks.verify)(&entry.cid, &bytes)
+        };
+        if let Some(entry) = entry.filter(is_it)
+            && !self.cache.holds(place)
+        {
+            self.take_in(place, entry.cid, bytes, Source::Own);
+        }
+    }
+
     /// Verified bytes: for the player, for those who wait for them, and for the cache.
     fn take_in(&mut self, place: Place, cid: Cid, bytes: Bytes, source: Source) {
         let from_viewer = match source {
-            Source::Http => false,
+            Source::Own | Source::Http => false,
             Source::Peer(id) => self.peers.get_mut(&id).is_some_and(|peer| {
                 peer.bytes_in += bytes.len() as u64;
                 peer.is_viewer()
@@ -224,8 +243,10 @@ impl Scheduler {
                 &mut counters.bytes_from_gateway,
             )
         };
-        *parts += 1;
-        *sum += bytes.len() as u64;
+        if source != Source::Own {
+            *parts += 1;
+            *sum += bytes.len() as u64;
+        }
         self.cache.insert(place, cid, bytes);
         let asked = self.release(place).map(|asked| Source::Peer(asked.peer));
         if let Some(Source::Peer(other)) = asked.filter(|asked| *asked != source) {
@@ -241,7 +262,7 @@ impl Scheduler {
         self.pass_on(
             place,
             source,
-            source != Source::Http && asked != Some(source),
+            matches!(source, Source::Peer(_)) && asked != Some(source),
         );
     }
 }

@@ -80,6 +80,8 @@ pub enum Input<'a> {
         bytes: Option<Bytes>,
         took: Micros,
     },
+    /// Mirror only: a part that is wanted and stored here, from an earlier run or by another way.
+    Held { place: Place, bytes: Bytes },
     /// Gateway only: a new part, already stored and announced by the next [`Input::Announced`].
     Published { place: Place, bytes: Bytes },
     /// Gateway only: what was just announced.

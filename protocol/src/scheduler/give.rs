@@ -343,7 +343,7 @@ impl Scheduler {
         let shares = self.shares();
         let from = match source {
             Source::Peer(id) => Some(id),
-            Source::Http => None,
+            Source::Own | Source::Http => None,
         };
         let seeds = from.is_some_and(|id| self.peers.get(&id).is_some_and(|p| !p.is_viewer()));
         let several = self.seeds.remove(&place).unwrap_or_default();

@@ -20,6 +20,8 @@ const SILENCE: Micros = 1_000_000;
 const LOSS: Micros = 300_000;
 /// Asking for a manifest is repeated later and later, up to this.
 const LONGEST_SILENCE: Micros = 10_000_000;
+/// Whoever is given an older window has been told what was announced since after so long.
+const CATCHES_UP: Micros = 2_000_000;
 /// Parts behind the one the player asked for that are wanted with it.
 const FOLLOWING: usize = 64;
 
@@ -27,6 +29,8 @@ const FOLLOWING: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Silence {
     heard: Micros,
+    /// When the window began anew.
+    anew: Option<Micros>,
     pause: Micros,
     pub(super) ask_at: Option<Micros>,
 }
@@ -35,6 +39,11 @@ impl Silence {
     /// Whether there were news after this moment.
     pub(super) fn heard_since(&self, at: Micros) -> bool {
         self.heard > at
+    }
+
+    /// Whether what was announced since the window that all began with may still be on its way.
+    pub(super) fn catches_up(&self, now: Micros) -> bool {
+        self.anew.is_some_and(|at| now < at + CATCHES_UP)
     }
 }
 
@@ -98,6 +107,7 @@ impl Scheduler {
             self.forward(envelope, from, seeds);
         }
         if anew {
+            self.silence.anew = Some(self.now);
             let window = &self.window;
             self.cache
                 .keep(|place| window.part(place).map(|part| part.cid));

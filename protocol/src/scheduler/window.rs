@@ -125,6 +125,12 @@ impl Window {
             && latest.is_none_or(|(msn, part)| (place.msn, place.part) > (msn, part))
     }
 
+    /// Whether the announcements that are told behind a window may lead to a place.
+    pub(super) fn may_reach(&self, place: Place) -> bool {
+        let next = self.manifest.as_ref().map_or(u64::MAX, Manifest::next_msn);
+        place.msn <= next.saturating_add(MAX_SINCE as u64)
+    }
+
     /// Verifies an envelope and takes it in. After an error all is as before, but that an announcement that came
     /// too early is kept.
     pub(super) fn accept(&mut self, envelope: &Bytes) -> Result<Accepted, Rejected> {
