@@ -28,6 +28,7 @@ use tokio::{
 
 use super::super::peers::Wanted;
 use super::{
+    connections::Connections,
     handler::{Budget, Command, Handler, Report},
     ledger::{Found, Input, Ledger, Output},
     message::Message,
@@ -60,8 +61,7 @@ pub(in crate::swarm) struct Behaviour {
     /// Who waits for each block that is wanted.
     waiters: HashMap<Cid, Vec<oneshot::Sender<Option<Bytes>>>>,
     looks: FuturesUnordered<BoxFuture<'static, Input>>,
-    /// The connections of each peer, oldest first; the first is written on.
-    connections: HashMap<PeerId, Vec<ConnectionId>>,
+    connections: Connections,
     /// Bytes that each connection has not sent yet.
     unsent: HashMap<ConnectionId, usize>,
     held: HashSet<PeerId>,
@@ -82,7 +82,7 @@ impl Behaviour {
             wants: Wants::default(),
             waiters: HashMap::new(),
             looks: FuturesUnordered::new(),
-            connections: HashMap::new(),
+            connections: Connections::default(),
             unsent: HashMap::new(),
             held: HashSet::new(),
             budget: Budget::new(),
@@ -126,7 +126,7 @@ impl Behaviour {
     pub(in crate::swarm) fn want(&mut self, wanted: Wanted) {
         let Wanted { cid, from, answer } = wanted;
         self.waiters.entry(cid).or_default().push(answer);
-        let connected = |peer: &PeerId| self.connections.contains_key(peer);
+        let connected = |peer: &PeerId| self.connections.best(peer).is_some();
         let from: Vec<_> = from.into_iter().filter(connected).collect();
         let asked = from.clone();
         self.wanting(wants::Input::Want { cid, from });
@@ -229,7 +229,7 @@ impl Behaviour {
     }
 
     fn connection(&self, peer: &PeerId) -> Option<ConnectionId> {
-        self.connections.get(peer)?.first().copied()
+        self.connections.best(peer)
     }
 
     fn command(&mut self, peer: PeerId, connection: ConnectionId, command: Command) {
@@ -256,7 +256,7 @@ impl Behaviour {
             self.held.remove(&peer)
         };
         if changed {
-            for connection in self.connections.get(&peer).cloned().unwrap_or_default() {
+            for connection in self.connections.of(&peer) {
                 self.command(peer, connection, Command::Hold(hold));
             }
         }
@@ -264,12 +264,8 @@ impl Behaviour {
 
     fn closed(&mut self, peer: PeerId, connection: ConnectionId) {
         let lost = self.unsent.remove(&connection).unwrap_or(0);
-        let Some(connections) = self.connections.get_mut(&peer) else {
-            return;
-        };
-        connections.retain(|other| *other != connection);
-        if connections.is_empty() {
-            self.connections.remove(&peer);
+        self.connections.closed(peer, connection);
+        if self.connections.best(&peer).is_none() {
             self.held.remove(&peer);
             self.handle(Input::Gone(peer));
             self.wanting(wants::Input::Gone(peer));
@@ -314,8 +310,7 @@ impl NetworkBehaviour for Behaviour {
     fn on_swarm_event(&mut self, event: FromSwarm) {
         match event {
             FromSwarm::ConnectionEstablished(made) => {
-                let connections = self.connections.entry(made.peer_id).or_default();
-                connections.push(made.connection_id);
+                self.connections.speaks(made.peer_id, made.connection_id);
             }
             FromSwarm::ConnectionClosed(gone) => self.closed(gone.peer_id, gone.connection_id),
             _ => {}
@@ -330,6 +325,7 @@ impl NetworkBehaviour for Behaviour {
     ) {
         match report {
             Report::Message(message) => {
+                self.connections.speaks(peer, connection);
                 let Message {
                     wants: entries,
                     full,

@@ -7,6 +7,7 @@
 //! is not here.
 
 mod behaviour;
+mod connections;
 mod handler;
 mod ledger;
 mod message;
