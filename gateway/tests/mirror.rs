@@ -6,6 +6,7 @@ mod process;
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::Path,
     time::{Duration, Instant},
 };
@@ -317,6 +318,37 @@ fn a_mirror_that_is_killed_has_what_it_told_also_without_its_origin_and_goes_on_
     serves(&copy, "copy", &later);
 }
 
+/// Nobody says that a process is gone which was reached over QUIC.
+#[test]
+fn a_mirror_that_follows_over_quic_goes_on_soon_after_its_origin_was_killed() {
+    let folders = [0; 2].map(|_| tempfile::tempdir().unwrap());
+    let first = origin(folders[0].path());
+    let stream = name(&first, "cam");
+    let socket = first.ready.split("p2p-quic=").nth(1).unwrap();
+    let socket: SocketAddr = socket.split([' ', '\n']).next().unwrap().parse().unwrap();
+    let follow = format!(
+        "{stream}@/ip4/127.0.0.1/udp/{}/quic-v1?name=copy",
+        socket.port()
+    );
+    let copy = Gateway::start(
+        folders[1].path(),
+        &["--follow", &follow, "--p2p-tcp", "off"],
+    );
+    until("the mirror is live", || is_live(&copy, "copy"));
+    first.kill();
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(!is_live(&copy, "copy"), "nothing comes in");
+    let port = format!("127.0.0.1:{}", socket.port());
+    let second = Gateway::start(folders[0].path(), &["--input", CARD, "--p2p-quic", &port]);
+    let began = Instant::now();
+    until("the mirror is live again", || is_live(&copy, "copy"));
+    let took = began.elapsed();
+    println!("live again {took:?} after its origin");
+    // Ten seconds after the kill, where only the transport's own time-out tells.
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    same_playlists(&second, &copy);
+}
+
 /// Bytes of media that it has sent to peers, and over HTTP.
 fn sent(gateway: &Gateway) -> u64 {
     let (_, metrics) = gateway.get("/metrics");
@@ -329,10 +361,11 @@ fn sent(gateway: &Gateway) -> u64 {
     of("p2p") + of("http")
 }
 
-/// Copies of the stream that its origin sends while these mirrors follow it.
-fn copies(origin: &Gateway, stream: &StreamName, mirrors: usize) -> f64 {
+/// Copies of the stream that its origin sends while so many mirrors follow it, of which the last is killed so often meanwhile
+/// and comes back.
+fn copies(origin: &Gateway, stream: &StreamName, mirrors: usize, kills: u64) -> f64 {
     let folders: Vec<_> = (0..mirrors).map(|_| tempfile::tempdir().unwrap()).collect();
-    let mirrors: Vec<_> = folders
+    let mut mirrors: Vec<_> = folders
         .iter()
         .map(|folder| mirror(folder.path(), stream, &[origin]))
         .collect();
@@ -354,6 +387,14 @@ fn copies(origin: &Gateway, stream: &StreamName, mirrors: usize) -> f64 {
     };
     let (_, (before, _)) = both(async {}, listen(origin, stream, 1));
     let began = sent(origin);
+    let folder = folders[mirrors.len() - 1].path();
+    for _ in 0..kills {
+        let last = mirrors.pop().expect("there are some");
+        last.kill();
+        std::thread::sleep(Duration::from_secs(3));
+        mirrors.push(mirror(folder, stream, &[origin]));
+        std::thread::sleep(Duration::from_secs(4));
+    }
     let (_, (after, _)) = both(async {}, listen(origin, stream, 8));
     let sent = sent(origin) - began;
     let before = bytes(&before);
@@ -372,10 +413,24 @@ fn two_mirrors_of_one_origin_take_one_copy_together() {
     let folder = tempfile::tempdir().unwrap();
     let origin = origin(folder.path());
     let stream = name(&origin, "cam");
-    let (one, two) = (copies(&origin, &stream, 1), copies(&origin, &stream, 2));
+    let (one, two) = (
+        copies(&origin, &stream, 1, 0),
+        copies(&origin, &stream, 2, 0),
+    );
     println!("{one:.2} copies to one mirror, {two:.2} to two");
     assert!((0.9..=1.1).contains(&one), "{one} copies to one mirror");
     assert!(two <= 1.1, "{two} copies to two mirrors");
+}
+
+/// What it missed it has from the other, which does not take it for a liar; what it stored before it asks nobody for.
+#[test]
+fn a_mirror_that_is_killed_again_and_again_costs_its_origin_no_second_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = origin(folder.path());
+    let stream = name(&origin, "cam");
+    let killed = copies(&origin, &stream, 2, 4);
+    println!("{killed:.3} copies to two mirrors, one of which was killed four times");
+    assert!((0.9..=1.1).contains(&killed), "{killed} copies");
 }
 
 #[test]

@@ -36,8 +36,9 @@ pub(super) struct Named {
     pub(super) since: Micros,
     /// The dial that is under way.
     pub(super) dialling: Option<ConnectionId>,
-    /// Who was found there, while it is connected.
+    /// Who was found there, while it is connected, and the connection that was dialled.
     pub(super) peer: Option<PeerId>,
+    pub(super) connection: Option<ConnectionId>,
     pub(super) http: Option<SocketAddr>,
     pub(super) door: Option<String>,
     pub(super) next: Micros,
@@ -56,6 +57,7 @@ impl Named {
             since: 0,
             dialling: None,
             peer: None,
+            connection: None,
             http: None,
             door: None,
             next: 0,
@@ -77,6 +79,18 @@ impl Named {
     }
 }
 
+/// A gateway that was named and found as well, or found twice, would be believed to be there as long as any of its connections
+/// stands. Forgets those that were found but one, which only stays where none was named; gives their connections.
+pub(super) fn leave_doubles(gateways: &mut Vec<Named>, peer: PeerId) -> Vec<ConnectionId> {
+    let is_there = |one: &Named| one.peer == Some(peer);
+    let mut named = gateways.iter().filter(|one| is_there(one));
+    let mut keep = named.all(|one| one.found.is_some());
+    let doubles = gateways.extract_if(.., |one| {
+        is_there(one) && one.found.is_some() && !std::mem::take(&mut keep)
+    });
+    doubles.filter_map(|one| one.connection).collect()
+}
+
 pub(super) fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
     match address.iter().next() {
         Some(Protocol::Ip4(ip)) => Some(ip.into()),
@@ -89,5 +103,40 @@ pub(super) fn with_peer(address: &Multiaddr, peer: PeerId) -> Multiaddr {
     match address.iter().last() {
         Some(Protocol::P2p(_)) => address.clone(),
         _ => address.clone().with(Protocol::P2p(peer)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_is_linked_once_by_the_address_that_was_named() {
+        let (peer, other) = (PeerId::random(), PeerId::random());
+        let address: Multiaddr = "/ip4/10.0.0.1/tcp/4101".parse().unwrap();
+        let linked = |number, peer, is_found: bool| {
+            let found = is_found.then(|| (peer, vec![address.clone()]));
+            Named {
+                peer: Some(peer),
+                connection: Some(ConnectionId::new_unchecked(number)),
+                ..Named::new(address.clone(), found)
+            }
+        };
+        let mut all = vec![
+            linked(1, peer, true),
+            linked(2, peer, false),
+            linked(3, other, true),
+            linked(4, other, true),
+        ];
+        let left = |all: &mut Vec<Named>, peer| {
+            let left = leave_doubles(all, peer);
+            left.into_iter()
+                .map(|one| one.to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(left(&mut all, peer), ["1"]);
+        assert_eq!(left(&mut all, other), ["4"], "one of them stays");
+        assert_eq!(all.len(), 2);
+        assert!(left(&mut all, peer).is_empty() && left(&mut all, other).is_empty());
     }
 }

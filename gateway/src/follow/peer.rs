@@ -27,7 +27,7 @@ use meshlive_protocol::{
     scheduler::{Input, Micros, Output, Role, Scheduler, Settings},
 };
 
-use super::gateways::{Gateway, Named, REDIAL, ip_of, with_peer};
+use super::gateways::{Gateway, Named, REDIAL, ip_of, leave_doubles, with_peer};
 use crate::swarm::{Met, doors, mirrors};
 
 /// Told to peers by identify: which protocol family this is, and what of it.
@@ -40,6 +40,9 @@ const MIRRORS: u32 = u32::MAX;
 const NEIGHBOURS: usize = 8;
 /// A connection on which nothing runs is closed after this.
 const IDLE: Duration = Duration::from_secs(30);
+/// A QUIC connection to a gateway that was killed says nothing of that. On ours something is said so often, and one on which
+/// nothing comes for so long has ended.
+const QUIC: (Duration, Duration) = (Duration::from_millis(500), Duration::from_millis(2_500));
 /// Gateways that were found, linked or tried, at a time; those that have been tried; and when one is tried again, microseconds.
 const MAX_FOUND: usize = 8;
 const MAX_TRIED: usize = 256;
@@ -124,7 +127,11 @@ impl Peer {
         let swarm = libp2p::SwarmBuilder::with_existing_identity(key)
             .with_tokio()
             .with_tcp(tcp, noise::Config::new, yamux::Config::default)?
-            .with_quic()
+            .with_quic_config(|mut config| {
+                config.keep_alive_interval = QUIC.0;
+                config.max_idle_timeout = QUIC.1.as_millis().try_into().expect("some seconds");
+                config
+            })
             .with_relay_client(noise::Config::new, yamux::Config::default)?
             .with_behaviour(|_, relay| Room {
                 relay,
@@ -186,6 +193,13 @@ impl Peer {
     /// What the engine wanted fetched is here, or nobody had it.
     pub(super) fn fetched(&mut self, place: Place, bytes: Option<Bytes>, took: Micros) {
         let input = Input::Fetched { place, bytes, took };
+        let engine = &mut self.swarm.behaviour_mut().engine;
+        engine.input(&self.stream, input).expect("no envelope");
+    }
+
+    /// What the engine wants is stored here.
+    pub(super) fn held(&mut self, place: Place, bytes: Bytes) {
+        let input = Input::Held { place, bytes };
         let engine = &mut self.swarm.behaviour_mut().engine;
         engine.input(&self.stream, input).expect("no envelope");
     }
@@ -391,10 +405,14 @@ impl Peer {
         gateway.dialling = None;
         gateway.since = now;
         gateway.peer = Some(peer);
+        gateway.connection = Some(connection);
         (gateway.pause, gateway.away) = (REDIAL.0, None);
         gateway.said = false;
         tracing::info!(stream = %self.stream, gateway = %gateway.address, %peer, "following");
         let circuit = with_peer(&gateway.address, peer).with(Protocol::P2pCircuit);
+        for double in leave_doubles(&mut self.gateways, peer) {
+            self.swarm.close_connection(double);
+        }
         self.swarm.behaviour_mut().engine.gateway(peer);
         if let Err(error) = self.swarm.listen_on(circuit) {
             tracing::debug!(%error, "no place at the gateway's relay");

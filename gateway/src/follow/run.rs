@@ -223,7 +223,8 @@ impl Run {
             Output::Fetch { place } => {
                 // The engine's last resort is a gateway's HTTP; here it is bitswap, by the same name.
                 let manifest = peer.scheduler().manifest();
-                if let Some(block) = manifest.and_then(|manifest| part(manifest, place)) {
+                let block = manifest.and_then(|manifest| part(manifest, place));
+                if let Some(block) = block.filter(|block| !self.mirrored.has(&block.cid)) {
                     tracing::debug!(stream = %self.spec.stream, ?place, "a part that no neighbour gives in time");
                     self.asked.insert(block.cid, (place, now()));
                     self.backlog.add(block);
@@ -257,9 +258,28 @@ impl Run {
                 self.announcement(envelope);
             }
         }
+        self.hold(peer);
         if (self.heard.is_none() || self.mirrored.wants_window()) && now() >= self.renew_at {
             self.renew_at = now() + RENEW_EVERY;
             peer.renew();
+        }
+    }
+
+    /// The engine wants all that came behind the window that it began with. What an earlier run stored of that need not cross
+    /// any link again.
+    fn hold(&mut self, peer: &mut Peer) {
+        let scheduler = peer.scheduler();
+        let Some(manifest) = scheduler.manifest() else {
+            return;
+        };
+        let stream = self.mirrored.stream();
+        let stored = scheduler.wanted().filter_map(|place| {
+            let block = part(manifest, place)?;
+            // A disk that cannot be read has it not: it is fetched again.
+            Some((place, stream.block(&block.cid).ok()??))
+        });
+        for (place, bytes) in stored.collect::<Vec<_>>() {
+            peer.held(place, bytes);
         }
     }
 
