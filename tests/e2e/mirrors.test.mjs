@@ -80,6 +80,35 @@ test("a viewer of a mirror that stands still goes on at the origin", async (cont
   assert.ok(seen.stallMs < 2000 && seen.playedMs > 5500, seen.text);
 });
 
+test("a viewer whose gateway does not come back to a silent stream sees it at another as soon as it is there", async (context) => {
+  const port = origin.listeners["p2p-tcp"].split(":").pop();
+  origin.options.flags = ["--p2p-tcp", `127.0.0.1:${port}`];
+  const [gateway, other] = [await mirror(), await mirror()];
+  const live = async () => (await other.json("/api/v1/streams/copy")).live;
+  await until("they know each other", async () => {
+    const { gateways } = await gateway.json("/api/v1/streams/copy");
+    return gateways.includes(other.url);
+  });
+  const page = await open(browser, `${gateway.url}/s/copy`, { allow });
+  await playing(page);
+  await sleep(4000);
+  await origin.kill();
+  // Both have said by then that they know no more.
+  await sleep(11_000);
+  gateway.child.kill("SIGSTOP");
+  assert.equal((await stats(page)).state, "stalled");
+  await origin.start();
+  await until("the other has news", live, { everyMs: 20 });
+  const since = Date.now();
+  await until("the page plays", async () => (await stats(page)).state === "playing", { everyMs: 20 });
+  const tookMs = Date.now() - since;
+  context.diagnostic(`plays ${tookMs} ms after the other gateway had news`);
+  await page.finish();
+  gateway.child.kill("SIGCONT");
+  for (const one of [gateway, other]) await one.dispose();
+  assert.ok(tookMs < 1500, `${tookMs} ms`);
+});
+
 test("the twin: whoever is not told of others stands still", async () => {
   const gateway = await mirror();
   const init = () => {

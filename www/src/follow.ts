@@ -1,6 +1,6 @@
 // What is known of one stream: the gateway's word about it, its verified window, and the gateway's clock; and which of the
 // gateways that have it this viewer is at. When that one is gone it is at another at once; when it only says nothing any
-// more, another is asked beside it, and is the one as soon as it has news.
+// more, another is asked beside it, and is the one as soon as it has news: also later, for as long as both are silent.
 
 import type { Exchange } from "./clock.ts";
 import { GatewayClock } from "./clock.ts";
@@ -50,6 +50,8 @@ const ALONE_MS = 1_000;
 interface Other {
   gateway: string;
   feed: Feed<StreamObject>;
+  /** It has said what it knows. */
+  answers: boolean;
   untilMs: number;
   /** It is the one from now on. */
   take(): void;
@@ -150,7 +152,10 @@ export class Follow {
         // Another than the first is only asked for the stream's own name.
         if (told.stream !== this.peer?.stream && (asked !== null || !gateways.isHome)) return feed.restart();
         object = told;
-        if (asked !== null) return;
+        if (asked !== null) {
+          if (this.#other?.gateway === asked) this.#other.answers = true;
+          return;
+        }
         this.object = told;
         this.#meet();
         this.#handlers.told();
@@ -172,7 +177,7 @@ export class Follow {
     });
     if (beside !== null) {
       const untilMs = performance.now() + ANSWERS_MS;
-      this.#other = { gateway: beside, feed, untilMs, take };
+      this.#other = { gateway: beside, feed, answers: false, untilMs, take };
     }
     return feed;
   }
@@ -194,29 +199,41 @@ export class Follow {
     const { peer, gateways } = this;
     const now = performance.now();
     if (this.#other && now >= this.#other.untilMs) {
-      this.#forget();
       this.#silence.nobody(now);
+      // Who answers and knows no more either may be the first to have news when there are any.
+      if (this.#other.answers) this.#other.untilMs = Number.POSITIVE_INFINITY;
+      else this.#forget();
     }
-    if (this.#other) return this.#listenLater(this.#other.untilMs);
+    if (this.#other && this.#other.untilMs < Number.POSITIVE_INFINITY)
+      return this.#listenLater(this.#other.untilMs);
     // Then news begin it again.
-    if (!peer || peer.ended || peer.latest() === null) return;
+    if (!peer || peer.ended || peer.latest() === null) return this.#forget();
     this.#silence.flowed(this.#met?.parts.aliveMs ?? 0);
     const given = peer.stats().peers.reduce((sum, { bytesIn }) => sum + bytesIn, 0);
     if (!this.#silence.look(now, given)) return this.#listenLater(this.#silence.dueMs);
-    const other = gateways.other(now);
-    if (other !== null) this.#ask(other);
+    const other = gateways.other(now, this.#other?.gateway);
+    if (other !== null) {
+      this.#forget();
+      this.#ask(other);
+    }
     this.#listenLater(now + (other === null ? ALONE_MS : ANSWERS_MS));
   }
 
   /** Another gateway than the one that is silent says something: is it new? */
   #compare(bytes: Uint8Array): void {
     const other = this.#other;
+    if (!other) return;
+    this.#other = null; // where it is new, it is no news of the one that is silent
+    let isNew = false;
     try {
-      if (!other || !this.peer?.accept(bytes)) return;
+      isNew = this.peer?.accept(bytes) ?? false;
     } catch {
-      return other?.feed.restart();
+      return other.feed.restart(); // and is none any more
     }
-    this.#other = null;
+    if (!isNew) {
+      this.#other = other;
+      return;
+    }
     this.#feed.close();
     this.#feed = other.feed;
     this.gateways.failed(this.gateways.at, performance.now());
@@ -298,7 +315,8 @@ export class Follow {
   #moved(met: Met): void {
     const { latest } = met;
     this.#silence.heard(performance.now());
-    if (!this.#other) this.#listenLater(this.#silence.dueMs);
+    this.#forget();
+    this.#listenLater(this.#silence.dueMs);
     met.latest = met.peer.latest();
     if ((met.latest?.msn ?? -1) < (latest?.msn ?? -1)) this.#handlers.anew();
     this.#handlers.news();

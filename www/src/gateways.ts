@@ -100,10 +100,12 @@ export class Gateways {
     this.#known.set(gateway, known);
   }
 
-  /** Another than where it is that is worth trying now, any of them; null where there is none. */
-  other(nowMs: number): string | null {
+  /** Another than where it is, and than `but`, that is worth trying now, any of them; null where there is none. */
+  other(nowMs: number, but?: string): string | null {
     if (!this.hasOthers) return null;
-    const free = [...this.#known].filter(([origin, one]) => origin !== this.#at && one.notBeforeMs <= nowMs);
+    const free = [...this.#known].filter(
+      ([origin, one]) => origin !== this.#at && origin !== but && one.notBeforeMs <= nowMs,
+    );
     // Any: the viewers of a gateway that is gone do not all go to the same one.
     return free[Math.floor(this.#random() * free.length)]?.[0] ?? null;
   }

@@ -8,8 +8,8 @@ const PATIENCE_MS = 2_000;
 
 let at = known[0];
 let alive = performance.now();
-/** `latestMs`: the longest from the end of a part's recording until it is here; all clocks here are one machine's. */
-const seen = { at, parts: 0, bytes: 0, lost: [], stallMs: 0, longestMs: 0, latestMs: 0, moves: 0, discontinuities: 0 };
+/** `from`: bytes by gateway; `latestMs`: the longest from the end of a part's recording until it is here; all clocks here are one machine's. */
+const seen = { at, parts: 0, bytes: 0, from: {}, lost: [], stallMs: 0, longestMs: 0, latestMs: 0, moves: 0, discontinuities: 0 };
 
 async function get(path, timeoutMs = PATIENCE_MS) {
   const answer = await fetch(at + path, { signal: AbortSignal.timeout(timeoutMs) });
@@ -67,6 +67,7 @@ for (;;) {
       for (let tries = 0; bytes === null && tries < 2 * known.length; tries += 1) {
         try {
           bytes = (await (await get(one.path)).arrayBuffer()).byteLength;
+          seen.from[at] = (seen.from[at] ?? 0) + bytes;
         } catch {
           move();
         }
