@@ -48,6 +48,7 @@ test("before the stream's own name is known there is nowhere to go", () => {
 test("who failed is left alone for a while", () => {
   const gateways = known();
   gateways.told([other(2), other(3)]);
+  assert.equal(gateways.other(0, other(2)), other(3), "nor one that is asked already");
   gateways.failed(other(2), 0);
   assert.equal(gateways.other(0), other(3));
   gateways.failed(other(3), 0);
