@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use libp2p::{
     Multiaddr, PeerId,
+    core::transport::ListenerId,
     multiaddr::Protocol,
     swarm::{ConnectionId, DialError},
 };
@@ -39,6 +40,9 @@ pub(super) struct Named {
     /// Who was found there, while it is connected, and the connection that was dialled.
     pub(super) peer: Option<PeerId>,
     pub(super) connection: Option<ConnectionId>,
+    /// The place at its relay, by which other mirrors reach this one, and when it is asked for again.
+    pub(super) place: Option<ListenerId>,
+    pub(super) place_at: Option<Micros>,
     pub(super) http: Option<SocketAddr>,
     pub(super) door: Option<String>,
     pub(super) next: Micros,
@@ -58,6 +62,8 @@ impl Named {
             dialling: None,
             peer: None,
             connection: None,
+            place: None,
+            place_at: None,
             http: None,
             door: None,
             next: 0,

@@ -21,6 +21,7 @@ mod catch_up;
 mod elsewhere;
 mod gateways;
 mod http;
+mod introductions;
 mod line;
 mod mend;
 mod peer;

@@ -49,10 +49,6 @@ const MAX_TRIED: usize = 256;
 const TRY_AGAIN: Micros = 15_000_000;
 /// A gateway that has the stream says so within this, microseconds.
 const SAYS: Micros = 5_000_000;
-/// Introductions under way at a time.
-const MAX_CIRCUITS: usize = 8;
-/// Addresses of another mirror that are tried.
-const MAX_ADDRESSES: usize = 8;
 /// Gateways whose HTTP is looked up at a time.
 const MAX_LOOKUPS: usize = 16;
 
@@ -66,13 +62,13 @@ pub(super) struct Room {
 
 /// One stream's peer.
 pub(super) struct Peer {
-    stream: StreamName,
-    swarm: Swarm<Room>,
-    gateways: Vec<Named>,
+    pub(super) stream: StreamName,
+    pub(super) swarm: Swarm<Room>,
+    pub(super) gateways: Vec<Named>,
     /// Gateways that were found and are not tried again before.
     tried: HashMap<Met, Micros>,
     /// Relayed connections, and with whom.
-    circuits: HashMap<ConnectionId, PeerId>,
+    pub(super) circuits: HashMap<ConnectionId, PeerId>,
     /// Where viewers find a gateway, while that is being looked up.
     lookups: FuturesUnordered<BoxFuture<'static, (PeerId, Option<String>)>>,
     now: fn() -> Micros,
@@ -239,9 +235,12 @@ impl Peer {
                 Err(error) => gateway.failed(&self.stream, &error, now),
             }
         }
+        self.take_places(now);
+        let places = self.gateways.iter().filter(|one| one.peer.is_some());
+        let places = places.filter_map(|one| one.place_at);
         let waiting = self.gateways.iter();
         let waiting = waiting.filter(|one| one.peer.is_none() && one.dialling.is_none());
-        waiting.map(|one| one.next).min()
+        waiting.map(|one| one.next).chain(places).min()
     }
 
     /// Nothing is heard of the stream: tries gateways that may have it, and leaves those again that do not.
@@ -348,6 +347,7 @@ impl Peer {
                     self.gateways.retain(|one| one.found.is_none() || !one.said);
                 }
             }
+            SwarmEvent::ListenerClosed { listener_id, .. } => self.place_lost(listener_id, now),
             SwarmEvent::Behaviour(event) => return self.behaved(event),
             _ => {}
         }
@@ -409,14 +409,11 @@ impl Peer {
         (gateway.pause, gateway.away) = (REDIAL.0, None);
         gateway.said = false;
         tracing::info!(stream = %self.stream, gateway = %gateway.address, %peer, "following");
-        let circuit = with_peer(&gateway.address, peer).with(Protocol::P2pCircuit);
+        gateway.place_at = Some(now);
         for double in leave_doubles(&mut self.gateways, peer) {
             self.swarm.close_connection(double);
         }
         self.swarm.behaviour_mut().engine.gateway(peer);
-        if let Err(error) = self.swarm.listen_on(circuit) {
-            tracing::debug!(%error, "no place at the gateway's relay");
-        }
     }
 
     /// A gateway says where it is: its WebSockets come in over HTTP.
@@ -450,50 +447,5 @@ impl Peer {
                 self.lookups.push(looking.boxed());
             }
         }
-    }
-
-    /// The engine wants a link to someone whom a gateway named.
-    fn introduce(&mut self, peer: PeerId) {
-        let circuits: Vec<Multiaddr> = self
-            .gateways()
-            .into_iter()
-            .map(|one| {
-                one.address
-                    .with(Protocol::P2pCircuit)
-                    .with(Protocol::P2p(peer))
-            })
-            .collect();
-        let known: HashSet<_> = self.circuits.values().collect();
-        if circuits.is_empty() || known.len() >= MAX_CIRCUITS || known.contains(&peer) {
-            return;
-        }
-        let options = DialOpts::peer_id(peer)
-            .condition(PeerCondition::NotDialing)
-            .addresses(circuits)
-            .build();
-        // Refused at once only where it is needless.
-        let _ = self.swarm.dial(options);
-    }
-
-    /// Another mirror says over the relay where it is. Browsers do not: they have no address.
-    fn introduced(&mut self, peer: PeerId, info: &identify::Info) {
-        if !info.agent_version.starts_with(mirrors::ANY_AGENT) {
-            return;
-        }
-        let is_direct = |address: &&Multiaddr| {
-            !address
-                .iter()
-                .any(|part| matches!(part, Protocol::P2pCircuit))
-        };
-        let addresses = info.listen_addrs.iter().filter(is_direct);
-        let addresses: Vec<Multiaddr> = addresses.take(MAX_ADDRESSES).cloned().collect();
-        if addresses.is_empty() {
-            return;
-        }
-        let options = DialOpts::peer_id(peer)
-            .condition(PeerCondition::Always)
-            .addresses(addresses)
-            .build();
-        let _ = self.swarm.dial(options); // as above
     }
 }

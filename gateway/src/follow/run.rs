@@ -453,9 +453,11 @@ impl Run {
             heard.segments().nth_back(nth).map(|segment| segment.start)
         });
         while let Some(block) = self.backlog.next(now(), late) {
-            // What was missed comes from other mirrors, as far as they can have it: the origin has its link for what is live.
+            // What was missed comes from other mirrors, as far as they can have it: the origin has its link for what is live. So
+            // does what is newest when this mirror has just come: it was announced to them before.
+            let comes = now() < since + MEETS;
             let is_newest = newest.is_none_or(|newest| block.start >= newest);
-            let from = match block.urgent && is_newest {
+            let from = match block.urgent && is_newest && !comes {
                 true => [gateways.clone(), mirrors.clone()].concat(),
                 false => [mirrors.clone(), gateways.clone()].concat(),
             };
