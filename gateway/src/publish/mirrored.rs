@@ -202,8 +202,11 @@ impl Mirrored {
     /// Writes a block that was checked against its CID, and keeps it at hand. `start`: of its segment.
     pub fn keep(&self, rendition: &str, start: u64, cid: Cid, block: Bytes) {
         let stored = (self.store).append(self.stream.name(), rendition, start, &cid, &block);
-        if let Err(error) = stored {
-            tracing::error!(stream = self.stream.alias(), rendition, %error, "a block cannot be stored");
+        match stored {
+            Ok(_) => tracing::trace!(rendition, %cid, "a block is stored"),
+            Err(error) => {
+                tracing::error!(stream = self.stream.alias(), rendition, %error, "a block cannot be stored");
+            }
         }
         self.stream.keep(cid, block);
     }
