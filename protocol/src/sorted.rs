@@ -7,6 +7,8 @@
 //! or change seldom (a gateway's peers, up to 16,384). `scheduler/cache` and the queue of `scheduler/give` hold more,
 //! change at both ends all the time, and are `BTreeMap`s.
 
+use std::cmp::Ordering;
+
 /// Values by key, in the order of the keys.
 #[derive(Clone, Debug)]
 pub(crate) struct SortedMap<K, V> {
@@ -179,13 +181,30 @@ impl<K> SortedSet<K> {
 }
 
 impl<K: Ord> SortedSet<K> {
+    /// Where a key is, or where it belongs. Most of what is asked for is among the last: from there it is looked for
+    /// further and further before.
+    fn find(&self, key: &K) -> Result<usize, usize> {
+        let (mut from, mut to, mut step) = (self.keys.len(), self.keys.len(), 1);
+        while from > 0 {
+            from = to.saturating_sub(step);
+            match self.keys[from].cmp(key) {
+                Ordering::Less => break,
+                Ordering::Equal => return Ok(from),
+                Ordering::Greater => to = from,
+            }
+            step *= 2;
+        }
+        let within = self.keys[from..to].binary_search(key);
+        within.map(|at| from + at).map_err(|at| from + at)
+    }
+
     pub(crate) fn contains(&self, key: &K) -> bool {
-        self.keys.binary_search(key).is_ok()
+        self.find(key).is_ok()
     }
 
     /// Whether it was not there before.
     pub(crate) fn insert(&mut self, key: K) -> bool {
-        let at = self.keys.binary_search(&key);
+        let at = self.find(&key);
         if let Err(at) = at {
             self.keys.insert(at, key);
         }
@@ -194,7 +213,7 @@ impl<K: Ord> SortedSet<K> {
 
     /// Whether it was there.
     pub(crate) fn remove(&mut self, key: &K) -> bool {
-        let at = self.keys.binary_search(key);
+        let at = self.find(key);
         if let Ok(at) = at {
             self.keys.remove(at);
         }

@@ -155,8 +155,8 @@ impl Scheduler {
         let mut best: Option<(f64, PeerId, Micros)> = None;
         let mut later = Micros::MAX;
         for (id, peer) in self.peers.viewers() {
-            let can = peer.has.contains(&place)
-                && peer.may_be_asked(size)
+            let can = peer.may_be_asked(size)
+                && peer.has.contains(&place)
                 && !(near && self.is_far(peer));
             let expected = peer.expects(size);
             if !can || (http && now + expected > latest) {

@@ -6,7 +6,10 @@
 //! Only of a stream with several renditions: where there is no smaller one, order alone does not help.
 
 use super::{Micros, Output, Role, Scheduler, choose, demand::Wanted};
-use crate::{manifest::Manifest, message::Place};
+use crate::{
+    manifest::{Manifest, RenditionEntry},
+    message::Place,
+};
 
 /// A part that was to be pushed and is not here after this, or after so many times what parts take lately, is overdue.
 const OVERDUE: Micros = 250_000;
@@ -186,9 +189,9 @@ impl Scheduler {
         let Some(manifest) = self.window.manifest() else {
             return false;
         };
-        let all = manifest.renditions().iter();
-        let all = all.filter(|entry| !entry.withdrawn);
-        all.filter(|entry| !entry.rendition.audio_only()).count() > 1
+        let all = manifest.renditions();
+        let is_choice = |entry: &&RenditionEntry| !entry.withdrawn && !entry.rendition.audio_only();
+        all.len() > 1 && all.iter().filter(is_choice).count() > 1
     }
 
     /// How many parts that were to be pushed are overdue or came too late just now, with the next announcement if that

@@ -394,7 +394,8 @@ fn measure(rate: &mut Option<f64>, bytes: usize, micros: Micros) {
 /// All linked peers, and those that are not taken back.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
-    linked: SortedMap<PeerId, Peer>,
+    /// Boxed: one that is looked for is found among names that lie together.
+    linked: SortedMap<PeerId, Box<Peer>>,
     /// Nothing that was given is given up for lost before: there may be thousands of peers, and this is asked all the time.
     lost_at: Option<Micros>,
     banned: Vec<PeerId>,
@@ -402,27 +403,27 @@ pub(super) struct Peers {
 
 impl Peers {
     pub(super) fn add(&mut self, peer: PeerId, kind: Kind, now: Micros) {
-        self.linked.insert(peer, Peer::new(kind, now));
+        self.linked.insert(peer, Box::new(Peer::new(kind, now)));
     }
 
-    pub(super) fn remove(&mut self, peer: &PeerId) -> Option<Peer> {
+    pub(super) fn remove(&mut self, peer: &PeerId) -> Option<Box<Peer>> {
         self.linked.remove(peer)
     }
 
     pub(super) fn get(&self, peer: &PeerId) -> Option<&Peer> {
-        self.linked.get(peer)
+        self.linked.get(peer).map(|peer| &**peer)
     }
 
     pub(super) fn get_mut(&mut self, peer: &PeerId) -> Option<&mut Peer> {
-        self.linked.get_mut(peer)
+        self.linked.get_mut(peer).map(|peer| &mut **peer)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
-        self.linked.iter()
+        self.linked.iter().map(|(id, peer)| (id, &**peer))
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&PeerId, &mut Peer)> {
-        self.linked.iter_mut()
+        self.linked.iter_mut().map(|(id, peer)| (id, &mut **peer))
     }
 
     pub(super) fn viewers(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
@@ -457,7 +458,7 @@ impl Peers {
         for peer in self.linked.values_mut() {
             peer.forget_lost(now);
         }
-        let next = self.linked.values().filter_map(Peer::next_lost);
+        let next = self.linked.values().filter_map(|peer| peer.next_lost());
         self.lost_at = next.min();
     }
 
