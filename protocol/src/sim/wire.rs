@@ -286,6 +286,13 @@ impl Wire {
         (self.owed.max(now + 1), at)
     }
 
+    /// Forgets flows in which nothing is on its way. Not for those that have a window.
+    pub(super) fn forget_idle(&mut self, now: Micros) {
+        let on_its_way = |flow: &Flow| flow.last.iter().any(|last| *last >= now);
+        self.flows
+            .retain(|_, flow| !flow.queue.is_empty() || on_its_way(flow));
+    }
+
     /// When the downlink has taken in what arrives.
     pub(super) fn taken_in(&mut self, line: &Line, arrives: Micros, bytes: usize) -> Micros {
         self.down_free = arrives.max(self.down_free) + micros(bytes, line.down);

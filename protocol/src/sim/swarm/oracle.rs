@@ -8,7 +8,7 @@ use crate::{
     scheduler::{Micros, random::Random},
     sim::{
         Line,
-        network::Sites,
+        network::{Congestion, Sites},
         publisher::{self, PART, share},
         queue::Queue,
         wire::{Wire, micros},
@@ -230,6 +230,9 @@ impl<'a> Pass<'a> {
             let way = self.sites.round_trip(a, b) / 2;
             let line = line(self.scenario, self.nodes[from].viewer.up);
             let mut wire = std::mem::take(&mut self.nodes[from].wire);
+            if self.scenario.congestion != Congestion::NewReno {
+                wire.forget_idle(now);
+            }
             let (left, at) = self.send(&mut wire, to, part, now, &line, way);
             self.nodes[from].wire = wire;
             self.nodes[from].busy = true;
