@@ -1,8 +1,9 @@
 //! A swarm in one thread: the same [`Scheduler`](crate::scheduler::Scheduler) for a gateway and its viewers, discrete
 //! events, virtual time. A seed replays a run.
 //!
-//! - `world`: nodes, links, the clock; `world::drive`: the driver's part of the contract, and what it must never see
-//! - `wire`: serial uplinks and downlinks, delay, loss, congestion; `network`: sites, HTTP; `queue`: what happens when
+//! - `world`: nodes, links, the clock; `world::members`: who comes and goes; `world::drive`: the driver's part of the contract, and what it must never see
+//! - `wire`: serial uplinks and downlinks, delay, loss; `network`: sites, HTTP; `queue`: what happens when
+//! - `sctp`: what two browsers do about loss, packet by packet; `world::association`: that between nodes; `hop`: alone
 //! - `publisher`: a stream with real keys, announcements and CIDs
 //! - `player`: what hls.js asks for, and when it stalls
 //! - `checks`: signatures and digests, made once for all
@@ -10,6 +11,7 @@
 //! - `liar`: what comes out of a node that lies
 
 mod checks;
+pub mod hop;
 mod liar;
 pub mod network;
 mod player;
@@ -17,6 +19,7 @@ mod publisher;
 mod queue;
 #[cfg(test)]
 mod scenes;
+mod sctp;
 pub mod swarm;
 mod trace;
 mod wire;

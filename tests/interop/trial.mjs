@@ -22,8 +22,8 @@ export function compile() {
 
 const TYPES = { js: "text/javascript", wasm: "application/wasm" };
 
-/** An empty page with our peer, and with the bundle of `page` if one is named, at `/`: `{url, close}`. */
-export async function serve(page) {
+/** An empty page with our peer, and with the bundle of `page` if one is named, at `/` of a host's address: `{url, close}`. */
+export async function serve(page, host = "127.0.0.1") {
   const bundle = page && (await build({ entryPoints: [page], bundle: true, format: "esm", target: "es2022", write: false }));
   const server = createServer((request, answer) => {
     const file = request.url.split("?")[0].slice(1);
@@ -32,12 +32,12 @@ export async function serve(page) {
     if (!type) answer.end('<!doctype html><html lang="en"><title>a peer</title><link rel="icon" href="data:,">');
     else answer.end(file === "page.js" ? bundle.outputFiles[0].contents : readFileSync(`${folder}/${file}`));
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise((resolve) => server.listen(0, host, resolve));
   const close = () => {
     server.closeAllConnections();
     server.close();
   };
-  return { url: `http://127.0.0.1:${server.address().port}/`, close };
+  return { url: `http://${host}:${server.address().port}/`, close };
 }
 
 /** Our peer in a page: `id`, and what it has seen. */

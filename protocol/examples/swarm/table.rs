@@ -17,8 +17,16 @@ pub(crate) struct Row {
     pub(crate) name: String,
     /// Runs only when it is named.
     pub(crate) large: bool,
-    /// "one round trip" or "new reno".
+    /// "one round trip" or "chromium".
     congestion: String,
+    /// Bytes that a browser holds for one neighbour, with "chromium".
+    buffer: usize,
+    rate: u64,
+    /// Of the uplinks.
+    mean: f64,
+    sigma: f64,
+    /// Of the packets.
+    loss: f64,
     /// Which runs: "delay" is without HTTP, a number is a latency with it, seconds.
     runs: Vec<String>,
     viewers: usize,
@@ -46,6 +54,11 @@ impl Default for Row {
             name: String::new(),
             large: false,
             congestion: "one round trip".into(),
+            buffer: usual.buffer,
+            rate: usual.rate,
+            mean: usual.mean,
+            sigma: usual.sigma,
+            loss: usual.loss,
             runs: ["delay", "2.0", "3.0"].map(String::from).to_vec(),
             viewers: usual.viewers,
             seed: usual.seed,
@@ -95,10 +108,16 @@ struct File {
 pub(crate) fn read(text: &str) -> std::result::Result<Vec<Row>, String> {
     let file: File = toml::from_str(text).map_err(|e| e.to_string())?;
     for row in &file.scenario {
-        if !["one round trip", "new reno"].contains(&row.congestion.as_str()) {
+        if !["one round trip", "chromium"].contains(&row.congestion.as_str()) {
             return Err(format!(
-                "{}: congestion = {:?}: it is \"one round trip\" or \"new reno\"",
+                "{}: congestion = {:?}: it is \"one round trip\" or \"chromium\"",
                 row.name, row.congestion
+            ));
+        }
+        if row.congestion == "chromium" && row.trunk.is_some() {
+            return Err(format!(
+                "{}: congestion = \"chromium\": a trunk serves whole parts; leave one of them out",
+                row.name
             ));
         }
         if let Some(run) = row.runs.iter().find(|run| parse(run).is_none()) {
@@ -148,9 +167,14 @@ impl Row {
             gateway: self.gateway,
             without: self.without,
             congestion: match self.congestion.as_str() {
-                "new reno" => Congestion::NewReno,
+                "chromium" => Congestion::Chromium,
                 _ => Congestion::OneRoundTrip,
             },
+            buffer: self.buffer,
+            rate: self.rate,
+            mean: self.mean,
+            sigma: self.sigma,
+            loss: self.loss,
             sites: self.sites,
             trunk: self.trunk,
             key_part: self.key_part,

@@ -5,6 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use super::wire::{lost, micros};
 use crate::scheduler::{Micros, random::Random};
 
+/// Bytes of a message on a data channel: what our streams put into one.
+pub(super) const MESSAGE: usize = 16 * 1024;
+/// Our streams write on as long as a browser holds no more bytes than this.
+pub const BUFFER: usize = 256 * 1024;
 /// Bytes of media in a packet.
 pub(super) const PACKET: usize = 1200;
 /// Packets that a TCP connection sends at first, and after it rested (RFC 6928).
@@ -19,8 +23,8 @@ pub enum Congestion {
     Plain,
     /// A hop recovers its losses in one round trip; nothing limits the rate.
     OneRoundTrip,
-    /// A window halves at each loss and grows by a packet in a round trip, as SCTP's in Chromium.
-    NewReno,
+    /// Packet by packet what Chromium's SCTP does: see `sctp`.
+    Chromium,
 }
 
 /// Where nodes are. Nodes of a site are near each other.
@@ -65,6 +69,8 @@ pub struct Network {
     pub congestion: Congestion,
     /// Bytes of a part that leave at a time.
     pub slice: usize,
+    /// Bytes that a browser takes for one neighbour beyond what is on its way, where ways are gone packet by packet.
+    pub buffer: usize,
     /// None: each node's line says how far it is.
     pub sites: Option<Sites>,
     /// Whether the gateway's HTTP gives parts.
@@ -78,6 +84,7 @@ impl Default for Network {
         Self {
             congestion: Congestion::Plain,
             slice: super::wire::SLICE,
+            buffer: BUFFER,
             sites: None,
             http: true,
             exact: true,
@@ -216,10 +223,10 @@ impl Connections {
             flight *= 2;
             sent += flight;
         }
-        let mut missing = lost(packets, loss, random).0;
+        let mut missing = lost(packets, loss, random);
         while missing > 0 {
             trips += 1;
-            missing = lost(missing, loss, random).0;
+            missing = lost(missing, loss, random);
         }
         (trips, at)
     }

@@ -12,14 +12,6 @@ use crate::{
 
 /// A part leaves in slices of so many bytes: what one SCTP message carries.
 pub(super) const SLICE: usize = 16 * 1024;
-/// A window of New Reno at its beginning and at the least, packets, and what a loss costs that nothing behind it
-/// tells of, microseconds: dcSCTP's, which Chromium has.
-const FIRST_WINDOW: f64 = 10.0;
-const LEAST_WINDOW: f64 = 4.0;
-const TIMEOUT: Micros = 400_000;
-/// So many packets behind a lost one tell of it.
-const TELLING: usize = 3;
-
 /// A node's access to the network.
 #[derive(Clone, Copy, Debug)]
 pub struct Line {
@@ -54,7 +46,7 @@ pub(super) struct Leaving {
 }
 
 /// The way to one other node.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Flow {
     /// Parts for it, in order.
     pub(super) queue: VecDeque<Leaving>,
@@ -62,24 +54,6 @@ pub(super) struct Flow {
     pub(super) waiting: usize,
     /// When the last part's bytes and the last message arrive: nothing overtakes them.
     last: [Micros; 2],
-    /// Its window has room from then on.
-    ready: Micros,
-    /// Packets.
-    window: f64,
-    threshold: f64,
-}
-
-impl Default for Flow {
-    fn default() -> Self {
-        Self {
-            queue: VecDeque::new(),
-            waiting: 0,
-            last: [0; 2],
-            ready: 0,
-            window: FIRST_WINDOW,
-            threshold: f64::INFINITY,
-        }
-    }
 }
 
 /// What a node sends and receives.
@@ -102,29 +76,22 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// The next node whose queue is to be served, or when one may be; `None` if there is nothing to send.
-    pub(super) fn next(&mut self, now: Micros) -> Option<Result<usize, Micros>> {
+    /// The next node whose queue is to be served; `None` if there is nothing to send.
+    pub(super) fn next(&mut self) -> Option<usize> {
         if self.busy_flows == 0 {
             return None;
         }
-        let mut soonest = Micros::MAX;
-        let mut found = None;
         let behind = self.flows.range(self.turn + 1..);
-        for (node, flow) in behind.chain(self.flows.range(..=self.turn)) {
-            if flow.queue.is_empty() {
-                continue;
-            }
-            if flow.ready <= now {
-                found = Some(*node);
-                break;
-            }
-            soonest = soonest.min(flow.ready);
-        }
-        if let Some(node) = found {
-            self.turn = node;
-            return Some(Ok(node));
-        }
-        Some(Err(soonest))
+        let mut flows = behind.chain(self.flows.range(..=self.turn));
+        let (node, _) = flows.find(|(_, flow)| !flow.queue.is_empty())?;
+        self.turn = *node;
+        Some(*node)
+    }
+
+    /// Whether a part waits for a node.
+    pub(super) fn has_part(&self, to: usize) -> bool {
+        let flow = self.flows.get(&to);
+        flow.is_some_and(|flow| !flow.queue.is_empty())
     }
 
     pub(super) fn put(&mut self, to: usize, place: Place, bytes: Bytes) {
@@ -185,7 +152,7 @@ impl Wire {
     }
 
     /// When what is sent now has left the uplink, behind what it owes.
-    fn leaves(&mut self, now: Micros, bytes: usize, up: f64) -> Micros {
+    pub(super) fn leaves(&mut self, now: Micros, bytes: usize, up: f64) -> Micros {
         self.owed = self.owed.max(now) + micros(bytes, up);
         self.owed
     }
@@ -210,9 +177,7 @@ impl Wire {
         while random.unit() < loss {
             at += match congestion {
                 Congestion::Plain => 2 * way + 30_000,
-                Congestion::OneRoundTrip => 2 * way,
-                Congestion::NewReno if !flow.queue.is_empty() => 2 * way,
-                Congestion::NewReno => TIMEOUT.max(2 * way),
+                Congestion::OneRoundTrip | Congestion::Chromium => 2 * way,
             };
         }
         flow.last[1] = at.max(flow.last[1] + 1);
@@ -240,42 +205,13 @@ impl Wire {
                     at += 2 * way + 30_000;
                 }
             }
-            Congestion::OneRoundTrip => {
-                let mut lost = lost(packets, line.loss, random).0;
+            Congestion::OneRoundTrip | Congestion::Chromium => {
+                let mut lost = lost(packets, line.loss, random);
                 while lost > 0 {
                     again += lost;
                     at += 2 * way;
-                    lost = self::lost(lost, line.loss, random).0;
+                    lost = self::lost(lost, line.loss, random);
                 }
-            }
-            Congestion::NewReno => {
-                let (mut remaining, mut waits, mut share) = (packets, 0, 0.0);
-                while remaining > 0 {
-                    let sent = remaining.min(flow.window as usize);
-                    let (missing, tail) = lost(sent, line.loss, random);
-                    remaining -= sent - missing;
-                    share = sent as f64 / flow.window;
-                    if missing > 0 {
-                        let silent = tail && remaining == missing && flow.queue.is_empty();
-                        flow.threshold = (flow.window / 2.0).max(LEAST_WINDOW);
-                        flow.window = if silent { LEAST_WINDOW } else { flow.threshold };
-                        again += missing;
-                        waits += if silent {
-                            TIMEOUT.max(2 * way)
-                        } else {
-                            2 * way
-                        };
-                    } else {
-                        flow.window += if flow.window < flow.threshold {
-                            sent as f64
-                        } else {
-                            sent as f64 / flow.window
-                        };
-                        waits += if remaining > 0 { 2 * way } else { 0 };
-                    }
-                }
-                flow.ready = now + waits + (share * 2.0 * way as f64) as Micros;
-                at = at.max(now + waits + way);
             }
         }
         flow.last[0] = at.max(flow.last[0] + 1);
@@ -286,7 +222,7 @@ impl Wire {
         (self.owed.max(now + 1), at)
     }
 
-    /// Forgets flows in which nothing is on its way. Not for those that have a window.
+    /// Forgets flows in which nothing is on its way.
     pub(super) fn forget_idle(&mut self, now: Micros) {
         let on_its_way = |flow: &Flow| flow.last.iter().any(|last| *last >= now);
         self.flows
@@ -300,18 +236,12 @@ impl Wire {
     }
 }
 
-/// How many of so many packets are lost, and whether one of the last is.
-pub(super) fn lost(packets: usize, loss: f64, random: &mut Random) -> (usize, bool) {
-    let (mut count, mut tail) = (0, false);
-    if loss > 0.0 {
-        for packet in 0..packets {
-            if random.unit() < loss {
-                count += 1;
-                tail |= packet + TELLING >= packets;
-            }
-        }
+/// How many of so many packets are lost.
+pub(super) fn lost(packets: usize, loss: f64, random: &mut Random) -> usize {
+    if loss <= 0.0 {
+        return 0;
     }
-    (count, tail)
+    (0..packets).filter(|_| random.unit() < loss).count()
 }
 
 /// How long so many bytes take.

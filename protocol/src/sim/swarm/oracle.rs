@@ -8,6 +8,7 @@ use crate::{
     scheduler::{Micros, random::Random},
     sim::{
         Line,
+        hop::Hop,
         network::{Congestion, Sites},
         publisher::{self, PART, share},
         queue::Queue,
@@ -230,9 +231,7 @@ impl<'a> Pass<'a> {
             let way = self.sites.round_trip(a, b) / 2;
             let line = line(self.scenario, self.nodes[from].viewer.up);
             let mut wire = std::mem::take(&mut self.nodes[from].wire);
-            if self.scenario.congestion != Congestion::NewReno {
-                wire.forget_idle(now);
-            }
+            wire.forget_idle(now);
             let (left, at) = self.send(&mut wire, to, part, now, &line, way);
             self.nodes[from].wire = wire;
             self.nodes[from].busy = true;
@@ -267,6 +266,19 @@ impl<'a> Pass<'a> {
     ) -> (Micros, Micros) {
         let size = size(self.scenario, part);
         let congestion = self.scenario.congestion;
+        if congestion == Congestion::Chromium {
+            // It sends one part to whomever: a window of an earlier part is seldom at hand.
+            let began = wire.leaves(starts, 0, line.up);
+            let hop = Hop {
+                way,
+                loss: line.loss,
+                up: line.up,
+                part: size,
+                every: 0,
+            };
+            let took = hop.times(congestion, 1, self.random.next())[0];
+            return (wire.leaves(starts, size, line.up), began + took);
+        }
         let way = (way, congestion);
         wire.slice_arrives(to, starts, size, line, way, &mut self.random)
     }

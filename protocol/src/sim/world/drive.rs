@@ -74,8 +74,10 @@ impl World {
     pub(super) fn unlink(&mut self, one: usize, other: usize) {
         if self.nodes[one].links.remove(&other) {
             self.nodes[one].wire.unlink(other);
+            self.nodes[one].associations.remove(&other);
             self.nodes[other].links.remove(&one);
             self.nodes[other].wire.unlink(one);
+            self.nodes[other].associations.remove(&one);
             let peer = self.nodes[other].id;
             self.input(one, Input::Unlinked { peer });
             let late = self.way(one, other);
@@ -269,6 +271,15 @@ impl World {
             trace.said += bytes.len() as u64;
         }
         let (way, congestion) = (self.way(from, to), self.scene.network.congestion);
+        if congestion == Congestion::Chromium {
+            return self.give(
+                from,
+                to,
+                MESSAGES,
+                bytes.len(),
+                Event::Message(to, from, message),
+            );
+        }
         let this = &mut self.nodes[from];
         let leaves = this.wire.says(self.now, bytes.len(), this.line.up);
         let loss = this.line.loss;
@@ -353,6 +364,9 @@ impl World {
             waiting <= 3 << 20,
             "an engine floods its driver: {waiting} bytes wait for node {to}"
         );
+        if self.scene.network.congestion == Congestion::Chromium {
+            return self.fill(from, to);
+        }
         if !self.nodes[from].wire.busy {
             self.nodes[from].wire.busy = true;
             self.at(self.now, Event::Uplink(from));
@@ -361,13 +375,9 @@ impl World {
 
     /// The next slice leaves.
     pub(super) fn leave(&mut self, from: usize) {
-        let to = match self.nodes[from].wire.next(self.now) {
-            None => {
-                self.nodes[from].wire.busy = false;
-                return;
-            }
-            Some(Err(at)) => return self.at(at.max(self.now + 1), Event::Uplink(from)),
-            Some(Ok(to)) => to,
+        let Some(to) = self.nodes[from].wire.next() else {
+            self.nodes[from].wire.busy = false;
+            return;
         };
         let (way, network) = (self.way(from, to), &self.scene.network);
         let (most, congestion) = (network.slice, network.congestion);
@@ -388,12 +398,7 @@ impl World {
         self.sets_out((from, to, PARTS), (free, arrives), slice, event);
         self.at(free, Event::Uplink(from));
         if all {
-            // With a window, the last packet leaves when it has room.
-            let left = match congestion {
-                Congestion::NewReno => free.max(arrives.saturating_sub(way)),
-                _ => free,
-            };
-            self.at(left, Event::Sent(from, to, place, size));
+            self.at(free, Event::Sent(from, to, place, size));
         }
     }
 
