@@ -1,7 +1,8 @@
 // What one hop between two viewers takes, over a link with delay and loss, beside the simulator's for the same link:
 // `tests/e2e/peers/mesh node tests/bench/hop.mjs [--delay MS] [--loss SHARE] [--every MS] [--parts N]`
-// Two Chromium processes, connected by our peer; one gives a part of 2.5 Mbit/s each 200 ms, the other notes when each is
-// whole. The link is `link.py`, and all that the second browser sends and hears goes over it.
+// Two Chromium processes, connected by our peer; one gives a part of 200 ms at 2.5 Mbit/s every now and then (each third, if
+// nothing else is said: such a hop carries no more), the other notes when each is whole. The link is `link.py`, and all that
+// the second browser sends and hears goes over it.
 
 import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
@@ -11,7 +12,7 @@ import { HOST, Site } from "../e2e/peers/net.mjs";
 import { Ours, compile, serve } from "../interop/trial.mjs";
 import { report } from "./process.mjs";
 
-const OPTIONS = { delay: { type: "string", default: "20" }, loss: { type: "string", default: "0.01" }, every: { type: "string", default: "200" }, parts: { type: "string", default: "500" } };
+const OPTIONS = { delay: { type: "string", default: "40" }, loss: { type: "string", default: "0.01" }, every: { type: "string", default: "600" }, parts: { type: "string", default: "260" } };
 const { values } = parseArgs({ options: OPTIONS });
 const [delayMs, loss, everyMs, count] = [values.delay, values.loss, values.every, values.parts].map(Number);
 const [HERE, THERE] = ["10.78.0.1", "10.78.0.2"];
