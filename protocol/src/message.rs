@@ -26,7 +26,7 @@ pub const PARTS_PROTOCOL: &str = "/meshlive/parts/1";
 
 /// Parts named in one message.
 pub const MAX_PLACES: usize = 256;
-/// Peers named in one message.
+/// Peers named in one message, and seeds of an announcement.
 pub const MAX_NEIGHBOURS: usize = 32;
 /// Bytes of one encoded message other than a manifest's or announcement's envelope.
 pub const MAX_MESSAGE_BYTES: usize = 8 * 1024;
@@ -68,8 +68,13 @@ pub struct Join {
 pub enum Message {
     /// First, and again whenever something of it changes.
     Join(Join),
-    /// A signed announcement. `seeds` (a hint, not signed) are those to whom the sender pushes its parts.
-    Announcement { envelope: Bytes, seeds: Vec<PeerId> },
+    /// A signed announcement. Two hints that are not signed: the [`tail`]s of those to whom a gateway pushes its parts, and
+    /// of the viewer `by` which it came in from a gateway; 0: the sender is one.
+    Announcement {
+        envelope: Bytes,
+        seeds: Vec<u32>,
+        by: u32,
+    },
     /// The whole window, signed: to whoever joins, and on [`Message::WantManifest`].
     Manifest { envelope: Bytes },
     /// An announcement was lost.
@@ -86,7 +91,21 @@ pub enum Message {
     Neighbours(Vec<PeerId>),
     /// More neighbours are wanted.
     WantNeighbours,
+    /// The sender knows all announcements up to this one, and is to be told those behind it as they come.
+    Tell { epoch: u64, sequence: u64 },
+    /// It hears them from elsewhere.
+    Hush,
 }
+
+/// A peer as hints name it: the last four bytes of its id, big-endian. Two may have the same.
+pub fn tail(peer: &PeerId) -> u32 {
+    let digest = peer.as_ref().digest();
+    let tail = digest.iter().rev().take(4).rev();
+    tail.fold(0, |sum, byte| sum << 8 | u32::from(*byte))
+}
+
+/// What all envelopes of announcements of a stream begin with, so that it need not travel each time: bytes.
+const HEAD_BYTES: usize = 45;
 
 /// Longest envelope of an announcement, bytes.
 const MAX_ANNOUNCEMENT_ENVELOPE: usize = MAX_ANNOUNCEMENT_BYTES + MAX_ENVELOPE_OVERHEAD;

@@ -6,6 +6,7 @@
 //! # The files, as a part walks
 //!
 //! - `news`: an announcement is verified and passed on; what it brings is wanted (`window`, `demand`)
+//! - `tell`: by whom this peer is told what is new, and whom it tells
 //! - `push`: who is likely to push it here
 //! - `seed`: a gateway pushes each part to a few viewers, by turns
 //! - `choose`: a viewer waits for a push, asks a neighbour, or fetches over HTTP, as its deadline wants (`http`)
@@ -37,6 +38,7 @@ mod push;
 pub(crate) mod random;
 mod seed;
 mod site;
+mod tell;
 mod uplink;
 mod window;
 
@@ -72,10 +74,11 @@ pub struct Scheduler {
     /// The newest part of each rendition at the last news: (msn, part).
     seen: Vec<Option<(u64, u32)>>,
     /// Those to whom a gateway pushes a part, where they are several.
-    seeds: SortedMap<Place, Vec<PeerId>>,
+    seeds: SortedMap<Place, Vec<u32>>,
     unseeded: push::Unseeded,
     usual: push::Usual,
     silence: news::Silence,
+    telling: tell::Telling,
     signed_at: Option<Micros>,
     /// Envelopes also come to it by a way of its own.
     has_socket: bool,
@@ -114,6 +117,7 @@ impl Scheduler {
             unseeded: push::Unseeded::default(),
             usual: push::Usual::default(),
             silence: news::Silence::default(),
+            telling: tell::Telling::default(),
             signed_at: None,
             has_socket: false,
             cache: cache::Cache::new(settings.cache_bytes.max(LEAST_CACHE)),
@@ -161,7 +165,7 @@ impl Scheduler {
             }
             Input::Envelope(envelope) => {
                 self.has_socket = true;
-                taken = self.accept(&Bytes::copy_from_slice(envelope), None, &[]);
+                taken = self.accept(&Bytes::copy_from_slice(envelope), None, (&[], 0));
                 match &taken {
                     Ok(()) => self.give_manifests(),
                     Err(Rejected::Gap { .. }) => self.ask_manifest_soon(),
@@ -201,6 +205,7 @@ impl Scheduler {
             self.seeding.wake_at(),
             self.news_due,
             self.silence.ask_at,
+            self.telling.wake_at(),
             self.acquaintances.seek_at,
             self.overdue_at(),
         ]
@@ -257,9 +262,9 @@ impl Scheduler {
         u32::try_from(self.peers.viewers().count()).expect("there are 16,384 peers at most")
     }
 
-    /// Whether a gateway's link brings what is new, so that nobody else need tell it.
+    /// Whether links bring what is new, so that nobody else need tell it.
     pub fn is_told(&self) -> bool {
-        self.peers.gateways().any(|(_, peer)| peer.tells(self.now))
+        self.peers.iter().any(|(_, peer)| peer.tells(self.now))
     }
 
     /// What peers and gateway together give at the moment, bits per second; `None` until it is known.
@@ -284,8 +289,12 @@ impl Scheduler {
         }
         match message {
             Message::Join(join) => self.joined(peer, join),
-            Message::Announcement { envelope, seeds } => self.told(peer, envelope, seeds, false),
-            Message::Manifest { envelope } => self.told(peer, envelope, Vec::new(), true),
+            Message::Announcement {
+                envelope,
+                seeds,
+                by,
+            } => self.told(peer, envelope, (&seeds, by), false),
+            Message::Manifest { envelope } => self.told(peer, envelope, (&[], 0), true),
             Message::WantManifest => self.manifest_wanted(peer),
             Message::Have(places) => self.has(peer, places),
             Message::Want(places) => self.is_wanted(peer, places),
@@ -293,6 +302,8 @@ impl Scheduler {
             Message::Lack(places) => self.lacks(peer, places),
             Message::Neighbours(peers) => self.heard_of(peers),
             Message::WantNeighbours => self.neighbours_wanted(peer),
+            Message::Tell { epoch, sequence } => self.is_to_tell(peer, (epoch, sequence)),
+            Message::Hush => self.is_to_hush(peer),
         }
     }
 
@@ -310,6 +321,9 @@ impl Scheduler {
         let due = |at: Option<Micros>| at.is_some_and(|at| at <= now);
         if due(self.silence.ask_at) {
             self.ask_manifest();
+        }
+        if due(self.telling.wake_at()) {
+            self.look_at_tellers();
         }
         if due(self.acquaintances.seek_at) {
             self.seek();

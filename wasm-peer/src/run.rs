@@ -41,6 +41,7 @@ const SETTINGS: Settings = Settings {
     neighbours: 8,
     upload: 2_500_000,
     reserve: 300_000,
+    hushes: true,
 };
 /// After this long the page gets its turn, microseconds: a frame on a slow phone lasts 16 ms.
 const TURN: Micros = 4_000;

@@ -101,6 +101,7 @@ impl Peer {
             neighbours: NEIGHBOURS,
             upload,
             reserve: 300_000,
+            hushes: false, // its own viewers wait for it
         };
         let seed = getrandom::u64().expect("the system has randomness: keys were made with it");
         let scheduler = Scheduler::new(me, stream.clone(), Role::Viewer, settings, seed);

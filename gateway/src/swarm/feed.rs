@@ -105,6 +105,7 @@ impl Feed {
                 neighbours: 0, // viewers come to us
                 upload: self.upload,
                 reserve: 0, // nothing is fetched
+                hushes: false,
             };
             let seed = getrandom::u64().expect("the system has randomness: keys were made with it");
             let role = Role::Gateway;

@@ -45,6 +45,7 @@ pub(crate) struct Row {
     leave: f64,
     silence: f64,
     seed_dies: bool,
+    hushes: bool,
 }
 
 impl Default for Row {
@@ -76,6 +77,7 @@ impl Default for Row {
             leave: 0.0,
             silence: 0.0,
             seed_dies: false,
+            hushes: usual.hushes,
         }
     }
 }
@@ -180,6 +182,7 @@ impl Row {
             key_part: self.key_part,
             free_riders: self.free_riders,
             liars: self.liars,
+            hushes: self.hushes,
             shock,
             ..Scenario::default()
         }
@@ -252,6 +255,14 @@ pub(crate) fn show(rows: &[Row], results: &[Result]) -> String {
                     );
                 }
             }
+            let _ = writeln!(
+                text,
+                "announcements of the gateway: {:.3} copies' worth; told after {} / {} / {}",
+                outcome.announced,
+                milliseconds(outcome.told[0]),
+                milliseconds(outcome.told[1]),
+                milliseconds(outcome.told[2]),
+            );
             if row.trunk.is_some() {
                 let _ = writeln!(
                     text,

@@ -62,7 +62,8 @@ pub(super) struct Frames {
     protocol: Protocol,
     /// Bytes of a message at most.
     pub(super) max_message: usize,
-    named: bool,
+    /// Told by the first frame.
+    stream: Option<StreamName>,
     length: usize,
     length_bytes: u32,
     length_known: bool,
@@ -76,7 +77,7 @@ impl Frames {
         Self {
             protocol,
             max_message: 0,
-            named: false,
+            stream: None,
             length: 0,
             length_bytes: 0,
             length_known: false,
@@ -162,7 +163,7 @@ impl Frames {
             return Ok(());
         }
         self.length_known = true;
-        let (what, min, max) = match (self.named, self.protocol) {
+        let (what, min, max) = match (self.stream.is_some(), self.protocol) {
             (false, _) => ("name bytes", TEXT_BYTES, TEXT_BYTES),
             (true, Protocol::Control) => ("message bytes", 2, self.max_message),
             (true, Protocol::Parts) => ("part bytes", PART_HEADER_BYTES + 1, MAX_PART_FRAME_BYTES),
@@ -175,7 +176,7 @@ impl Frames {
 
     /// Bytes at the beginning of a frame that decide whether the rest is taken.
     fn head_bytes(&self) -> usize {
-        match (self.named, self.protocol) {
+        match (self.stream.is_some(), self.protocol) {
             (false, _) => 0,
             (true, Protocol::Control) => 2,
             (true, Protocol::Parts) => PART_HEADER_BYTES,
@@ -207,17 +208,17 @@ impl Frames {
         let frame = Bytes::from(std::mem::take(&mut self.frame));
         (self.length, self.length_bytes, self.length_known) = (0, 0, false);
         self.told = 0;
-        if !self.named {
-            self.named = true;
+        let Some(stream) = &self.stream else {
             let name = std::str::from_utf8(&frame).ok();
-            let name = name.and_then(|name| name.parse().ok());
+            let name = name.and_then(|name| name.parse::<StreamName>().ok());
+            self.stream.clone_from(&name);
             return match name {
                 Some(name) => Ok(Read::Name(name)),
                 None => Err(Rejected::Malformed("a stream's name that is none").into()),
             };
-        }
+        };
         match self.header.take() {
-            None => Ok(Read::Message(Message::decode(&frame)?)),
+            None => Ok(Read::Message(Message::decode(&frame, stream)?)),
             Some(header) => Ok(Read::Part {
                 place: header.place,
                 bytes: frame.slice(PART_HEADER_BYTES..),

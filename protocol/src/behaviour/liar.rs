@@ -79,7 +79,11 @@ impl Liar {
         let (mut messages, mut places) = (Vec::new(), Vec::new());
         let mut announce = |envelope: Bytes| {
             let seeds = Vec::new();
-            messages.push(Message::Announcement { envelope, seeds });
+            messages.push(Message::Announcement {
+                envelope,
+                seeds,
+                by: 0,
+            });
         };
         for lie in &self.lies {
             match lie {

@@ -22,11 +22,18 @@ const SIGNATURE: u64 = 5;
 /// Signs `payload` as `payload_type`.
 pub(crate) fn seal(key: &SigningKey, payload_type: &[u8], payload: &[u8]) -> Vec<u8> {
     let signature = key.sign(&signed_bytes(payload_type, payload));
-    let mut out = Vec::with_capacity(payload.len() + 128);
-    protobuf::bytes(&mut out, PUBLIC_KEY, &key.name().key_protobuf());
-    protobuf::bytes(&mut out, PAYLOAD_TYPE, payload_type);
+    let mut out = head(&key.name(), payload_type);
+    out.reserve_exact(payload.len() + 80);
     protobuf::bytes(&mut out, PAYLOAD, payload);
     protobuf::bytes(&mut out, SIGNATURE, &signature);
+    out
+}
+
+/// With what every envelope of a stream and type begins: its first two fields.
+pub(crate) fn head(stream: &StreamName, payload_type: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(48);
+    protobuf::bytes(&mut out, PUBLIC_KEY, &stream.key_protobuf());
+    protobuf::bytes(&mut out, PAYLOAD_TYPE, payload_type);
     out
 }
 

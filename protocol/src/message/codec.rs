@@ -4,12 +4,15 @@ use bytes::Bytes;
 use libp2p_identity::PeerId;
 
 use super::{
-    Join, MAX_ANNOUNCEMENT_ENVELOPE, MAX_CONTROL_FRAME_BYTES, MAX_MANIFEST_ENVELOPE,
+    HEAD_BYTES, Join, MAX_ANNOUNCEMENT_ENVELOPE, MAX_CONTROL_FRAME_BYTES, MAX_MANIFEST_ENVELOPE,
     MAX_MESSAGE_BYTES, MAX_NEIGHBOURS, MAX_PEER_BYTES, MAX_PLACES, Message, Place,
 };
 use crate::{
     cbor::{Reader, Writer},
-    manifest::{MAX_NUMBER, MAX_PARTS_PER_SEGMENT, MAX_RENDITIONS, Rejected},
+    manifest::{
+        ANNOUNCEMENT_TYPE, MAX_NUMBER, MAX_PARTS_PER_SEGMENT, MAX_RENDITIONS, Rejected, envelope,
+    },
+    name::StreamName,
 };
 
 /// The first item of each message.
@@ -23,9 +26,11 @@ const CANCEL: u8 = 6;
 const LACK: u8 = 7;
 const NEIGHBOURS: u8 = 8;
 const WANT_NEIGHBOURS: u8 = 9;
+const TELL: u8 = 10;
+const HUSH: u8 = 11;
 
 /// Items of each, by its kind.
-const ITEMS: [usize; 10] = [5, 3, 2, 1, 2, 2, 2, 2, 2, 1];
+const ITEMS: [usize; 12] = [5, 4, 2, 1, 2, 2, 2, 2, 2, 1, 3, 1];
 
 impl Message {
     /// How long a message may be whose first bytes are `head`; 0 if no message begins like this. A reader that
@@ -43,7 +48,8 @@ impl Message {
     }
 
     /// The bytes, without the length before them. It is the caller's to keep lists and envelopes within their
-    /// bounds: what breaks one, [`Self::decode`] refuses at the other end.
+    /// bounds: what breaks one, [`Self::decode`] refuses at the other end. Of an announcement's envelope what all
+    /// of the stream begin with is left out.
     pub fn encode(&self) -> Bytes {
         let mut out = Writer::default();
         let kind = self.kind();
@@ -55,9 +61,17 @@ impl Message {
                     .boolean(join.gateway)
                     .number(join.site);
             }
-            Self::Announcement { envelope, seeds } => {
-                out.bytes(envelope);
-                write_peers(&mut out, seeds);
+            Self::Announcement {
+                envelope,
+                seeds,
+                by,
+            } => {
+                out.bytes(envelope.get(HEAD_BYTES..).unwrap_or_default());
+                out.array(seeds.len());
+                for seed in seeds {
+                    out.number(*seed);
+                }
+                out.number(*by);
             }
             Self::Manifest { envelope } => {
                 out.bytes(envelope);
@@ -72,14 +86,17 @@ impl Message {
                 }
             }
             Self::Neighbours(peers) => write_peers(&mut out, peers),
-            Self::WantManifest | Self::WantNeighbours => {}
+            Self::Tell { epoch, sequence } => {
+                out.number(*epoch).number(*sequence);
+            }
+            Self::WantManifest | Self::WantNeighbours | Self::Hush => {}
         }
         out.into_bytes().into()
     }
 
-    /// Reads what a peer sent. Envelopes are slices of `bytes`, nothing is copied of them, and nothing of them is
-    /// believed or looked at here.
-    pub fn decode(bytes: &Bytes) -> Result<Self, Rejected> {
+    /// Reads what a peer sent about `stream`. A manifest is a slice of `bytes`; an announcement's envelope is put together
+    /// again. Nothing of them is believed or looked at here.
+    pub fn decode(bytes: &Bytes, stream: &StreamName) -> Result<Self, Rejected> {
         let head = bytes
             .first_chunk()
             .ok_or(Rejected::Malformed("cut short"))?;
@@ -103,10 +120,15 @@ impl Message {
                 site: from.number("site", u32::MAX)?,
             }),
             ANNOUNCEMENT => {
-                let envelope = from.bytes("envelope bytes", MAX_ANNOUNCEMENT_ENVELOPE)?;
+                let rest = from.bytes("envelope bytes", MAX_ANNOUNCEMENT_ENVELOPE - HEAD_BYTES)?;
+                let mut envelope = envelope::head(stream, ANNOUNCEMENT_TYPE);
+                envelope.extend_from_slice(rest);
+                let seeds = 0..from.array("seeds", MAX_NEIGHBOURS)?;
+                let seeds = seeds.map(|_| from.number("seed", u32::MAX));
                 Self::Announcement {
-                    envelope: bytes.slice_ref(envelope),
-                    seeds: read_peers(&mut from)?,
+                    envelope: envelope.into(),
+                    seeds: seeds.collect::<Result<_, _>>()?,
+                    by: from.number("viewer", u32::MAX)?,
                 }
             }
             MANIFEST => {
@@ -121,6 +143,11 @@ impl Message {
             CANCEL => Self::Cancel(read_places(&mut from)?),
             LACK => Self::Lack(read_places(&mut from)?),
             NEIGHBOURS => Self::Neighbours(read_peers(&mut from)?),
+            TELL => Self::Tell {
+                epoch: from.number("epoch", MAX_NUMBER)?,
+                sequence: from.number("sequence", MAX_NUMBER)?,
+            },
+            HUSH => Self::Hush,
             _ => Self::WantNeighbours,
         };
         from.finish()?;
@@ -139,6 +166,8 @@ impl Message {
             Self::Lack(_) => LACK,
             Self::Neighbours(_) => NEIGHBOURS,
             Self::WantNeighbours => WANT_NEIGHBOURS,
+            Self::Tell { .. } => TELL,
+            Self::Hush => HUSH,
         }
     }
 }

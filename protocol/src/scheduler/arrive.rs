@@ -137,8 +137,11 @@ impl Scheduler {
 
     /// A part came at a place that the window does not hold.
     fn arrived_nowhere(&mut self, id: PeerId, place: Place, bytes: Bytes) {
-        if self.window.is_ahead(place) && self.early.keep(place, id, bytes) {
-            return;
+        if self.window.is_ahead(place) {
+            self.hints_at(id, place);
+            if self.early.keep(place, id, bytes) || self.waits_for_news() {
+                return;
+            }
         }
         // Who has missed what was announced cannot tell what is of no use. Nor can who has just joined: a gateway gives an
         // older window and what was announced since, and its parts come on a way of their own.

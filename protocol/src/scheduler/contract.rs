@@ -40,6 +40,8 @@ pub struct Settings {
     pub upload: u32,
     /// Parts are fetched over HTTP this long before they are needed, microseconds, or earlier on a slow link.
     pub reserve: Micros,
+    /// Whether neighbours may tell it what is new in a gateway's stead; not a mirror, for whom its own viewers wait.
+    pub hushes: bool,
 }
 
 /// What happened.

@@ -12,7 +12,7 @@ use super::{
     random::turn,
 };
 use crate::{
-    message::{MAX_PLACES, Message, Place},
+    message::{MAX_PLACES, Message, Place, tail},
     sorted::SortedMap,
 };
 
@@ -369,7 +369,8 @@ impl Scheduler {
             ((PUSHED - self.backlog()) * self.capacity() / size.max(1.0)).max(1.0) as u32;
         for (_, far, id) in ids {
             let mine = several.is_empty()
-                || (!several.contains(&id) && self.seed_of(place, &several, &id) == Some(self.me));
+                || (!several.contains(&tail(&id))
+                    && self.seed_of(place, &several, &id) == Some(tail(&self.me)));
             let Some(peer) = self.peers.get_mut(&id) else {
                 continue;
             };

@@ -81,11 +81,17 @@ impl Scheduler {
             });
         }
         self.peers.add(id, kind, self.now);
+        if let (Role::Gateway, Some(peer)) = (&self.role, self.peers.get_mut(&id)) {
+            peer.is_told = true;
+        }
         let join = self.join();
         if self.said == Some(join) {
             self.send(id, Message::Join(join));
         } else {
             self.introduce_myself();
+        }
+        if kind == Kind::Gateway {
+            self.gateway_linked(id);
         }
         if kind == Kind::Gateway && self.window.needs_manifest() {
             self.ask_manifest_soon();
@@ -130,6 +136,9 @@ impl Scheduler {
             }
         }
         self.seed_gone(&id);
+        if peer.teller.is_some() {
+            self.teller_gone();
+        }
         if !peer.is_viewer() {
             self.introduce_myself();
         }
@@ -188,6 +197,9 @@ impl Scheduler {
         }
         if is_viewer && new != 0 && matches!(self.role, Role::Viewer) {
             self.tell_held(id, new);
+        }
+        if is_viewer {
+            self.may_tell(id);
         }
         if first && is_viewer && matches!(self.role, Role::Gateway) {
             let most = self.peers.iter().map(|(_, peer)| peer.seeded).max();
@@ -394,6 +406,7 @@ impl Scheduler {
             }
             self.settle(id, place);
             self.seed_has(id, place);
+            self.hints_at(id, place);
             self.demand.touch(place);
             // Who was to push it would not say so: it pushes it to others.
             if let Some(wanted) = self.demand.wanted.get_mut(&place)

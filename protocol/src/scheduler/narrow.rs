@@ -202,7 +202,7 @@ impl Scheduler {
         let came = came.filter(|(_, at, _)| now < at + WITHIN);
         let came = came.map(|(since, _, by_gateway)| (since, by_gateway));
         let silent = self.silent_at().filter(|at| *at <= now);
-        let silent = silent.map(|at| (at, true));
+        let silent = silent.map(|at| (at, self.is_told_by_gateway()));
         let late = self.due().filter(|(at, _)| *at <= now);
         let late = late.map(|(_, wanted)| (wanted.announced, self.is_gateways(wanted)));
         let (mut count, mut by_gateway) = (0, false);

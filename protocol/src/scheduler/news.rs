@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use libp2p_identity::PeerId;
 
-use super::{Micros, Output, Role, Scheduler, demand::Wanted, window::Accepted};
+use super::{Micros, Output, Role, Scheduler, demand::Wanted, tell::Hints, window::Accepted};
 use crate::{
     manifest::{Manifest, Rejected},
     message::{Message, Place},
@@ -49,7 +49,7 @@ impl Silence {
 
 impl Scheduler {
     /// An envelope from a peer.
-    pub(super) fn told(&mut self, id: PeerId, envelope: Bytes, seeds: Vec<PeerId>, whole: bool) {
+    pub(super) fn told(&mut self, id: PeerId, envelope: Bytes, hints: Hints<'_>, whole: bool) {
         let now = self.now;
         if matches!(self.role, Role::Gateway) {
             return;
@@ -62,7 +62,7 @@ impl Scheduler {
             return self.drop_peer(id, false, "it sends more than can be verified");
         }
         peer.costly.take(if whole { MANIFEST_COSTS } else { 1.0 });
-        match self.accept(&envelope, Some(id), &seeds) {
+        match self.accept(&envelope, Some(id), hints) {
             Ok(()) => {}
             Err(Rejected::Gap { got, known }) => {
                 self.ask_manifest_soon();
@@ -70,7 +70,8 @@ impl Scheduler {
                     self.ask_anew(id);
                 }
             }
-            Err(Rejected::Rule { .. }) if is_gateway => self.ask_manifest_soon(),
+            // The key has signed it: who passes it on is no liar.
+            Err(Rejected::Rule { .. }) => self.ask_manifest_soon(),
             Err(_) => self.ban(id, "it sent what the stream's key did not sign"),
         }
     }
@@ -80,7 +81,7 @@ impl Scheduler {
         &mut self,
         envelope: &Bytes,
         from: Option<PeerId>,
-        seeds: &[PeerId],
+        (seeds, by): Hints<'_>,
     ) -> Result<(), Rejected> {
         let first = self.window.range().map(|(first, _)| first);
         let accepted = self.window.accept(envelope)?;
@@ -90,6 +91,7 @@ impl Scheduler {
                 if let (Some(id), Some(at)) = (from, at) {
                     self.repeated(id, at);
                     self.told_late(id, at, seeds);
+                    self.heard_again(id, at, by);
                 }
                 return Ok(());
             }
@@ -98,14 +100,13 @@ impl Scheduler {
             && let Some(manifest) = self.window.manifest()
             && !told.is_empty()
         {
-            peer.announces((manifest.epoch(), manifest.sequence()), self.now);
+            peer.announces((manifest.epoch(), manifest.sequence()), true, self.now);
         }
         self.silence.heard = self.now;
         self.silence.pause = 0;
         self.silence.ask_at = None;
-        for envelope in told {
-            self.forward(envelope, from, seeds);
-        }
+        self.heard_news(from, by, anew);
+        self.forward(&told, from, seeds);
         if anew {
             self.silence.anew = Some(self.now);
             let window = &self.window;
@@ -116,7 +117,7 @@ impl Scheduler {
             self.demand.place_gaps(manifest);
         }
         self.moved(anew);
-        self.learn_fresh(anew, seeds);
+        self.learn_fresh(anew, seeds, from.is_some());
         self.forget_past(first, anew);
         self.outputs.push_back(Output::News { anew });
         self.take_early();
@@ -130,26 +131,33 @@ impl Scheduler {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
-        if !peer.announces(at, now) {
+        let newest = self.window.at() == Some(at);
+        if !peer.announces(at, newest, now) {
             self.ban(id, "it sent the same announcements again and again");
         }
     }
 
-    /// Neighbours that no gateway tells hear it from here.
-    fn forward(&mut self, envelope: Bytes, from: Option<PeerId>, seeds: &[PeerId]) {
-        let deaf = self
-            .peers
-            .viewers()
-            .filter(|(id, peer)| from != Some(**id) && peer.join.is_some_and(|join| !join.gateway));
-        let deaf: Vec<PeerId> = deaf.map(|(id, _)| *id).collect();
-        for id in deaf {
-            let (envelope, seeds) = (envelope.clone(), seeds.to_vec());
-            self.send(id, Message::Announcement { envelope, seeds });
+    /// Neighbours that no gateway tells, or that asked for it, hear the newest announcements from here.
+    fn forward(&mut self, told: &[Bytes], from: Option<PeerId>, seeds: &[u32]) {
+        let Some((epoch, newest)) = self.window.at().filter(|_| !told.is_empty()) else {
+            return;
+        };
+        let (shares, by) = (self.shares(), self.telling.by);
+        let hear = self.peers.viewers().filter(|(id, peer)| {
+            let deaf = peer.join.is_some_and(|join| !join.gateway);
+            from != Some(**id) && (deaf || shares && peer.is_told)
+        });
+        let hear: Vec<PeerId> = hear.map(|(id, _)| *id).collect();
+        for id in hear {
+            for (number, envelope) in told.iter().enumerate() {
+                let at = (epoch, newest + 1 - (told.len() - number) as u64);
+                self.tell_announcement(id, at, envelope, (seeds, by));
+            }
         }
     }
 
     /// Parts that are in the window now and were not before: those that are selected or waited for are wanted.
-    fn learn_fresh(&mut self, anew: bool, seeds: &[PeerId]) {
+    fn learn_fresh(&mut self, anew: bool, seeds: &[u32], by_peer: bool) {
         let Some(manifest) = self.window.manifest() else {
             return;
         };
@@ -170,7 +178,8 @@ impl Scheduler {
         for place in &fresh {
             self.remember_seeds(*place, seeds);
             let pushers = self.pushers(*place, seeds);
-            let patience = self.push_patience(*place, &pushers, !seeds.is_empty());
+            // A peer that names nobody tells what was missed: it is not pushed any more.
+            let patience = self.push_patience(*place, &pushers, by_peer || !seeds.is_empty());
             self.want(*place, false, pushers, patience);
         }
         if seeds.is_empty() {
@@ -345,12 +354,17 @@ impl Scheduler {
         let mut messages = vec![Message::Manifest {
             envelope: whole.clone(),
         }];
+        let by = self.telling.by;
         messages.extend(since.cloned().map(|envelope| Message::Announcement {
             envelope,
             seeds: Vec::new(),
+            by,
         }));
         for message in messages {
             self.send(id, message);
+        }
+        if let (Some(peer), Some(at)) = (self.peers.get_mut(&id), self.window.at()) {
+            peer.told_to = at;
         }
     }
 

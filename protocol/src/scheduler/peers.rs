@@ -2,9 +2,9 @@
 
 use libp2p_identity::PeerId;
 
-use super::{Kind, Micros, bucket::Bucket};
+use super::{Kind, Micros, bucket::Bucket, tell::Teller};
 use crate::{
-    message::{Join, Place},
+    message::{Join, Place, tail},
     sorted::{SortedMap, SortedSet},
 };
 
@@ -93,6 +93,14 @@ pub(super) struct Peer {
     announced: (u64, u64),
     announced_at: Option<Micros>,
     repeats: u32,
+    /// It was asked to tell what is new; not asked again before.
+    pub(super) teller: Option<Teller>,
+    pub(super) unfit_until: Micros,
+    /// It asked to be told what is new. Gateway: it is told whatever it asked, so that it tells others.
+    pub(super) is_told: bool,
+    pub(super) is_root: bool,
+    /// The newest announcement that it was told, (epoch, sequence).
+    pub(super) told_to: (u64, u64),
     /// When it was last asked for a manifest: what it sends then may be old.
     pub(super) asked_manifest: Option<Micros>,
     pub(super) costly: Bucket,
@@ -137,6 +145,11 @@ impl Peer {
             announced: (0, 0),
             announced_at: None,
             repeats: 0,
+            teller: None,
+            unfit_until: 0,
+            is_told: false,
+            is_root: false,
+            told_to: (0, 0),
             asked_manifest: None,
             costly: Bucket::new(COSTLY.0, COSTLY.1, now),
             news: Vec::new(),
@@ -208,17 +221,25 @@ impl Peer {
         is_news
     }
 
-    /// It sent a genuine announcement. False if it sent it, or a later one, before, and too often so.
-    pub(super) fn announces(&mut self, at: (u64, u64), now: Micros) -> bool {
+    /// It sent a genuine announcement, the newest that there is or an older one. False if it sent it, or a later one, before,
+    /// and too often so.
+    pub(super) fn announces(&mut self, at: (u64, u64), newest: bool, now: Micros) -> bool {
         let asked = self.asked_manifest.is_some_and(|at| now < at + HISTORY);
         if at <= self.announced && !asked {
             self.repeats += 1;
         }
         if at > self.announced {
             self.announced = at;
-            self.announced_at = Some(now);
+            if newest {
+                self.announced_at = Some(now);
+            }
         }
         self.repeats < REPEATS
+    }
+
+    /// Whether it sent this announcement, or a later one.
+    pub(super) fn has_told(&self, at: (u64, u64)) -> bool {
+        self.announced >= at
     }
 
     /// Whether it goes on telling what is new: what it sent last is no older than this.
@@ -424,6 +445,11 @@ impl Peers {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&PeerId, &mut Peer)> {
         self.linked.iter_mut().map(|(id, peer)| (id, &mut **peer))
+    }
+
+    /// A linked viewer by the [`tail`] of its id.
+    pub(super) fn by_tail(&self, number: u32) -> Option<(&PeerId, &Peer)> {
+        self.viewers().find(|(id, _)| tail(id) == number)
     }
 
     pub(super) fn viewers(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {

@@ -11,6 +11,7 @@ use super::{choose::LEAST_RESERVE, demand::MAX_WANTED, http::MAX_FETCHES, peers:
 use crate::{
     key::SigningKey,
     manifest::MAX_NUMBER,
+    message::tail,
     sim::{PART, Publisher, START},
 };
 
@@ -56,6 +57,7 @@ impl Rig {
             neighbours: 2,
             upload: 200_000,
             reserve: 300_000,
+            hushes: true,
         };
         let name = publisher.key().name();
         let ids: Vec<PeerId> = (0..=PEERS).map(id).collect();
@@ -134,7 +136,14 @@ impl Rig {
             Act::Replay(peer, back) => {
                 if let Some(envelope) = self.told.iter().rev().nth(back).cloned() {
                     let seeds = Vec::new();
-                    self.hear(peer, Message::Announcement { envelope, seeds });
+                    self.hear(
+                        peer,
+                        Message::Announcement {
+                            envelope,
+                            seeds,
+                            by: 0,
+                        },
+                    );
                 }
             }
             Act::Forged(peer, bytes) => self.hear(
@@ -258,9 +267,19 @@ impl Rig {
             let manifest = &manifest;
             return self.handle(Input::Announced { envelope, manifest });
         }
-        let seeds = seeds.into_iter().map(|seed| self.ids[seed]).collect();
+        let seeds = seeds
+            .into_iter()
+            .map(|seed| tail(&self.ids[seed]))
+            .collect();
         match from {
-            Some(peer) => self.hear(peer, Message::Announcement { envelope, seeds }),
+            Some(peer) => self.hear(
+                peer,
+                Message::Announcement {
+                    envelope,
+                    seeds,
+                    by: 0,
+                },
+            ),
             None if lost => {}
             None => self.handle(Input::Envelope(&envelope)),
         }
@@ -303,7 +322,8 @@ impl Rig {
                     "told to a stranger: {message:?}"
                 );
                 let bytes = message.encode();
-                assert_eq!(Message::decode(&bytes).as_ref(), Ok(&message));
+                let stream = self.publisher.key().name();
+                assert_eq!(Message::decode(&bytes, &stream).as_ref(), Ok(&message));
                 match message {
                     Message::Want(places) => {
                         for place in places {

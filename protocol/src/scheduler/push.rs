@@ -7,8 +7,11 @@ use std::collections::VecDeque;
 
 use libp2p_identity::PeerId;
 
-use super::{Micros, Scheduler, random::turn};
-use crate::message::Place;
+use super::{
+    Micros, Scheduler,
+    random::{turn, turn_of},
+};
+use crate::message::{Place, tail};
 
 /// How long a push is waited for before others are asked: twice what it usually takes, between these bounds.
 const PATIENCE: (Micros, Micros) = (150_000, 1_500_000);
@@ -54,7 +57,7 @@ impl Usual {
 
 impl Scheduler {
     /// A gateway tells the seeds of what was announced already.
-    pub(super) fn told_late(&mut self, id: PeerId, at: (u64, u64), seeds: &[PeerId]) {
+    pub(super) fn told_late(&mut self, id: PeerId, at: (u64, u64), seeds: &[u32]) {
         let is_gateway = self.peers.get(&id).is_some_and(|peer| !peer.is_viewer());
         if !is_gateway || seeds.is_empty() {
             return;
@@ -75,7 +78,7 @@ impl Scheduler {
     }
 
     /// Remembers the seeds of a part where they are several: each has its own share of the viewers to push to.
-    pub(super) fn remember_seeds(&mut self, place: Place, seeds: &[PeerId]) {
+    pub(super) fn remember_seeds(&mut self, place: Place, seeds: &[u32]) {
         if seeds.len() > 1 {
             self.seeds.insert(place, seeds.to_vec());
             if self.seeds.len() > SEEDED {
@@ -85,25 +88,26 @@ impl Scheduler {
     }
 
     /// The linked peer that is likely to push a new part.
-    pub(super) fn pushers(&self, place: Place, seeds: &[PeerId]) -> Vec<PeerId> {
-        if seeds.contains(&self.me) {
+    pub(super) fn pushers(&self, place: Place, seeds: &[u32]) -> Vec<PeerId> {
+        if seeds.contains(&tail(&self.me)) {
             return self.peers.gateways().map(|(id, _)| *id).collect();
         }
         let seed = self.seed_of(place, seeds, &self.me);
-        let linked = seed.filter(|id| self.peers.get(id).is_some_and(|peer| peer.shares()));
-        linked.into_iter().collect()
+        let linked = seed.and_then(|seed| self.peers.by_tail(seed));
+        let linked = linked.filter(|(_, peer)| peer.shares());
+        linked.map(|(id, _)| *id).into_iter().collect()
     }
 
     /// Which of several seeds pushes a part to `to`: both ends reckon the same, so that only one does. Who is not linked
     /// to it asks whoever has the part.
-    pub(super) fn seed_of(&self, place: Place, seeds: &[PeerId], to: &PeerId) -> Option<PeerId> {
-        let strange = |id: &PeerId| {
-            let peer = self.peers.get(id);
-            peer.is_some_and(|peer| !peer.follows(place.rendition))
+    pub(super) fn seed_of(&self, place: Place, seeds: &[u32], to: &PeerId) -> Option<u32> {
+        let strange = |seed: u32| {
+            let peer = self.peers.by_tail(seed);
+            peer.is_some_and(|(_, peer)| !peer.follows(place.rendition))
         };
-        let seeds = seeds.iter().filter(|id| !strange(id));
+        let seeds = seeds.iter().copied().filter(|seed| !strange(*seed));
         let by = turn(place, to);
-        seeds.min_by_key(|id| turn(place, id) ^ by).copied()
+        seeds.min_by_key(|seed| turn_of(place, *seed) ^ by)
     }
 
     /// How long a push of a part that was just announced is waited for. Where nobody told who pushes it, it may be
@@ -151,6 +155,7 @@ mod tests {
             neighbours: 2,
             upload: 200_000,
             reserve: 300_000,
+            hushes: true,
         };
         let mut engine = Scheduler::new(me, publisher.key().name(), Role::Viewer, settings, 7);
         let join = Join {
@@ -193,8 +198,12 @@ mod tests {
                 .handle(Input::Envelope(&envelope), 1_000_000)
                 .expect("it is genuine");
             if told {
-                let seeds = vec![neighbour];
-                let message = Message::Announcement { envelope, seeds };
+                let seeds = vec![tail(&neighbour)];
+                let message = Message::Announcement {
+                    envelope,
+                    seeds,
+                    by: 0,
+                };
                 let input = Input::Message {
                     peer: gateway,
                     message,
@@ -224,8 +233,12 @@ mod tests {
         engine
             .handle(Input::Envelope(&envelope), 1_000_000)
             .expect("it is genuine");
-        let seeds = vec![neighbour];
-        let message = Message::Announcement { envelope, seeds };
+        let seeds = vec![tail(&neighbour)];
+        let message = Message::Announcement {
+            envelope,
+            seeds,
+            by: 0,
+        };
         let input = Input::Message {
             peer: neighbour,
             message,

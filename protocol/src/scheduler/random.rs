@@ -1,6 +1,6 @@
 //! Chance that a seed replays (SplitMix64; Steele, Lea and Flood 2014).
 
-use crate::message::Place;
+use crate::message::{Place, tail};
 use libp2p_identity::PeerId;
 
 #[derive(Clone, Debug)]
@@ -36,10 +36,13 @@ impl Random {
 
 /// The same for the same place and peer, and as good as random otherwise: whose turn it is where all are equal.
 pub(crate) fn turn(place: Place, peer: &PeerId) -> u64 {
-    let tail = peer.as_ref().digest().iter().rev().take(8);
-    let peer = tail.fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+    turn_of(place, tail(peer))
+}
+
+/// The same of a peer of whom nothing is known but its tail.
+pub(crate) fn turn_of(place: Place, tail: u32) -> u64 {
     let place = place.msn << 16 ^ u64::from(place.part) << 4 ^ u64::from(place.rendition);
-    mix(mix(peer) ^ place)
+    mix(mix(tail.into()) ^ place)
 }
 
 fn mix(mut z: u64) -> u64 {

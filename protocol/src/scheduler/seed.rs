@@ -10,7 +10,7 @@ use libp2p_identity::PeerId;
 use super::{Micros, Scheduler, peers::Peer, random::turn};
 use crate::{
     manifest::Manifest,
-    message::{Message, Place},
+    message::{Place, tail},
     sorted::SortedMap,
 };
 
@@ -123,6 +123,7 @@ impl Scheduler {
             }
         }
         self.window.publish(manifest, envelope.clone());
+        let at = (manifest.epoch(), manifest.sequence());
         let fresh = std::mem::take(&mut self.seeding.fresh);
         let new_sites = self.look_at_sites();
         let mut all: SortedMap<u32, Vec<PeerId>> = SortedMap::new();
@@ -145,19 +146,23 @@ impl Scheduler {
         for all in all.values_mut() {
             all.truncate(crate::message::MAX_NEIGHBOURS);
         }
+        self.choose_roots();
         let viewers = self.peers.viewers();
-        let viewers: Vec<(PeerId, u32)> = viewers
-            .map(|(id, peer)| (*id, self.seeded_as(peer)))
+        let viewers: Vec<(PeerId, u32, bool)> = viewers
+            .map(|(id, peer)| (*id, self.seeded_as(peer), peer.is_told || peer.is_root))
             .collect();
-        for (id, site) in viewers {
+        for (id, site, told) in viewers {
             // Each is told whether it is one; the others know by those few whether a neighbour may push to them.
-            let mut seeds = all.get(&site).cloned().unwrap_or_default();
-            if let Some(at) = seeds.iter().position(|seed| *seed == id) {
-                seeds.swap(0, at);
+            let all = all.get(&site);
+            let mut seeds: Vec<u32> = all.into_iter().flatten().map(tail).collect();
+            let own = all.and_then(|all| all.iter().position(|seed| *seed == id));
+            if let Some(own) = own {
+                seeds.swap(0, own);
             }
             seeds.truncate(TOLD);
-            let envelope = envelope.clone();
-            self.send(id, Message::Announcement { envelope, seeds });
+            if told || own.is_some() {
+                self.tell_announcement(id, at, &envelope, (&seeds, 0));
+            }
         }
         for site in new_sites {
             self.fill(site, manifest);

@@ -85,6 +85,21 @@ impl Window {
         self.manifest.as_ref()
     }
 
+    /// (epoch, sequence) of the newest announcement.
+    pub(super) fn at(&self) -> Option<(u64, u64)> {
+        let manifest = self.manifest.as_ref()?;
+        Some((manifest.epoch(), manifest.sequence()))
+    }
+
+    /// The announcements behind this one, if they are still kept, with their (epoch, sequence).
+    pub(super) fn behind(&self, (epoch, sequence): (u64, u64)) -> Vec<((u64, u64), Bytes)> {
+        let same = self.at().is_some_and(|at| at.0 == epoch);
+        let since = self.since.iter().filter(|(at, _)| same && *at > sequence);
+        let since: Vec<_> = since.map(|(at, e)| ((epoch, *at), e.clone())).collect();
+        let follows = since.first().is_some_and(|(at, _)| at.1 == sequence + 1);
+        if follows { since } else { Vec::new() }
+    }
+
     /// None came yet, or something is missing before what came.
     pub(super) fn needs_manifest(&self) -> bool {
         self.manifest.is_none() || !self.early.is_empty()

@@ -46,6 +46,7 @@ pub(super) fn says(lie: Lie, heard: &[Bytes], newest: Place, random: &mut Random
             vec![Message::Announcement {
                 envelope: crate::manifest::sign_announcement(&other, &forged).into(),
                 seeds: Vec::new(),
+                by: 0,
             }]
         }
         Lie::Replays => heard
@@ -55,6 +56,7 @@ pub(super) fn says(lie: Lie, heard: &[Bytes], newest: Place, random: &mut Random
             .map(|envelope| Message::Announcement {
                 envelope,
                 seeds: Vec::new(),
+                by: 0,
             })
             .collect(),
         Lie::PromisesAll => {

@@ -84,6 +84,8 @@ pub struct Scenario {
     pub free_riders: f64,
     /// Share that alters the parts it gives.
     pub liars: f64,
+    /// Whether viewers tell each other what is new; or else the gateway tells all of them.
+    pub hushes: bool,
     /// What else happens.
     pub shock: Shock,
 }
@@ -113,6 +115,7 @@ impl Default for Scenario {
             trunk: None,
             free_riders: 0.0,
             liars: 0.0,
+            hushes: true,
             shock: Shock::None,
         }
     }
@@ -166,6 +169,7 @@ pub fn run(scenario: &Scenario, mut progress: impl FnMut(u64, u64)) -> Outcome {
         },
         neighbours: 8,
         cache: 8 << 20,
+        hushes: scenario.hushes,
     });
     world.trace = Some(Trace::new());
     let mut run = Run {

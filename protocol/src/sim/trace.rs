@@ -113,6 +113,8 @@ pub(super) struct Trace {
     pub(super) to: u64,
     /// Parts that came after so many milliseconds, by hops; the last: after longer.
     pub(super) delays: Vec<Vec<u32>>,
+    /// Announcements that came after so many milliseconds.
+    pub(super) told: Vec<u32>,
     /// Bytes of messages.
     pub(super) said: u64,
     /// Bytes that HTTP gave, by [`Why`].
@@ -127,6 +129,7 @@ impl Trace {
             from: u64::MAX,
             to: u64::MAX,
             delays: vec![vec![0; LONGEST + 1]; MAX_HOPS + 1],
+            told: vec![0; LONGEST + 1],
             said: 0,
             fetched: [0; WHY.len()],
         }
@@ -138,6 +141,15 @@ impl Trace {
             self.at.resize(number + 1, now);
         }
         self.at[number] = now;
+    }
+
+    /// A viewer is told what was published then.
+    pub(super) fn told(&mut self, own: &Own, published: Micros, now: Micros) {
+        let newest = self.at.len() as u64;
+        if (self.from..=self.to).contains(&newest) && published >= own.joined + SETTLES {
+            let late = ((now - published) / 1000) as usize;
+            self.told[late.min(LONGEST)] += 1;
+        }
     }
 
     pub(super) fn got(&mut self, own: &mut Own, place: Place, now: Micros) {

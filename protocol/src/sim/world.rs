@@ -60,6 +60,8 @@ pub struct Scene {
     pub neighbours: usize,
     /// Bytes of parts that each viewer keeps.
     pub cache: usize,
+    /// Whether viewers tell each other what is new.
+    pub hushes: bool,
 }
 
 impl Default for Scene {
@@ -79,6 +81,7 @@ impl Default for Scene {
             network: Network::default(),
             neighbours: 8,
             cache: 16 << 20,
+            hushes: true,
         }
     }
 }
@@ -157,6 +160,8 @@ pub struct World {
     pub nodes: Vec<Node>,
     /// Bytes of all parts that were published.
     pub publisher_bytes: u64,
+    /// Bytes of announcements that the gateway told.
+    pub announced: u64,
     pub(super) scene: Scene,
     pub(super) random: Random,
     events: Queue<Event>,
@@ -181,6 +186,7 @@ impl World {
             now: 0,
             nodes: Vec::new(),
             publisher_bytes: 0,
+            announced: 0,
             random: Random::new(scene.seed),
             events: Queue::new(),
             numbers: HashMap::new(),

@@ -137,7 +137,7 @@ fn a_stream_begins_with_a_name() {
 fn memory_grows_with_what_has_come_and_a_part_takes_no_more_than_its_bytes() {
     let bytes = part_frame(1 << 20, &vec![7; 1 << 20]);
     let mut frames = Frames::new(Protocol::Parts);
-    frames.named = true;
+    frames.stream = Some(crate::key::SigningKey::from_secret([7; 32]).name());
     let mut cx = Context::from_waker(Waker::noop());
     let mut io = Cursor::new(&bytes[..40_000]);
     let mut largest = 0;
@@ -147,7 +147,7 @@ fn memory_grows_with_what_has_come_and_a_part_takes_no_more_than_its_bytes() {
     assert!(largest <= 80_000, "{largest} bytes for 40,000");
 
     let mut frames = Frames::new(Protocol::Parts);
-    frames.named = true;
+    frames.stream = Some(crate::key::SigningKey::from_secret([7; 32]).name());
     let mut io = Cursor::new(&bytes[..]);
     loop {
         let capacity = frames.frame.capacity();

@@ -77,6 +77,7 @@ impl Node {
             neighbours: 4,
             upload: 10_000_000,
             reserve: 300_000,
+            hushes: true,
         };
         let mut behaviour = Behaviour::new(now);
         let scheduler = Scheduler::new(me, stream.clone(), role, settings, 1);

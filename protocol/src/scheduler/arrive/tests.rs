@@ -21,6 +21,7 @@ fn viewer(publisher: &Publisher) -> Scheduler {
         neighbours: 2,
         upload: 200_000,
         reserve: 300_000,
+        hushes: true,
     };
     let name = publisher.key().name();
     Scheduler::new(someone(1), name, Role::Viewer, settings, 7)

@@ -21,6 +21,7 @@ fn taken_back(renditions: u16, left: bool) -> Vec<Output> {
         neighbours: 2,
         upload: u32::MAX,
         reserve: 300_000,
+        hushes: true,
     };
     let name = publisher.key().name();
     let mut gateway = Scheduler::new(someone(1), name, Role::Gateway, settings, 7);
@@ -90,6 +91,7 @@ fn told_after(neighbours: usize) -> Micros {
         neighbours,
         upload: u32::MAX,
         reserve: 300_000,
+        hushes: true,
     };
     let name = publisher.key().name();
     let mut viewer = Scheduler::new(someone(1), name, Role::Viewer, settings, 7);

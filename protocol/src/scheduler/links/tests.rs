@@ -19,6 +19,7 @@ fn a_newcomer_dials_two_of_those_it_hears_of_at_a_time() {
         neighbours: 5,
         upload: u32::MAX,
         reserve: 300_000,
+        hushes: true,
     };
     let name = publisher.key().name();
     let mut viewer = Scheduler::new(someone(1), name, Role::Viewer, settings, 7);
@@ -54,6 +55,7 @@ fn more_neighbours_are_asked_for_until_there_are_enough() {
             neighbours: 8,
             upload: u32::MAX,
             reserve: 300_000,
+            hushes: true,
         };
         let name = publisher.key().name();
         let mut viewer = Scheduler::new(someone(1), name, Role::Viewer, settings, 7);

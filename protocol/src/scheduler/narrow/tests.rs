@@ -123,6 +123,7 @@ impl Pushed {
             neighbours: 2,
             upload: UPLOAD,
             reserve: 300_000,
+            hushes: true,
         };
         let name = publisher.key().name();
         let engine = Scheduler::new(me, name, Role::Viewer, settings, 7);
@@ -157,9 +158,13 @@ impl Pushed {
     fn part(&mut self, after: u64) -> Vec<Output> {
         let since = self.now;
         let published = self.publisher.publish(since - self.held);
-        let seeds = vec![self.engine.me];
+        let seeds = vec![crate::message::tail(&self.engine.me)];
         let envelope = published.envelope;
-        let message = Message::Announcement { envelope, seeds };
+        let message = Message::Announcement {
+            envelope,
+            seeds,
+            by: 0,
+        };
         let peer = self.gateway;
         let mut outputs = self.handle(Input::Message { peer, message });
         self.now = since + after;

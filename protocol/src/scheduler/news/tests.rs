@@ -21,6 +21,7 @@ fn settings() -> Settings {
         neighbours: 2,
         upload: 0,
         reserve: 300_000,
+        hushes: true,
     }
 }
 
@@ -108,7 +109,11 @@ fn a_gateway_that_begins_anew_is_asked_at_once_by_whoever_has_no_socket() {
         let mut asked = 0;
         for now in [1_500_000, 1_600_000] {
             let (envelope, seeds) = (publisher.publish(now).envelope, Vec::new());
-            let message = Message::Announcement { envelope, seeds };
+            let message = Message::Announcement {
+                envelope,
+                seeds,
+                by: 0,
+            };
             let heard = engine.handle(Input::Message { peer, message }, now);
             heard.expect("no envelope of its own");
             let outputs = std::iter::from_fn(|| engine.output());

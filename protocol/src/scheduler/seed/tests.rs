@@ -4,7 +4,7 @@ use libp2p_identity::Keypair;
 
 use super::*;
 use crate::{
-    message::Join,
+    message::{Join, Message},
     scheduler::{Input, Kind, Output, Role, Settings},
     sim::Publisher,
 };
@@ -29,6 +29,7 @@ impl Rig {
             neighbours: 8,
             upload: u32::MAX,
             reserve: 300_000,
+            hushes: true,
         };
         let name = publisher.key().name();
         Self {

@@ -33,6 +33,11 @@ pub struct Outcome {
     pub duplicates: f64,
     /// Bytes of messages, of all bytes of media that viewers took.
     pub control: f64,
+    /// Announcements that the gateway told, as copies of the stream; from its making to a viewer's hearing of it, microseconds:
+    /// median, 99 % and 99.9 %.
+    pub announced: f64,
+    /// See above.
+    pub told: [Micros; 3],
     /// Share of the time of playing in which there was nothing to show.
     pub stalled: f64,
     /// Parts whose bytes were altered and that came to someone; liars that were sent away, of those who lied.
@@ -65,14 +70,15 @@ impl Outcome {
     }
 }
 
-/// Bytes when it ended: of the stream, pushed, fetched, of messages, and of parts and messages that crossed.
-type Ended = (u64, u64, u64, u64, (u64, u64), [u64; WHY.len()]);
+/// Bytes when it ended: of the stream, pushed, fetched, of the gateway's announcements, of messages, and of parts and messages that crossed.
+type Ended = (u64, u64, u64, u64, u64, (u64, u64), [u64; WHY.len()]);
 
 /// What stood on the counters when measuring began.
 pub(super) struct Measured {
     stream: u64,
     pushed: u64,
     fetched: u64,
+    announced: u64,
     said: u64,
     crossed: (u64, u64),
     began: Micros,
@@ -105,6 +111,7 @@ impl Measured {
             stream,
             pushed: given,
             fetched,
+            announced: world.announced,
             said: trace.said,
             crossed,
             began: now,
@@ -136,6 +143,7 @@ impl Measured {
             world.publisher_bytes,
             gateway.given,
             gateway.fetched,
+            world.announced,
             trace.said,
             world.crossed(),
             trace.fetched,
@@ -144,11 +152,13 @@ impl Measured {
 
     pub(super) fn outcome(self, world: &World, scenario: &Scenario, liars: &[usize]) -> Outcome {
         let trace = world.trace.as_ref().expect("a swarm is traced");
-        let (stream, given, fetched, said, crossed, causes) = self.ended.expect("it has ended");
+        let (stream, given, fetched, announced, said, crossed, causes) =
+            self.ended.expect("it has ended");
         let stream = (stream - self.stream) as f64;
         let mut outcome = Outcome {
             pushed: (given - self.pushed) as f64 / stream,
             fetched: (fetched - self.fetched) as f64 / stream,
+            announced: (announced - self.announced) as f64 / stream,
             crossed: (crossed.0 - self.crossed.0) as f64 / stream,
             crossed_said: (crossed.1 - self.crossed.1) as f64 / stream,
             each_second: self.each_second,
@@ -225,6 +235,8 @@ impl Measured {
         outcome.delay_50 = quantile(&all, total, 0.5);
         outcome.delay_99 = quantile(&all, total, 0.99);
         outcome.delay_999 = quantile(&all, total, 0.999);
+        let told = sum(&trace.told);
+        outcome.told = [0.5, 0.99, 0.999].map(|share| quantile(&trace.told, told, share));
         for (hops, delays) in trace.delays.iter().enumerate() {
             let count = sum(delays);
             if count > 0 {

@@ -44,6 +44,7 @@ impl World {
             neighbours: self.scene.neighbours,
             upload,
             reserve: 300_000,
+            hushes: self.scene.hushes,
         };
         let name = self.publisher.key().name();
         Scheduler::new(id, name, role, settings, self.random.next()).checked_by(checks::shared())
