@@ -16,7 +16,7 @@
 //! | 2 | `gateway/package` | samples → init segments and [parts](part) of about 200 ms, grouped into segments of about 2 s |
 //! | 3 | `gateway/publish` | part → [CID](dag) → next signed [announcement](manifest); segment closed → [UnixFS file](dag::segment_file) |
 //! | 4 | `gateway/store` | on disk, written before it is announced |
-//! | 5 | `gateway/swarm`, `gateway/http` | announced to all peers, pushed to a few [seeds](scheduler) right behind; named by its number in the [playlist] for whoever has no peer |
+//! | 5 | `gateway/swarm`, `gateway/http` | announced to a few peers, who tell the others, pushed to a few [seeds](scheduler) right behind; named by its number in the [playlist] for whoever has no peer |
 //! | 6 | `wasm-peer` | announcement [verified](manifest::open) (signature), bytes [verified](dag::verify) (CID), cached |
 //! | 7 | `www` | hls.js asks for a number → CID by the verified [window](manifest::Manifest) → bytes → screen |
 //! | 8 | `wasm-peer` → `wasm-peer` | the same step passes it on |

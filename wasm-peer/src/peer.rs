@@ -145,7 +145,7 @@ impl Peer {
         self.0.ask(Scheduler::neighbours).unwrap_or(0)
     }
 
-    /// Whether the gateway's link brings announcements, so that the page's own socket need not.
+    /// Whether links to the gateway or to other viewers bring announcements, so that the page's own socket need not.
     #[wasm_bindgen(getter, js_name = isTold)]
     pub fn is_told(&self) -> bool {
         self.0.ask(Scheduler::is_told).unwrap_or(false)

@@ -162,7 +162,7 @@ impl Scheduler {
         }
     }
 
-    /// Gateway: some viewers of each site are told whatever they ask: those that are there longest, and seed what they get.
+    /// Gateway: some viewers of each site are told whatever they ask: those that are there longest, and pass on what they get.
     pub(super) fn choose_roots(&mut self) {
         let mut sites: SortedMap<u32, (usize, usize)> = SortedMap::new();
         for (_, peer) in self.peers.viewers() {

@@ -25,6 +25,25 @@ fn a_hundred_viewers_take_few_copies_in_time() {
     assert!(outcome.duplicates <= 0.02, "{outcome:?}");
     assert!(outcome.stalled <= 0.01, "{outcome:?}");
     assert_eq!(outcome.wronged, 0, "{outcome:?}");
+    // A hundred told by the gateway are a quarter of a copy.
+    assert!(outcome.announced <= 0.12, "{outcome:?}");
+    assert!(outcome.told[0] <= 100_000, "{outcome:?}");
+    assert!(outcome.told[1] <= 350_000, "{outcome:?}");
+}
+
+/// What the gateway tells is less because viewers tell each other: if they do not, it tells each of them.
+#[test]
+fn sixty_that_do_not_tell_each_other_are_told_by_the_gateway() {
+    let announced = |hushes| {
+        let scenario = Scenario {
+            viewers: 60,
+            hushes,
+            ..hundred()
+        };
+        run(&scenario, |_, _| {}).announced
+    };
+    let (with, without) = (announced(true), announced(false));
+    assert!(2.0 * with <= without, "{with} and {without} copies' worth");
 }
 
 /// The bars above can be missed: by a swarm that cannot upload, and so takes everything from the gateway.
