@@ -59,6 +59,8 @@ struct Rig {
     engine: Scheduler,
     publisher: Publisher,
     now: Micros,
+    /// When the newest announcement was made.
+    published: Micros,
     /// Who was asked to tell and not to be silent since; the gateway is from the beginning.
     asked: BTreeMap<PeerId, bool>,
     tells: BTreeMap<PeerId, Tells>,
@@ -78,6 +80,7 @@ impl Rig {
             engine,
             publisher,
             now: 1,
+            published: 1,
             asked: BTreeMap::from([(gateway(), true)]),
             tells: BTreeMap::new(),
             due: BTreeMap::new(),
@@ -166,10 +169,10 @@ impl Rig {
     /// The stream goes on for so long; how long the viewer took to know the newest at most, after the gateway had it.
     fn run(&mut self, micros: Micros) -> Micros {
         let until = self.now + micros;
-        let (mut published, mut worst) = (self.now, 0);
+        let mut worst = 0;
         while self.now < until {
-            if self.now >= published + PART {
-                published = self.now;
+            if self.now >= self.published + PART {
+                self.published = self.now;
                 let envelope = self.publisher.publish(self.now).envelope;
                 self.told.push(envelope.clone());
                 let asked: Vec<PeerId> = self.asked.iter().filter(|a| *a.1).map(|a| *a.0).collect();
@@ -192,9 +195,9 @@ impl Rig {
             }
             let newest = self.engine.window.at().map_or(0, |at| at.1);
             if (newest as usize) < self.told.len() {
-                worst = worst.max(self.now - published);
+                worst = worst.max(self.now - self.published);
                 let missing = self.told.len() - newest as usize - 1;
-                worst = worst.max(missing as Micros * PART + self.now - published);
+                worst = worst.max(missing as Micros * PART + self.now - self.published);
             }
             if self.engine.wake_at().is_some_and(|at| at <= self.now) {
                 self.input(Input::Wake);
