@@ -13,7 +13,7 @@
 //! - `arrive`: bytes are checked against their CID, kept (`cache`), and told to the player
 //! - `give`: they are passed on, as far as the upload budget (`bucket`) and the `uplink` go
 //! - `site`: what lies between two sites is crossed once
-//! - `links`, `peers`: who is linked, who is introduced to whom, what is known of each
+//! - `links`, `ledger`, `peers`: who is linked, who is introduced to whom, what is known of each
 //! - `estimate`: how much could come in, for the choice of rendition
 
 mod arrive;
@@ -28,6 +28,7 @@ mod demand;
 mod estimate;
 mod give;
 mod http;
+mod ledger;
 mod links;
 mod narrow;
 mod news;
@@ -86,7 +87,7 @@ pub struct Scheduler {
     early: arrive::Early,
     demand: demand::Demand,
     http: http::Http,
-    peers: peers::Peers,
+    peers: ledger::Peers,
     acquaintances: links::Acquaintances,
     /// What everyone was told of this peer.
     said: Option<Join>,
@@ -124,7 +125,7 @@ impl Scheduler {
             early: arrive::Early::default(),
             demand: demand::Demand::default(),
             http: http::Http::new(),
-            peers: peers::Peers::default(),
+            peers: ledger::Peers::default(),
             acquaintances: links::Acquaintances::default(),
             said: None,
             gifts: give::Gifts::new(settings.upload),

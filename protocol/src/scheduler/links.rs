@@ -4,10 +4,7 @@ use std::collections::VecDeque;
 
 use libp2p_identity::PeerId;
 
-use super::{
-    Kind, Micros, Output, Role, Scheduler,
-    peers::{MAX_PEERS, Peer},
-};
+use super::{Kind, Micros, Output, Role, Scheduler, ledger::MAX_PEERS, peers::Peer};
 use crate::{
     message::{Join, MAX_NEIGHBOURS, Message, Place},
     sorted::SortedMap,

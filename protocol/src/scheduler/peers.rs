@@ -1,23 +1,17 @@
-//! The ledger: what is known of each linked peer, what it was asked for and what it was given.
-
-use libp2p_identity::PeerId;
+//! What is known of a linked peer, what it was asked for and what it was given.
 
 use super::{Kind, Micros, bucket::Bucket, tell::Teller};
 use crate::{
-    message::{Join, Place, tail},
+    message::{Join, Place},
     sorted::{SortedMap, SortedSet},
 };
 
-/// Linked peers; the driver's connection limits are lower.
-pub(super) const MAX_PEERS: usize = 16_384;
 /// Parts that a peer is known to hold, the newest.
 const MAX_HAS: usize = 1024;
 /// Parts that a peer wants and that are not here yet.
 pub(super) const MAX_WANTS: usize = 256;
 /// Parts that a peer was given and has not acknowledged.
 const MAX_GIVEN: usize = 64;
-/// Peers that lied and are not taken back, the newest.
-const MAX_BANNED: usize = 256;
 /// A peer's round trip before it was measured.
 const ROUND_TRIP: Micros = 60_000;
 /// So long after it came a viewer may know nobody else yet.
@@ -34,7 +28,7 @@ const OVERDUE: (Micros, Micros) = (100_000, 300_000);
 const USUALLY: f64 = 3.0;
 const AT_MOST: f64 = 2.0;
 /// What was given and not acknowledged for so long never will be.
-const LOST: Micros = 4_000_000;
+pub(super) const LOST: Micros = 4_000_000;
 /// Announcements that a peer may repeat, and how long it may send old ones after it was asked for a manifest.
 const REPEATS: u32 = 4;
 const HISTORY: Micros = 10_000_000;
@@ -123,7 +117,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    fn new(kind: Kind, now: Micros) -> Self {
+    pub(super) fn new(kind: Kind, now: Micros) -> Self {
         Self {
             kind,
             since: now,
@@ -345,7 +339,7 @@ impl Peer {
         self.given.contains_key(&place)
     }
 
-    fn give(&mut self, place: Place, size: usize, pushed: bool, now: Micros) {
+    pub(super) fn give(&mut self, place: Place, size: usize, pushed: bool, now: Micros) {
         let given = Given {
             size,
             at: now,
@@ -391,7 +385,7 @@ impl Peer {
     }
 
     /// What it never acknowledged no longer counts, and tells that it is slow.
-    fn forget_lost(&mut self, now: Micros) {
+    pub(super) fn forget_lost(&mut self, now: Micros) {
         let before = self.given.len();
         self.given.retain(|_, given| given.at + LOST > now);
         if self.given.len() < before {
@@ -399,7 +393,7 @@ impl Peer {
         }
     }
 
-    fn next_lost(&self) -> Option<Micros> {
+    pub(super) fn next_lost(&self) -> Option<Micros> {
         self.given.values().map(|given| given.at + LOST).min()
     }
 }
@@ -409,97 +403,5 @@ fn measure(rate: &mut Option<f64>, bytes: usize, micros: Micros) {
     if micros >= 1000 {
         let now = bytes as f64 / micros as f64 * 1e6;
         *rate = Some(rate.map_or(now, |known| known * 0.7 + now * 0.3));
-    }
-}
-
-/// All linked peers, and those that are not taken back.
-#[derive(Debug, Default)]
-pub(super) struct Peers {
-    /// Boxed: one that is looked for is found among names that lie together.
-    linked: SortedMap<PeerId, Box<Peer>>,
-    /// Nothing that was given is given up for lost before: there may be thousands of peers, and this is asked all the time.
-    lost_at: Option<Micros>,
-    banned: Vec<PeerId>,
-}
-
-impl Peers {
-    pub(super) fn add(&mut self, peer: PeerId, kind: Kind, now: Micros) {
-        self.linked.insert(peer, Box::new(Peer::new(kind, now)));
-    }
-
-    pub(super) fn remove(&mut self, peer: &PeerId) -> Option<Box<Peer>> {
-        self.linked.remove(peer)
-    }
-
-    pub(super) fn get(&self, peer: &PeerId) -> Option<&Peer> {
-        self.linked.get(peer).map(|peer| &**peer)
-    }
-
-    pub(super) fn get_mut(&mut self, peer: &PeerId) -> Option<&mut Peer> {
-        self.linked.get_mut(peer).map(|peer| &mut **peer)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
-        self.linked.iter().map(|(id, peer)| (id, &**peer))
-    }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&PeerId, &mut Peer)> {
-        self.linked.iter_mut().map(|(id, peer)| (id, &mut **peer))
-    }
-
-    /// A linked viewer by the [`tail`] of its id.
-    pub(super) fn by_tail(&self, number: u32) -> Option<(&PeerId, &Peer)> {
-        self.viewers().find(|(id, _)| tail(id) == number)
-    }
-
-    pub(super) fn viewers(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
-        self.iter().filter(|(_, peer)| peer.is_viewer())
-    }
-
-    pub(super) fn gateways(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
-        self.iter().filter(|(_, peer)| !peer.is_viewer())
-    }
-
-    /// A part is given to a peer.
-    pub(super) fn give(
-        &mut self,
-        id: &PeerId,
-        place: Place,
-        size: usize,
-        pushed: bool,
-        now: Micros,
-    ) {
-        if let Some(peer) = self.linked.get_mut(id) {
-            peer.give(place, size, pushed, now);
-            self.lost_at.get_or_insert(now + LOST);
-        }
-    }
-
-    /// When to look for what was given and is lost.
-    pub(super) fn lost_at(&self) -> Option<Micros> {
-        self.lost_at
-    }
-
-    pub(super) fn forget_lost(&mut self, now: Micros) {
-        for peer in self.linked.values_mut() {
-            peer.forget_lost(now);
-        }
-        let next = self.linked.values().filter_map(|peer| peer.next_lost());
-        self.lost_at = next.min();
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.linked.len()
-    }
-
-    pub(super) fn ban(&mut self, peer: PeerId) {
-        if self.banned.len() == MAX_BANNED {
-            self.banned.remove(0);
-        }
-        self.banned.push(peer);
-    }
-
-    pub(super) fn is_banned(&self, peer: &PeerId) -> bool {
-        self.banned.contains(peer)
     }
 }
