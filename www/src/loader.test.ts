@@ -5,6 +5,7 @@ import { bytes, loadPeerFromDisk, NAME, part, text } from "./golden.ts";
 import { locate, partLoader, playlistLoader, type Source } from "./loader.ts";
 import { PartError, type PartSource, type Wanted } from "./parts.ts";
 import { StreamPeer } from "./peer.ts";
+import { Given } from "./settle.ts";
 import { liveBase } from "./url.ts";
 
 const peers: StreamPeer[] = [];
@@ -29,7 +30,14 @@ function source(playhead = 0, bufferedEnd: number | null = null): Source & { par
   const peer = new StreamPeer(NAME);
   peers.push(peer);
   peer.accept(bytes("manifest"));
-  return { base, peer, parts: new Disk(), playhead: () => playhead, bufferedEnd: () => bufferedEnd };
+  return {
+    base,
+    peer,
+    parts: new Disk(),
+    playhead: () => playhead,
+    bufferedEnd: () => bufferedEnd,
+    given: new Given(),
+  };
 }
 
 /** What a loader calls back with, as hls.js would hear it. */
@@ -81,6 +89,7 @@ test("a part is asked for by its CID, with the time until the playhead is there"
   assert.deepEqual(new Uint8Array(data as ArrayBuffer), part(0, 101, 3));
   assert.equal(from.parts.asked.length, 1);
   assert.equal(from.parts.asked[0]?.deadlineMs, 2500);
+  assert.ok(from.given.has(`${base}source/101.3.m4s`));
   assert.equal(from.parts.asked[0]?.wanted.cid, from.peer.locatePart("source", 101, 3)?.cid);
 });
 

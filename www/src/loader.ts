@@ -13,6 +13,7 @@ import type {
 import { Pairs } from "./pairs.ts";
 import { PartError, type PartSource, type Wanted } from "./parts.ts";
 import type { StreamPeer } from "./peer.ts";
+import type { Given } from "./settle.ts";
 import { parseTarget, partUrl, waitsFor } from "./url.ts";
 
 /** What both loaders stand on. */
@@ -25,6 +26,8 @@ export interface Source {
   playhead(): number;
   /** The end of what can be played from the playhead on without a gap, or null where nothing is. */
   bufferedEnd(): number | null;
+  /** What hls.js was given. */
+  given: Given;
 }
 
 /** Parts of one whole segment that are asked for at once; the page has six connections over all its tabs. */
@@ -74,6 +77,7 @@ export function partLoader(source: Source): LoaderClass<FragmentLoaderContext> {
         blocks.push(...(await Promise.all(some.map((one) => source.parts.part(one, deadlineMs, signal)))));
         this.stats.loading.first ||= performance.now();
       }
+      if (!signal.aborted) source.given.add(context.url);
       return join(blocks);
     }
   };

@@ -4,7 +4,7 @@ import Hls, { type ErrorData, type HlsConfig, type Level, type RetryConfig } fro
 import { ENOUGH, LatencyController } from "./latency.ts";
 import { loadInits, partLoader, playlistLoader, type Source } from "./loader.ts";
 import { rateController, type Ways } from "./rate-controller.ts";
-import { settle } from "./settle.ts";
+import { Given, settle } from "./settle.ts";
 import { parseTarget } from "./url.ts";
 
 /** What must be buffered from the start position on before the picture begins, seconds. */
@@ -41,7 +41,7 @@ export interface PlaybackHandlers {
   again(): void;
 }
 
-export interface PlaybackSource extends Omit<Source, "playhead" | "bufferedEnd"> {
+export interface PlaybackSource extends Omit<Source, "playhead" | "bufferedEnd" | "given"> {
   /** Bits per second that peers and gateway could give; null until it is known. */
   estimate: () => number | null;
 }
@@ -82,7 +82,9 @@ export class Playback {
     this.#handlers = handlers;
     this.#latency = new LatencyController(target);
     this.#target = target;
-    const whole = { ...source, playhead: () => video.currentTime, bufferedEnd: () => this.#bufferedEnd() };
+    const given = new Given();
+    const [playhead, bufferedEnd] = [() => video.currentTime, () => this.#bufferedEnd()];
+    const whole = { ...source, given, playhead, bufferedEnd };
     this.#source = whole;
     const ways = {
       estimate: source.estimate,
@@ -111,7 +113,7 @@ export class Playback {
     this.#hls.on(Hls.Events.BUFFER_APPENDED, this.#tuneIn);
     this.#hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => {
       const end = this.#bufferedEnd();
-      if (end !== null) settle(details, end);
+      if (end !== null) settle(details, end, given);
     });
     if ("requestVideoFrameCallback" in video) video.requestVideoFrameCallback(this.#shown);
     video.addEventListener("playing", this.#shown, { once: true });

@@ -6,6 +6,7 @@
 
 interface Loadable {
   readonly loaded: boolean;
+  readonly url: string;
   readonly fragment: { readonly sn: number | "initSegment"; readonly end: number };
   elementaryStreams: { audiovideo: object | null };
 }
@@ -19,15 +20,40 @@ export interface PartList {
 /** Buffered ends are rounded to microseconds, and sound may end a frame before the picture. Seconds. */
 const ROUNDING = 0.05;
 
+/** Parts that are kept in mind: those that can be listed. */
+const MAX_GIVEN = 64;
+
+/** The parts that hls.js was given, the newest, by their URLs. */
+export class Given {
+  #urls = new Set<string>();
+
+  add(url: string): void {
+    const [oldest] = this.#urls;
+    if (this.#urls.size === MAX_GIVEN && oldest !== undefined) this.#urls.delete(oldest);
+    this.#urls.add(url);
+  }
+
+  has(url: string): boolean {
+    return this.#urls.has(url);
+  }
+}
+
 /**
- * Marks the parts of complete segments as loaded that lie wholly before `bufferedEnd` (seconds). An open segment is
- * left alone: another rendition may have filled the buffer there, and needs its own key frame first. Gives their number.
+ * Marks the parts of complete segments as loaded that hls.js was given and that lie wholly before `bufferedEnd` (seconds).
+ * An open segment is left alone: another rendition may have filled the buffer there, and needs its own key frame first. And
+ * that time alone says nothing: until hls.js has found where the media lie, its segments may be a second off. Gives their
+ * number.
  */
-export function settle({ partList, endSN }: PartList, bufferedEnd: number): number {
+export function settle(
+  { partList, endSN }: PartList,
+  bufferedEnd: number,
+  given: Pick<Given, "has">,
+): number {
   let settled = 0;
   for (const part of partList ?? []) {
     const { sn, end } = part.fragment;
     if (part.loaded || typeof sn !== "number" || sn > endSN || end > bufferedEnd + ROUNDING) continue;
+    if (!given.has(part.url)) continue;
     part.elementaryStreams.audiovideo = { startPTS: end, endPTS: end, startDTS: end, endDTS: end };
     settled += 1;
   }

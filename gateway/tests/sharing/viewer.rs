@@ -192,6 +192,7 @@ impl Viewer {
             neighbours: 4,
             upload,
             reserve: 300_000,
+            hushes: true,
         };
         let scheduler = Scheduler::new(me, stream.clone(), Role::Viewer, settings, 7);
         engine.open(stream.clone(), scheduler, true);
