@@ -423,8 +423,9 @@ export class Player {
       },
       moved: this.#look,
       happen: (happening) => this.#happen(happening),
-      starved: () => {
-        if (this.#rewind.isPast) return this.#happen("starve");
+      starved: (seeking) => {
+        // There the viewer seeks, and waits for that.
+        if (this.#rewind.isPast) return seeking ? undefined : this.#happen("starve");
         // A publisher that stopped is the stream's end, not this viewer's stall.
         if (this.#follow.object?.live === false) return this.#happen("end");
         if (this.#counters.status.state === "playing") this.#playback?.stalled();

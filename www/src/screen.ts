@@ -11,9 +11,12 @@ export interface ScreenHandlers {
   moved(): void;
   /** What the state follows from. */
   happen(happening: Happening): void;
-  /** Nothing is left to show although it should play. */
-  starved(): void;
+  /** Nothing is left to show although it should play; `seeking`: what was to be shown next is not there either. */
+  starved(seeking: boolean): void;
 }
+
+/** A seek that takes longer leads to where there is nothing. */
+const SEEK_MS = 1_000;
 
 /** Listens until `signal` aborts. */
 export function watchScreen(video: HTMLVideoElement, handlers: ScreenHandlers, signal: AbortSignal): void {
@@ -33,8 +36,14 @@ export function watchScreen(video: HTMLVideoElement, handlers: ScreenHandlers, s
     if (!seen && video.currentTime > 0 && (!perFrame || video.videoWidth === 0)) shown();
     if (!video.paused && !video.seeking && video.readyState > 2) handlers.happen("play");
   });
+  let seeks: ReturnType<typeof setTimeout> | undefined;
   on("waiting", () => {
-    if (!video.paused && !video.seeking) handlers.starved();
+    if (video.paused) return;
+    if (!video.seeking) return handlers.starved(false);
+    clearTimeout(seeks);
+    seeks = setTimeout(() => {
+      if (!signal.aborted && video.seeking && !video.paused) handlers.starved(true);
+    }, SEEK_MS);
   });
   on("pause", () => {
     // A change of source pauses too, and is not the viewer's wish.
