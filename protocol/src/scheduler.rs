@@ -177,7 +177,7 @@ impl Scheduler {
             Input::Held { place, bytes } => self.held(place, bytes),
             Input::Published { place, bytes } => self.published(place, bytes),
             Input::Announced { envelope, manifest } => self.announced(envelope, manifest),
-            Input::Demand { place } => self.demanded(place),
+            Input::Demand { place, first } => self.demanded(place, first),
             Input::Playhead { micros, moving } => {
                 self.demand.place_playhead(micros, moving, self.now);
                 self.demand.touch_all();

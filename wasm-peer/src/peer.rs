@@ -84,14 +84,14 @@ impl Peer {
     }
 
     /// Asks for a part that the page needs. Gives its key; `Host.ready` or `Host.gone` follows with it. Undefined if
-    /// there is no such rendition.
-    pub fn demand(&self, rendition: &str, msn: u64, part: u32) -> Option<String> {
+    /// there is no such rendition. The player gets it with those of its segment from part `first` on.
+    pub fn demand(&self, rendition: &str, msn: u64, part: u32, first: u32) -> Option<String> {
         let place = Place {
             msn,
             part,
             rendition: self.index(rendition)?,
         };
-        self.input(Input::Demand { place });
+        self.input(Input::Demand { place, first });
         Some(format_key(place))
     }
 

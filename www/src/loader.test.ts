@@ -111,6 +111,10 @@ test("a pair in place of what is buffered waits for as many parts as two single 
   await answer(make(partLoader, from), { url: `${base}source/101.0-1.m4s`, part, frag: { start: 6 } });
   const asked = from.parts.asked.map(({ wanted }) => wanted.url.slice(`${base}source/101.`.length, -4));
   assert.deepEqual(asked, ["0", "1", "2", "0", "1"]);
+  assert.ok(
+    from.parts.asked.every(({ wanted }) => wanted.first === 0),
+    "all are due with the first",
+  );
 });
 
 test("a part in place of what is buffered is given when all is here that takes its place", async () => {

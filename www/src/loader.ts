@@ -116,7 +116,7 @@ function some(
     .slice(first, end)
     .map((found, index) => {
       const part = first + index;
-      return { ...found, url: partUrl(base, rendition, msn, part), place: { rendition, msn, part } };
+      return { ...found, url: partUrl(base, rendition, msn, part), place: { rendition, msn, part }, first };
     });
 }
 

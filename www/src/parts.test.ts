@@ -100,15 +100,15 @@ const never = new AbortController().signal;
 
 /** An engine that writes down what it is told, and has what `held` says. */
 class Wishes implements Engine {
-  demanded: Place[] = [];
+  demanded: [Place, number][] = [];
   answers: [string, Uint8Array | undefined, boolean][] = [];
   held = new Map<string, Uint8Array>();
   heard: () => void = () => {};
   locatePart(_: string, msn: number): { cid: string; size: number } | undefined {
     return msn === PLACE.msn ? { cid: "good", size: GOOD.length } : undefined;
   }
-  demand(place: Place): string | undefined {
-    this.demanded.push(place);
+  demand(place: Place, first: number): string | undefined {
+    this.demanded.push([place, first]);
     return place.rendition === "source" ? "key" : undefined;
   }
   part(key: string): Uint8Array<ArrayBuffer> | undefined {
@@ -137,14 +137,17 @@ async function swarm(listener: RequestListener = (_, response) => response.end(G
 
 test("a part is demanded of the engine, and given to all who wait, each a copy of its own", async () => {
   const { engine, parts } = await swarm();
-  const both = [parts.part(WANTED, 0, never), parts.part(WANTED, 0, never)];
+  const both = [parts.part(WANTED, 0, never), parts.part({ ...WANTED, first: 0 }, 0, never)];
   engine.held.set("key", GOOD);
   parts.ready("key");
   const [first, second] = await Promise.all(both);
   assert.deepEqual(first, GOOD);
   assert.deepEqual(second, GOOD);
   assert.notEqual(first?.buffer, second?.buffer);
-  assert.deepEqual(engine.demanded, [PLACE, PLACE]);
+  assert.deepEqual(engine.demanded, [
+    [PLACE, PLACE.part],
+    [PLACE, 0],
+  ]);
 });
 
 test("a part that nobody waits for is nobody's", async () => {

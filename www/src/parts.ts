@@ -18,6 +18,8 @@ export interface Wanted {
   url: string;
   /** Null for an init segment. */
   place: Place | null;
+  /** The part of the segment from which on the player gets it: none of them is shown before all are here. */
+  first?: number;
 }
 
 export interface PartSource {
@@ -41,7 +43,7 @@ export class PartError extends Error {
 /** What `PeerParts` needs of a stream's peer; see `StreamPeer`. */
 export interface Engine {
   locatePart(rendition: string, msn: number, part: number): { cid: string; size: number } | undefined;
-  demand(place: Place): string | undefined;
+  demand(place: Place, first: number): string | undefined;
   part(key: string): Uint8Array<ArrayBuffer> | undefined;
   fetched(key: string, bytes: Uint8Array | undefined, tookMs: number): void;
 }
@@ -102,7 +104,7 @@ export class PeerParts implements PartSource {
     if (!place) return this.#http.part(wanted, deadlineMs, signal);
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
-      const key = this.#engine.demand(place);
+      const key = this.#engine.demand(place, wanted.first ?? place.part);
       if (key === undefined) return reject(gone(wanted.url));
       const waiting: Waiting = { resolve, reject };
       const all = this.#waiting.get(key) ?? new Set();

@@ -127,7 +127,7 @@ test("without any network a demand is a wish to HTTP, and what that gives is ver
     return part(0, place.msn, place.part);
   });
   const place = { rendition: "source", msn: 101, part: 3 };
-  const key = known.demand(place);
+  const key = known.demand(place, place.part);
   assert.ok(key);
   assert.equal(known.part(key), undefined);
   await twice;
@@ -140,9 +140,9 @@ test("without any network a demand is a wish to HTTP, and what that gives is ver
 
 test("a rendition that is none, or a place the window does not hold, is not demanded in vain", async () => {
   const known = peer();
-  assert.equal(known.demand({ rendition: "nonsense", msn: 101, part: 3 }), undefined);
+  assert.equal(known.demand({ rendition: "nonsense", msn: 101, part: 3 }, 3), undefined);
   const said = serve(known, () => undefined);
-  const key = known.demand({ rendition: "source", msn: 50, part: 0 });
+  const key = known.demand({ rendition: "source", msn: 50, part: 0 }, 0);
   assert.deepEqual(await said, ["gone", key]);
 });
 
@@ -150,7 +150,7 @@ test("nothing is said once it is closed", async () => {
   const known = new StreamPeer(NAME);
   known.accept(bytes("manifest"));
   const said = serve(known, () => undefined);
-  known.demand({ rendition: "source", msn: 50, part: 0 });
+  known.demand({ rendition: "source", msn: 50, part: 0 }, 0);
   known.close();
   assert.equal(await Promise.race([said, soon()]), "not yet");
 });

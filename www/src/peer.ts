@@ -118,9 +118,12 @@ export class StreamPeer {
     this.#peer.disconnect();
   }
 
-  /** Wants a part now; gives the key by which `handlers` hear of it, or undefined when there is no such rendition. */
-  demand({ rendition, msn, part }: Place): string | undefined {
-    return this.#peer.demand(rendition, BigInt(msn), part);
+  /**
+   * Wants a part now, which the player gets with those of its segment from `first` on. Gives the key by which `handlers`
+   * hear of it, or undefined when there is no such rendition.
+   */
+  demand({ rendition, msn, part }: Place, first: number): string | undefined {
+    return this.#peer.demand(rendition, BigInt(msn), part, first);
   }
 
   /** A part that is here, verified. */

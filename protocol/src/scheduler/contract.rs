@@ -91,8 +91,9 @@ pub enum Input<'a> {
         envelope: Bytes,
         manifest: &'a Manifest,
     },
-    /// Viewer only: the player wants this part, and gets it by [`Output::Ready`] (again, if it is there already).
-    Demand { place: Place },
+    /// Viewer only: the player wants this part, and gets it by [`Output::Ready`] (again, if it is there already). It is
+    /// given together with those of its segment from part `first` on, and so is due with that.
+    Demand { place: Place, first: u32 },
     /// Viewer only: where playback is: program date time in microseconds, and whether it moves.
     Playhead { micros: u64, moving: bool },
     /// Viewer only: the renditions that are wanted, a bit each; 0 when the player is paused for long.

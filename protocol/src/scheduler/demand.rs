@@ -36,7 +36,7 @@ pub(super) struct Asked {
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) entry: PartEntry,
-    /// Program date time of its first frame, microseconds.
+    /// Program date time at which it is needed, microseconds: of its first frame, or of what the player gets it with.
     pub(super) start: u64,
     pub(super) since: Micros,
     /// When its announcement should have come: as soon after the gateway made it as is usual.

@@ -246,12 +246,17 @@ impl Scheduler {
     }
 
     /// The player asks for a part.
-    pub(super) fn demanded(&mut self, place: Place) {
+    pub(super) fn demanded(&mut self, place: Place, first: u32) {
         if self.cache.holds(place) {
             return self.outputs.push_back(Output::Ready { place });
         }
         if self.window.part(place).is_some() {
             self.want(place, true, Vec::new(), 0);
+            let part = first.min(place.part);
+            let due = self.window.start(Place { part, ..place });
+            if let (Some(wanted), Some(due)) = (self.demand.wanted.get_mut(&place), due) {
+                wanted.start = wanted.start.min(due);
+            }
             if let (Some(manifest), true) =
                 (self.window.manifest(), self.demand.selects(place.rendition))
             {

@@ -244,7 +244,10 @@ impl Rig {
     fn player_wants(&mut self, place: Place) {
         if matches!(self.engine.role, Role::Viewer) {
             self.demanded.insert(place);
-            self.handle(Input::Demand { place });
+            self.handle(Input::Demand {
+                place,
+                first: place.part,
+            });
         }
     }
 

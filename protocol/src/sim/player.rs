@@ -116,7 +116,10 @@ impl Player {
             && self.buffered < self.shown + AHEAD
         {
             self.asked = true;
-            inputs.push(Input::Demand { place });
+            inputs.push(Input::Demand {
+                place,
+                first: place.part,
+            });
         }
         inputs
     }

@@ -1,4 +1,4 @@
-//! Whom a viewer asks for what it has not heard.
+//! Whom a viewer asks for what it has not heard, and by when it needs what it has.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use libp2p_identity::{Keypair, PeerId};
 use crate::{
     message::Message,
     scheduler::{Input, Kind, Output, Role, Scheduler, Settings},
-    sim::Publisher,
+    sim::{PART, Publisher},
 };
 
 fn someone(number: u8) -> PeerId {
@@ -127,5 +127,38 @@ fn a_gateway_that_begins_anew_is_asked_at_once_by_whoever_has_no_socket() {
                 .count();
         }
         assert_eq!(asked, usize::from(!has_socket), "socket: {has_socket}");
+    }
+}
+
+/// The player is given none of them before all are there: the second one's own time would be too late.
+#[test]
+fn what_the_player_gets_together_is_due_with_the_first_of_it() {
+    for (first, later) in [(0, 0), (1, PART)] {
+        let mut publisher = Publisher::new(&[400_000]);
+        let name = publisher.key().name();
+        let mut engine = Scheduler::new(someone(1), name, Role::Viewer, settings(), 7);
+        let parts = [0, PART].map(|at| publisher.publish(at).parts[0].0);
+        let signed = publisher.signed();
+        let micros = publisher.manifest.segments().next().expect("one").start - 4 * PART;
+        for input in [
+            Input::Envelope(&signed),
+            Input::Playhead {
+                micros,
+                moving: true,
+            },
+            Input::Demand {
+                place: parts[0],
+                first: 0,
+            },
+            Input::Demand {
+                place: parts[1],
+                first,
+            },
+        ] {
+            engine.handle(input, PART).expect("genuine");
+        }
+        let wanted = parts.map(|place| engine.demand.wanted.get(&place).expect("it is not here"));
+        let due = wanted.map(|wanted| engine.demand.deadline(wanted, PART));
+        assert_eq!(due, [5 * PART, 5 * PART + later]);
     }
 }

@@ -132,7 +132,10 @@ fn who_has_neighbours_of_its_site_asks_a_far_gateway_later() {
             let fetch = |output: &Output| matches!(output, Output::Fetch { .. });
             outputs.filter(fetch).count()
         };
-        let demand = Input::Demand { place };
+        let demand = Input::Demand {
+            place,
+            first: place.part,
+        };
         viewer.handle(demand, 2000).expect("no envelope");
         assert_eq!(fetches(&mut viewer), usize::from(near), "gateway {gateway}");
         for at in 1..10 {
