@@ -25,7 +25,7 @@ use tokio::{
 use super::{
     State,
     error::{At, Refusal},
-    live::{Live, Rendering},
+    live::{Live, Playlist, Rendering},
     playlists, query,
 };
 use crate::{
@@ -61,10 +61,9 @@ pub(super) struct Run {
     /// Kept for the next run: it is read once an hour.
     before: Arc<Hour>,
     segments: Arc<Vec<Segment>>,
-    renditions: Vec<Rendition>,
-    index: OnceCell<Rendering>,
-    /// Of each rendition, whole and as a delta update.
-    media: BTreeMap<String, [OnceCell<Option<Rendering>>; 2]>,
+    renditions: Arc<Vec<Rendition>>,
+    /// All that there are, made when one is asked for.
+    playlists: BTreeMap<Playlist, OnceCell<Option<Rendering>>>,
 }
 
 /// `GET /live/{stream}/earlier/index.m3u8`
@@ -73,10 +72,35 @@ pub(super) async fn multivariant(
     At(name): At<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let live = state.live(&name)?;
+    let playlist = Playlist::Multivariant { audio_only: false };
+    answer(&state, &name, &playlist, &headers).await
+}
+
+/// `GET /live/{stream}/earlier/{rendition}/index.m3u8[?_HLS_skip=YES]`
+pub(super) async fn media(
+    FromState(state): FromState<State>,
+    At((name, rendition)): At<(String, String)>,
+    RawQuery(asked): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let reload = query::reload(asked.as_deref().unwrap_or("")).map_err(Refusal::wrong)?;
+    let skip = reload.skip;
+    let playlist = Playlist::Media { rendition, skip };
+    answer(&state, &name, &playlist, &headers).await
+}
+
+async fn answer(
+    state: &State,
+    name: &str,
+    playlist: &Playlist,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
+    let live = state.live(name)?;
     let run = run(&state.store, &live).await?;
     let run = run.ok_or(Refusal::absent(NOTHING))?;
-    Ok(playlists::answer(&state, &headers, run.index(&live).await))
+    let made = run.playlist(&live, playlist).await?;
+    let made = made.ok_or(Refusal::absent(NOTHING))?;
+    Ok(playlists::answer(state, headers, made))
 }
 
 /// `GET /live/{stream}/earlier/proofs`: the last lines of all of these playlists, for mirrors, which make the rest themselves.
@@ -89,33 +113,14 @@ pub(super) async fn proofs(
     let run = run(&state.store, &live).await?;
     let run = run.ok_or(Refusal::absent(NOTHING))?;
     let mut lines = String::new();
-    let mut add = |made: &Rendering| {
+    for playlist in run.playlists.keys() {
+        let Some(made) = run.playlist(&live, playlist).await? else {
+            continue;
+        };
         let text = std::str::from_utf8(&made.plain).expect("playlists are text");
         lines.extend(Vouched::line(text).map(|line| format!("{line}\n")));
-    };
-    add(run.index(&live).await);
-    for id in run.media.keys() {
-        for skip in [false, true] {
-            run.media(&live, id, skip).await?.map(&mut add);
-        }
     }
     Ok(playlists::answer(&state, &headers, &Rendering::of(lines)))
-}
-
-/// `GET /live/{stream}/earlier/{rendition}/index.m3u8[?_HLS_skip=YES]`
-pub(super) async fn media(
-    FromState(state): FromState<State>,
-    At((name, rendition)): At<(String, String)>,
-    RawQuery(asked): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let reload = query::reload(asked.as_deref().unwrap_or("")).map_err(Refusal::wrong)?;
-    let live = state.live(&name)?;
-    let run = run(&state.store, &live).await?;
-    let run = run.ok_or(Refusal::absent(NOTHING))?;
-    let made = run.media(&live, &rendition, reload.skip).await?;
-    let made = made.ok_or(Refusal::absent(NOTHING))?;
-    Ok(playlists::answer(&state, &headers, made))
 }
 
 /// The run that is on air, as it is now; `None` where nothing is past of it.
@@ -202,49 +207,45 @@ impl Run {
             strands.any(|strand| *strand.rendition == *rendition.id)
         });
         renditions.sort_by(|a, b| a.id.cmp(&b.id));
-        let ids = renditions.iter().map(|rendition| rendition.id.clone());
+        let multivariant = Playlist::Multivariant { audio_only: false };
+        let media = renditions.iter().flat_map(|rendition| {
+            [false, true].map(|skip| Playlist::Media {
+                rendition: rendition.id.clone(),
+                skip,
+            })
+        });
+        let playlists = std::iter::once(multivariant).chain(media);
         Self {
-            media: ids.map(|id| (id, Default::default())).collect(),
+            playlists: playlists.map(|one| (one, OnceCell::new())).collect(),
             edge,
             before,
             segments: Arc::new(segments),
-            renditions,
-            index: OnceCell::new(),
+            renditions: Arc::new(renditions),
         }
     }
 
-    /// The multivariant playlist.
-    async fn index(&self, live: &Live) -> &Rendering {
-        let made = self.index.get_or_init(async || {
-            let renditions = self.renditions.iter().collect();
-            let place = |id: &str| format!("{id}/index.m3u8");
-            let text = playlist::variants(VERSION, renditions, Selection::Main, place);
-            let proved = match live.stream.archive() {
-                Some(archive) => archive.prove(self.newest(), "index.m3u8", text),
-                None => text,
-            };
-            Rendering::of(proved)
-        });
-        made.await
-    }
-
-    /// A rendition's playlist; `None` where it has nothing.
-    async fn media(
+    /// One of its playlists, with its proof; `None` where there is nothing to show in it.
+    async fn playlist(
         &self,
         live: &Live,
-        rendition: &str,
-        skip: bool,
+        playlist: &Playlist,
     ) -> Result<Option<&Rendering>, Refusal> {
-        let Some(kept) = self.media.get(rendition) else {
+        let Some(kept) = self.playlists.get(playlist) else {
             return Ok(None);
         };
-        let made = kept[usize::from(skip)].get_or_try_init(async || {
-            let (segments, newest) = (self.segments.clone(), self.newest());
-            let (id, archive) = (rendition.to_owned(), live.stream.archive().cloned());
+        let made = kept.get_or_try_init(async || {
+            let (segments, renditions) = (self.segments.clone(), self.renditions.clone());
+            let (playlist, newest) = (playlist.clone(), self.newest());
+            let archive = live.stream.archive().cloned();
             let made = spawn_blocking(move || {
-                let text = render(&segments, &id, skip)?;
-                let asked = if skip { "?_HLS_skip=YES" } else { "" };
-                let name = format!("{id}/index.m3u8{asked}");
+                let (name, text) = match &playlist {
+                    Playlist::Multivariant { .. } => ("index.m3u8".into(), variants(&renditions)),
+                    Playlist::Media { rendition, skip } => {
+                        let asked = if *skip { "?_HLS_skip=YES" } else { "" };
+                        let name = format!("{rendition}/index.m3u8{asked}");
+                        (name, render(&segments, rendition, *skip)?)
+                    }
+                };
                 Some(Rendering::of(archive?.prove(newest, &name, text)))
             });
             made.await.map_err(|_| Refusal::busy("the reading failed"))
@@ -277,6 +278,13 @@ fn of_this_run(before: &Hour, open: &Hour) -> Vec<Segment> {
         segments.push(segment.clone());
     }
     segments
+}
+
+/// The multivariant playlist.
+fn variants(renditions: &[Rendition]) -> String {
+    let place = |id: &str| format!("{id}/index.m3u8");
+    let renditions = renditions.iter().collect();
+    playlist::variants(VERSION, renditions, Selection::Main, place)
 }
 
 /// A playlist that grows; `None` where the rendition has nothing. With `skip`, what is far enough behind is left out.

@@ -32,7 +32,7 @@ pub(super) struct Live {
 }
 
 /// Which playlist of a stream.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Playlist {
     /// `index.m3u8`
     Multivariant { audio_only: bool },
