@@ -11,8 +11,11 @@ declare global {
   var meshliveEarly: Early | undefined;
 }
 
-/** Who says so much before anybody listens is not waited for. */
-const MAX_MESSAGES = 64;
+/**
+ * Who says so much before anybody listens is not waited for. A mirror that nobody asked for a while tells a window and some
+ * 256 announcements behind it.
+ */
+const MAX_MESSAGES = 512;
 
 const name = /^\/s\/([^/]+)/.exec(location.pathname)?.[1];
 if (name !== undefined) {

@@ -1,41 +1,12 @@
 import assert from "node:assert/strict";
 import { after, beforeEach, test } from "node:test";
 import { always, Feed } from "./feed.ts";
+import { browserWith, Socket } from "./test-socket.ts";
 import { liveBase, socketUrl } from "./url.ts";
-
-/** A socket in which the test is the gateway. */
-class Socket {
-  static readonly OPEN = 1;
-  static made: Socket[] = [];
-  readyState = 0;
-  onopen: (() => void) | null = null;
-  onmessage: ((event: { data: unknown }) => void) | null = null;
-  onclose: (() => void) | null = null;
-  sent: string[] = [];
-  url: string;
-  constructor(url: string) {
-    this.url = url;
-    Socket.made.push(this);
-  }
-  send(text: string): void {
-    this.sent.push(text);
-  }
-  close(): void {
-    this.readyState = 3;
-  }
-}
 
 const page = { origin: "http://node:8080", pathname: "/s/caf%C3%A9 1".replace(" ", "%20") };
 const url = socketUrl(`${liveBase(page.origin, "café 1")}announcements`);
-const globals = globalThis as unknown as Record<string, unknown>;
-const before = { WebSocket: globals.WebSocket, location: globals.location };
-Object.assign(globals, {
-  WebSocket: Socket,
-  location: page,
-  addEventListener() {},
-  removeEventListener() {},
-});
-after(() => Object.assign(globals, before));
+after(browserWith({ location: page }));
 beforeEach(() => {
   Socket.made = [];
   globalThis.meshliveEarly = undefined;

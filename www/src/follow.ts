@@ -17,7 +17,7 @@ export interface FollowHandlers {
   told(): void;
   /** The stream has a peer, in place of the one before if there was one. */
   met(peer: StreamPeer): void;
-  /** The verified window moved on. */
+  /** The verified window moved on, or all that there was of it is here. */
   news(): void;
   /** The link became too narrow for what is selected. */
   narrowed(): void;
@@ -36,8 +36,8 @@ interface Met {
   latest: Position | null;
 }
 
-/** Envelopes that came before the peer was compiled; more would mean that it never will be. */
-const MAX_EARLY = 256;
+/** Envelopes that came before the peer was compiled, a mirror's window and what is behind it among them; more would mean that it never will be. */
+const MAX_EARLY = 512;
 
 /** A gateway that is asked beside one that is silent has so long to know more. */
 const ANSWERS_MS = 2_500;
@@ -53,6 +53,8 @@ interface Other {
   /** It has said what it knows. */
   answers: boolean;
   untilMs: number;
+  /** Who had answered, and was left for this one. */
+  instead: string | null;
   /** It is the one from now on. */
   take(): void;
 }
@@ -64,6 +66,11 @@ export class Follow {
   object: StreamObject | null = null;
   /** Whether the socket is open; null before the first try ended. */
   connected: boolean | null = null;
+  /**
+   * Whether all is here that the gateway knew when its socket opened. A mirror tells a window that may be a minute old and then
+   * what came since, one after the other: whoever began to play before the last of it would be that far behind live.
+   */
+  isUpToDate = false;
   #asked: string;
   #counters: Counters;
   #handlers: FollowHandlers;
@@ -117,8 +124,8 @@ export class Follow {
     this.#met = null;
   }
 
-  /** Of the gateway where the viewer is, or of another beside it, which is to know more first. */
-  #ask(beside: string | null): Feed<StreamObject> {
+  /** Of the gateway where the viewer is, or of another beside it, which is to know more first; see `Other` for `instead`. */
+  #ask(beside: string | null, instead: string | null = null): Feed<StreamObject> {
     const { gateways } = this;
     let asked = beside;
     let object: StreamObject | null = null;
@@ -127,8 +134,9 @@ export class Follow {
       url: () => socketUrl(`${gateways.folder(asked ?? gateways.at)}announcements`),
       lost: () => {
         if (asked !== null) {
-          gateways.failed(asked, performance.now());
+          const other = this.#other;
           this.#other = null;
+          this.#unheard(asked, other?.gateway === asked ? other.instead : null);
           return null;
         }
         const before = gateways.at;
@@ -141,6 +149,7 @@ export class Follow {
     const take = (): void => {
       asked = null;
       this.#newGateway = true;
+      this.isUpToDate = false;
       this.connected = true;
       if (object) this.object = object;
       for (const exchange of exchanges) this.#exchanged(exchange);
@@ -171,13 +180,14 @@ export class Follow {
       connected: (up) => {
         if (asked !== null) return;
         this.#newGateway = true;
+        if (up) this.isUpToDate = false;
         this.connected = up;
         this.#handlers.told();
       },
     });
     if (beside !== null) {
       const untilMs = performance.now() + ANSWERS_MS;
-      this.#other = { gateway: beside, feed, answers: false, untilMs, take };
+      this.#other = { gateway: beside, feed, answers: false, untilMs, instead, take };
     }
     return feed;
   }
@@ -186,6 +196,10 @@ export class Follow {
     if (this.#newGateway) this.clock.reset();
     this.#newGateway = false;
     this.clock.add(exchange);
+    if (this.isUpToDate) return;
+    // It answers when it has told all there was.
+    this.isUpToDate = true;
+    this.#handlers.news();
   }
 
   /** Waits for the moment at which the gateway would have been silent for too long. */
@@ -199,10 +213,14 @@ export class Follow {
     const { peer, gateways } = this;
     const now = performance.now();
     if (this.#other && now >= this.#other.untilMs) {
+      const { gateway, answers, instead } = this.#other;
       this.#silence.nobody(now);
       // Who answers and knows no more either may be the first to have news when there are any.
-      if (this.#other.answers) this.#other.untilMs = Number.POSITIVE_INFINITY;
-      else this.#forget();
+      if (answers) this.#other.untilMs = Number.POSITIVE_INFINITY;
+      else {
+        this.#forget();
+        this.#unheard(gateway, instead);
+      }
     }
     if (this.#other && this.#other.untilMs < Number.POSITIVE_INFINITY)
       return this.#listenLater(this.#other.untilMs);
@@ -213,8 +231,9 @@ export class Follow {
     if (!this.#silence.look(now, given)) return this.#listenLater(this.#silence.dueMs);
     const other = gateways.other(now, this.#other?.gateway);
     if (other !== null) {
+      const instead = this.#other?.answers ? this.#other.gateway : null;
       this.#forget();
-      this.#ask(other);
+      this.#ask(other, instead);
     }
     this.#listenLater(now + (other === null ? ALONE_MS : ANSWERS_MS));
   }
@@ -241,6 +260,12 @@ export class Follow {
     other.take();
     this.#arrived();
     this.#handlers.told();
+  }
+
+  /** Another gateway is of no use: whoever answered before it is listened to again. */
+  #unheard(gateway: string, instead: string | null): void {
+    this.gateways.failed(gateway, performance.now());
+    if (instead !== null) this.#ask(instead);
   }
 
   #arrived(): void {

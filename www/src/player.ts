@@ -256,7 +256,7 @@ export class Player {
     const { video, target } = this.#options;
     const { peer, parts } = this.#follow;
     if (this.#playback || !this.#makePlayback || !peer || !parts || this.#failure) return;
-    if (this.#rewind.isPast) return;
+    if (this.#rewind.isPast || !this.#follow.isUpToDate) return;
     if (peer.ended || peer.latest() === null || peer.renditions().length === 0) return;
     this.#happen("load");
     if (this.#native) {

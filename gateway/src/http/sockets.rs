@@ -3,7 +3,8 @@
 //!
 //! Nothing is queued for a client. Each one has a place in the stream's `watch`: when it was too slow for an
 //! announcement it gets the whole manifest instead, and when it takes nothing for [`Settings::write_timeout`](super::Settings)
-//! it is dropped.
+//! it is dropped. All that there is goes out before any answer about the clock: who asks at once knows by that when it
+//! has all.
 
 use std::{sync::Arc, time::Duration};
 

@@ -105,6 +105,7 @@ async fn a_player_is_told_the_object_the_manifest_and_each_announcement() {
     let mut air = Air::with_segments(&served.bench, "cam", 1);
     let name = air.publisher.stream().name().clone();
     let mut client = served.socket("/live/cam/announcements").await;
+    client.send(Message::text("{\"t0\":1}")).await.unwrap();
     let object = json(&mut client).await;
     assert_eq!(
         (&object["stream"], &object["live"], &object["viewers"]),
@@ -113,6 +114,8 @@ async fn a_player_is_told_the_object_the_manifest_and_each_announcement() {
     let Opened::Manifest(mut manifest) = opened(&mut client, &name).await else {
         panic!("no manifest first")
     };
+    let answer = json(&mut client).await;
+    assert_eq!(answer["t0"], 1, "when all there is was told");
     for _ in 0..7 {
         let (msn, part) = air.part();
         while manifest.latest() != Some((msn, part)) {
