@@ -200,26 +200,30 @@ fn a_mirror_finds_its_stream_at_another_mirror_when_the_origin_returns_elsewhere
     assert!(!is_live(&alone, &stream.to_string()));
 }
 
-/// The mirror's playlist is the origin's, byte for byte: both are rendered from the same signed window.
+/// The mirror's playlist is the origin's, byte for byte: both are rendered from the same signed window. On a busy machine a
+/// mirror is some parts behind all the while: what it says is what the origin said a moment before.
 fn same_playlists(origin: &Gateway, mirror: &Gateway) {
     let end = Instant::now() + PATIENCE;
     for file in ["index.m3u8", "source.m3u8", "audio.m3u8"] {
+        let mut said = Vec::new();
         loop {
-            // They are asked one after the other, and parts come five times a second.
-            let (_, mirrored) = mirror.get(&format!("/live/copy/{file}"));
             let (status, original) = origin.get(&format!("/live/cam/{file}"));
-            let (_, again) = mirror.get(&format!("/live/copy/{file}"));
             assert_eq!(status, 200);
-            if original == mirrored || original == again {
+            if said.last() != Some(&original) {
+                said.push(original);
+            }
+            let (_, mirrored) = mirror.get(&format!("/live/copy/{file}"));
+            if said.contains(&mirrored) {
                 break;
             }
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             assert!(
                 Instant::now() < end,
                 "{file} of the mirror:\n{}\nof the origin:\n{}",
-                text(&again),
-                text(&original)
+                text(&mirrored),
+                text(&said[said.len() - 1])
             );
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }
