@@ -62,7 +62,7 @@ pub(super) struct Run {
     mirrors: watch::Receiver<Option<Vec<Met>>>,
     line: Line<Heard>,
     backlog: Backlog,
-    /// All that the origin said, told or not; `None` before the first of this run.
+    /// All that the origin said, told or not; `None` before the first of this run, and where something was missed.
     heard: Option<Manifest>,
     /// The window that its envelopes began with when they were last looked at.
     whole: Option<Bytes>,
@@ -341,8 +341,9 @@ impl Run {
             return; // the engine has verified it: never
         };
         if let Err(error) = heard.apply(&announcement) {
-            // The engine has forgotten what lies between: the next window closes the gap.
+            // The engine has forgotten what lies between: a window closes the gap, which nobody sends without being asked.
             tracing::debug!(stream = %self.spec.stream, %error, "an announcement does not follow");
+            self.heard = None;
             return;
         }
         let mut lacks = HashSet::new();
