@@ -15,6 +15,8 @@ let stream;
 before(async () => {
   [browser, origin] = await Promise.all([launch(), Gateway.start({ inputs: [CARD] })]);
   ({ stream } = await origin.json("/api/v1/streams/cam"));
+  // What a mirror begins with is a window, not the first part alone.
+  await sleep(6000);
 });
 after(async () => {
   await browser?.close();
