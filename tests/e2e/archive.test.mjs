@@ -2,18 +2,14 @@
 // there once and in its place, in any player; a store that was damaged does not pass for whole.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { launch, open } from "./browser.mjs";
 import { Gateway, out } from "./gateway.mjs";
+import { command, picture, publish, TEN, tone } from "./recorded.mjs";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-/** 2026-11-22T10:00:00Z, seconds. */
-const TEN = 1_795_341_600;
 /** Start and length of each run of the gateway, seconds: over 11:00 and over 12:00, cut off, and up again twice. */
 const RUNS = [
   [TEN + 3580, 40],
@@ -29,18 +25,6 @@ let gateway;
 let made;
 let original;
 let past;
-
-function command(program, ...args) {
-  const options = { encoding: "utf8", maxBuffer: 64 << 20, timeout: 100_000, stdio: ["ignore", "pipe", "pipe"] };
-  return execFileSync(program, args, options);
-}
-
-/** What fills a data folder, as `cargo test` built it; built here where that has not run. */
-function generator() {
-  const built = ["release", "debug"].map((profile) => join(root, "target", profile, "examples/past"));
-  if (!built.some(existsSync)) command("cargo", "build", "-q", "--locked", "-p", "meshlive-gateway", "--example", "past");
-  return built.find(existsSync);
-}
 
 /** A hash of each picture, in order; what cannot be read is left out, as players do. */
 function pictures(source) {
@@ -59,12 +43,9 @@ before(async () => {
   mkdirSync(data);
   writeFileSync(join(folder, "config.toml"), "inputs = []\n");
   const length = Math.max(...RUNS.map(([, seconds]) => seconds));
-  const card = `testsrc2=s=320x180:r=25:d=${length}`;
-  const coded = "-c:v libx264 -preset ultrafast -bf 0 -g 50 -sc_threshold 0 -pix_fmt yuv420p -bsf:v h264_metadata=aud=insert";
-  command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", card, ...coded.split(" "), "-f", "h264", video);
-  command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", `sine=r=48000:d=${length}`, "-ac", "2", "-c:a", "aac", "-f", "adts", sound);
-  const runs = RUNS.map(([at, seconds]) => `${at}:${seconds}`);
-  made = JSON.parse(command(generator(), data, "cam", video, sound, ...runs));
+  picture(video, `testsrc2=s=320x180:r=25:d=${length}`);
+  tone(sound, length);
+  made = publish(data, video, sound, RUNS);
   original = pictures(video);
   await start();
   past = await gateway.json("/api/v1/streams/cam/archive");

@@ -3,16 +3,13 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { Gateway } from "./gateway.mjs";
+import { command, picture, publish, TEN, tone } from "./recorded.mjs";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-/** 2026-11-22T10:00:00Z, seconds. */
-const TEN = 1_795_341_600;
 /** Start and length, seconds: a restart in an hour, and over the seam of two. */
 const RUNS = [
   [TEN + 3000, 11],
@@ -28,16 +25,6 @@ writeFileSync(config, "inputs = []\n");
 const [video, small, sound, data] = ["v.h264", "s.h264", "a.aac", "data"].map((name) => join(folder, name));
 let gateway;
 let made;
-
-function command(program, ...args) {
-  return execFileSync(program, args, { encoding: "utf8", maxBuffer: 64 << 20, timeout: 100_000, stdio: ["ignore", "pipe", "pipe"] });
-}
-
-function generator() {
-  const built = ["release", "debug"].map((profile) => join(root, "target", profile, "examples/past"));
-  if (!built.some(existsSync)) command("cargo", "build", "-q", "--locked", "-p", "meshlive-gateway", "--example", "past");
-  return built.find(existsSync);
-}
 
 /** A hash of each picture, in order. */
 function pictures(source) {
@@ -55,13 +42,11 @@ const place = (from, to, more = "") => `${gateway.url}/api/v1/streams/cam/archiv
 
 before(async () => {
   mkdirSync(data);
-  const coded = "-c:v libx264 -preset ultrafast -bf 0 -g 50 -sc_threshold 0 -pix_fmt yuv420p -bsf:v h264_metadata=aud=insert".split(" ");
-  const card = (size, file) => command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", `testsrc2=s=${size}:r=25:d=21`, ...coded, "-f", "h264", file);
-  card("320x180", video);
-  card("160x90", small);
-  command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=r=48000:d=21", "-ac", "2", "-c:a", "aac", "-f", "adts", sound);
-  made = JSON.parse(command(generator(), data, "cam", video, sound, ...RUNS.map(([at, length]) => `${at}:${length}`)));
-  command(generator(), data, "cam", small, sound, `${OTHER}:8`);
+  picture(video, "testsrc2=s=320x180:r=25:d=21");
+  picture(small, "testsrc2=s=160x90:r=25:d=21");
+  tone(sound, 21);
+  made = publish(data, video, sound, RUNS);
+  publish(data, small, sound, [[OTHER, 8]]);
   gateway = await Gateway.start({ data, inputs: [], flags: ["--config", config] });
 });
 after(async () => {

@@ -2,46 +2,28 @@
 // keys, in one element; the picture stays on screen until the other one is there.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { launch, open, PHONE, playing, screenshot, violations } from "./browser.mjs";
 import { Gateway, until } from "./gateway.mjs";
+import { recorded, TEN } from "./recorded.mjs";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-/** 2026-11-22T10:00:00Z, seconds; two runs, with a hole of an hour between them. */
-const TEN = 1_795_341_600;
+/** Two runs, with a hole of an hour between them. */
 const RUNS = [[TEN + 3580, 40], [TEN + 7170, 30]];
 
-const folder = mkdtempSync(join(tmpdir(), "meshlive-rewind-"));
-const data = join(folder, "data");
 let browser;
+let scene;
 let gateway;
 
-const command = (program, ...args) => execFileSync(program, args, { encoding: "utf8", timeout: 100_000, stdio: ["ignore", "pipe", "pipe"] });
-
 before(async () => {
-  mkdirSync(data);
-  const [video, sound] = ["v.h264", "a.aac"].map((name) => join(folder, name));
-  const coded = "-c:v libx264 -preset ultrafast -bf 0 -g 50 -sc_threshold 0 -pix_fmt yuv420p -bsf:v h264_metadata=aud=insert";
-  command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "smptebars=s=320x180:r=25:d=40", ...coded.split(" "), "-f", "h264", video);
-  command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=r=48000:d=40", "-ac", "2", "-c:a", "aac", "-f", "adts", sound);
-  const built = ["release", "debug"].map((profile) => join(root, "target", profile, "examples/past"));
-  if (!built.some(existsSync)) command("cargo", "build", "-q", "--locked", "-p", "meshlive-gateway", "--example", "past");
-  command(built.find(existsSync), data, "cam", video, sound, ...RUNS.map(([at, seconds]) => `${at}:${seconds}`));
-  const config = join(folder, "config.toml");
-  writeFileSync(config, 'inputs = []\n[archive]\nkeep = "everything"\n');
-  gateway = new Gateway({ data, inputs: ["testcard?name=cam&size=640x360&bit_rate=800000"], flags: ["--config", config] });
+  scene = recorded(RUNS);
+  gateway = new Gateway({ data: scene.data, inputs: ["testcard?name=cam&size=640x360&bit_rate=800000"], flags: ["--config", scene.config] });
   await gateway.start();
   browser = await launch();
 });
 after(async () => {
   await browser?.close();
   await gateway?.dispose();
-  rmSync(folder, { recursive: true, force: true });
+  scene?.remove();
 });
 
 /** Runs in the page: the time of the picture, ms since 1970, and what of the bar and the video can be seen. */
@@ -183,7 +165,7 @@ test("what is paused in the past stays there, and a phone has the bar, too", { t
 
 test("of a stream that is not on air the bar has what was recorded", { timeout: 90_000 }, async () => {
   await gateway.stop();
-  gateway = new Gateway({ data, inputs: [], flags: ["--config", join(folder, "config.toml")] });
+  gateway = new Gateway({ data: scene.data, inputs: [], flags: ["--config", scene.config] });
   await gateway.start();
   const page = await open(browser, `${gateway.url}/s/cam`, { context: { timezoneId: "UTC", locale: "en-GB" } });
   await page.waitForFunction(() => document.querySelector("mesh-player").view?.message?.kind === "wait");

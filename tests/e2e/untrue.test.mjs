@@ -2,42 +2,24 @@
 // what and what helps, and goes on at another gateway where it knows one. The twin: the same gateway without the lie plays.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { between, flipped } from "./between.mjs";
 import { launch, open, playing } from "./browser.mjs";
 import { Gateway, until } from "./gateway.mjs";
+import { recorded, TEN } from "./recorded.mjs";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-/** 2026-11-22T10:00:00Z, seconds; two hours. */
-const TEN = 1_795_341_600;
+/** Two hours. */
 const RUNS = [[TEN + 3580, 40]];
 
-const folder = mkdtempSync(join(tmpdir(), "meshlive-untrue-"));
-const data = join(folder, "data");
 let browser;
+let scene;
 let gateway;
 let liar;
 let past;
 
-const command = (program, ...args) => execFileSync(program, args, { encoding: "utf8", timeout: 100_000, stdio: ["ignore", "pipe", "pipe"] });
-
 before(async () => {
-  mkdirSync(data);
-  const [video, sound] = ["v.h264", "a.aac"].map((name) => join(folder, name));
-  const coded = "-c:v libx264 -preset ultrafast -bf 0 -g 50 -sc_threshold 0 -pix_fmt yuv420p -bsf:v h264_metadata=aud=insert";
-  command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "smptebars=s=320x180:r=25:d=40", ...coded.split(" "), "-f", "h264", video);
-  command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=r=48000:d=40", "-ac", "2", "-c:a", "aac", "-f", "adts", sound);
-  const built = ["release", "debug"].map((profile) => join(root, "target", profile, "examples/past"));
-  if (!built.some(existsSync)) command("cargo", "build", "-q", "--locked", "-p", "meshlive-gateway", "--example", "past");
-  command(built.find(existsSync), data, "cam", video, sound, ...RUNS.map(([at, seconds]) => `${at}:${seconds}`));
-  const config = join(folder, "config.toml");
-  writeFileSync(config, 'inputs = []\n[archive]\nkeep = "everything"\n');
-  gateway = await Gateway.start({ data, inputs: ["testcard?name=cam&size=320x240&bit_rate=300000"], flags: ["--config", config] });
+  scene = recorded(RUNS);
+  gateway = await Gateway.start({ data: scene.data, inputs: ["testcard?name=cam&size=320x240&bit_rate=300000"], flags: ["--config", scene.config] });
   liar = await between(gateway);
   browser = await launch();
   past = await gateway.json("/api/v1/streams/cam/archive");
@@ -46,7 +28,7 @@ after(async () => {
   await browser?.close();
   liar?.close();
   await gateway?.dispose();
-  rmSync(folder, { recursive: true, force: true });
+  scene?.remove();
 });
 
 const isSegment = (path) => /^\/ipfs\/[^/]+\?filename=\d+\.m4s$/.test(path);
