@@ -228,6 +228,19 @@ fn same_playlists(origin: &Gateway, mirror: &Gateway) {
     }
 }
 
+/// How much later than its origin a mirror tells announcements, the median and the worst of eight seconds, and the window then.
+fn late(origin: &Gateway, mirror: &Gateway, stream: &StreamName) -> (Manifest, Duration, Duration) {
+    let told = both(listen(origin, stream, 8), listen(mirror, stream, 8));
+    let ((window, original), (_, mirrored)) = told;
+    let late = mirrored
+        .iter()
+        .filter_map(|(at, seen)| Some(seen.saturating_duration_since(*original.get(at)?)));
+    let mut late: Vec<Duration> = late.collect();
+    late.sort();
+    assert!(late.len() > 20, "{} announcements of both", late.len());
+    (window, late[late.len() / 2], late[late.len() - 1])
+}
+
 #[test]
 fn a_mirror_of_a_mirror_serves_what_the_origin_serves_within_a_second() {
     let folders = [0; 3].map(|_| tempfile::tempdir().unwrap());
@@ -239,15 +252,7 @@ fn a_mirror_of_a_mirror_serves_what_the_origin_serves_within_a_second() {
     assert_eq!(name(&far, "copy"), stream);
     for mirror in [&near, &far] {
         same_playlists(&origin, mirror);
-        let told = both(listen(&origin, &stream, 8), listen(mirror, &stream, 8));
-        let ((window, original), (_, mirrored)) = told;
-        let late = mirrored
-            .iter()
-            .filter_map(|(at, seen)| Some(seen.saturating_duration_since(*original.get(at)?)));
-        let mut late: Vec<Duration> = late.collect();
-        late.sort();
-        assert!(late.len() > 20, "{} announcements of both", late.len());
-        let (median, worst) = (late[late.len() / 2], late[late.len() - 1]);
+        let (window, median, worst) = late(&origin, mirror, &stream);
         println!("told {median:?} after the origin, at most {worst:?}");
         assert!(
             worst < Duration::from_secs(1),
@@ -255,6 +260,33 @@ fn a_mirror_of_a_mirror_serves_what_the_origin_serves_within_a_second() {
         );
         serves(mirror, "copy", &window);
     }
+}
+
+/// What was given to that one to be passed on is asked of the origin, also where nothing was missing before.
+#[test]
+fn a_mirror_beside_one_that_stands_still_is_not_late() {
+    let folders = [0; 3].map(|_| tempfile::tempdir().unwrap());
+    let origin = origin(folders[0].path());
+    let stream = name(&origin, "cam");
+    let still = mirror(folders[1].path(), &stream, &[&origin]);
+    let copy = mirror(folders[2].path(), &stream, &[&origin]);
+    for mirror in [&still, &copy] {
+        until("a mirror is live", || is_live(mirror, "copy"));
+    }
+    std::thread::sleep(Duration::from_secs(5));
+    // What this one misses now is told and pushed to it as what is new.
+    copy.kill();
+    let copy = mirror(folders[2].path(), &stream, &[&origin]);
+    until("it is live again", || is_live(&copy, "copy"));
+    std::thread::sleep(Duration::from_secs(5));
+    still.freeze();
+    let (window, median, worst) = late(&origin, &copy, &stream);
+    println!("told {median:?} after the origin, at most {worst:?}");
+    assert!(
+        worst < Duration::from_millis(1_500),
+        "told {worst:?} after the origin"
+    );
+    serves(&copy, "copy", &window);
 }
 
 #[test]

@@ -41,9 +41,13 @@ use crate::{
 const RENEW_EVERY: Micros = 4_000_000;
 /// Segments at the end of a window that viewers wait for.
 const NEWEST: u64 = 2;
-/// So long what is not urgent, and what is, waits until it is known which other mirrors have it, microseconds.
+/// So long after the first gateway was linked what is not urgent, and what is, waits until it is known which other mirrors have
+/// it, microseconds.
 const MEETS: Micros = 2_000_000;
 const MEETS_SOON: Micros = 500_000;
+/// Who is asked for what is urgent, and is silent, is waited for so long before the next is asked: half as long as the line
+/// waits for it.
+const SOON: Duration = Duration::from_secs(1);
 /// A gateway that is connected and says nothing of the stream for so long, microseconds, does not have it.
 const SILENT: Micros = 10_000_000;
 
@@ -74,8 +78,6 @@ pub(super) struct Run {
     /// When a gateway that says nothing is named.
     silent_at: Option<Micros>,
     sources: Sources,
-    /// Since when there is a gateway that could be asked.
-    since: Option<Micros>,
     fetches: FuturesUnordered<BoxFuture<'static, Fetched>>,
     /// For who catches up: where to, and whether what is live is late.
     gateways: watch::Sender<Vec<Gateway>>,
@@ -119,7 +121,6 @@ impl Run {
             asked: HashMap::new(),
             silent_at: None,
             sources: Sources::default(),
-            since: None,
             fetches: FuturesUnordered::new(),
             gateways,
             late,
@@ -162,6 +163,7 @@ impl Run {
             let redial = peer.dial();
             self.late.store(self.line.is_late(now()), Relaxed);
             let gateways = peer.gateways();
+            self.sources.are_linked(!gateways.is_empty(), now());
             let changed = self.gateways.send_if_modified(|known| {
                 let changed = *known != gateways;
                 known.clone_from(&gateways);
@@ -434,17 +436,12 @@ impl Run {
             return;
         }
         let gateways = met(peer.gateways());
-        if gateways.is_empty() {
-            self.since = None;
-            return;
-        }
-        let since = *self.since.get_or_insert(now());
         let mirrors = self.mirrors.borrow().clone();
         let unknown = mirrors.is_none();
         let (mirrors, they_come) = self.at_hand(&mirrors.unwrap_or_default());
-        let waits = |time| (unknown || they_come) && now() < since + time;
         // Those that are linked are connected in a moment, and what is asked of some alone may not be there.
         let (gateways, others_come) = self.at_hand(&gateways);
+        let waits = |time| (unknown || they_come) && self.sources.is_new(time, now());
         if gateways.is_empty() || others_come || waits(MEETS_SOON) {
             return;
         }
@@ -456,7 +453,7 @@ impl Run {
         while let Some(block) = self.backlog.next(now(), late) {
             // What was missed comes from other mirrors, as far as they can have it: the origin has its link for what is live. So
             // does what is newest when this mirror has just come: it was announced to them before.
-            let comes = now() < since + MEETS;
+            let comes = self.sources.is_new(MEETS, now());
             let is_newest = newest.is_none_or(|newest| block.start >= newest);
             let from = match block.urgent && is_newest && !comes {
                 true => [gateways.clone(), mirrors.clone()].concat(),
@@ -464,7 +461,11 @@ impl Run {
             };
             let peers = self.peers.clone();
             self.fetches.push(Box::pin(async move {
-                let bytes = peers.block(block.cid, &from).await.ok();
+                let bytes = match block.urgent {
+                    true => peers.block_soon(block.cid, &from, SOON).await,
+                    false => peers.block(block.cid, &from).await,
+                };
+                let bytes = bytes.ok();
                 Fetched::Block(block, bytes)
             }));
         }

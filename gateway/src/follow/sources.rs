@@ -26,7 +26,11 @@ enum Source {
 
 /// All that are known.
 #[derive(Debug, Default)]
-pub(super) struct Sources(HashMap<PeerId, Source>);
+pub(super) struct Sources {
+    known: HashMap<PeerId, Source>,
+    /// Since when a gateway is linked, whether or not anything was missing.
+    since: Option<Micros>,
+}
 
 /// What is so of some gateways.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -44,7 +48,7 @@ impl Sources {
     pub(super) fn of(&mut self, all: &[Met], now: Micros) -> AtHand {
         let mut found = AtHand::default();
         for (peer, addresses) in all {
-            match self.0.get(peer).copied() {
+            match self.known.get(peer).copied() {
                 Some(Source::Here(until)) if now < until => found.here.push(*peer),
                 Some(Source::Away(until)) if now < until => {}
                 Some(Source::Comes) => found.others_come = true,
@@ -52,11 +56,11 @@ impl Sources {
                     let Some(address) = addresses.first() else {
                         continue;
                     };
-                    if self.0.len() >= MAX_KNOWN {
+                    if self.known.len() >= MAX_KNOWN {
                         self.doubt();
                     }
-                    if self.0.len() < MAX_KNOWN {
-                        self.0.insert(*peer, Source::Comes);
+                    if self.known.len() < MAX_KNOWN {
+                        self.known.insert(*peer, Source::Comes);
                         found.others_come = true;
                         found.connect.push((*peer, with_peer(address, *peer)));
                     }
@@ -66,9 +70,19 @@ impl Sources {
         found
     }
 
+    /// Whether any gateway is linked: to be said whenever that may have changed.
+    pub(super) fn are_linked(&mut self, any: bool, now: Micros) {
+        self.since = any.then(|| self.since.unwrap_or(now));
+    }
+
+    /// Whether a gateway is linked only since a moment, and other mirrors are still to be met.
+    pub(super) fn is_new(&self, moment: Micros, now: Micros) -> bool {
+        self.since.is_some_and(|since| now < since + moment)
+    }
+
     /// Nothing of that is believed any more.
     pub(super) fn doubt(&mut self) {
-        self.0.retain(|_, source| *source == Source::Comes);
+        self.known.retain(|_, source| *source == Source::Comes);
     }
 
     /// One is connected, or cannot be reached.
@@ -78,7 +92,7 @@ impl Sources {
             true => Source::Here(until),
             false => Source::Away(until),
         };
-        self.0.insert(peer, source);
+        self.known.insert(peer, source);
     }
 }
 
@@ -120,6 +134,18 @@ mod tests {
     }
 
     #[test]
+    fn who_was_linked_before_anything_was_missing_has_not_just_come() {
+        let mut sources = Sources::default();
+        assert!(!sources.is_new(10, 0), "nobody is linked");
+        sources.are_linked(true, 5);
+        sources.are_linked(true, 14);
+        assert!(sources.is_new(10, 14) && !sources.is_new(10, 15));
+        sources.are_linked(false, 20);
+        sources.are_linked(true, 30);
+        assert!(sources.is_new(10, 39), "the origin was gone");
+    }
+
+    #[test]
     fn no_more_are_known_than_the_limit() {
         let mut sources = Sources::default();
         let many: Vec<Met> = (0..MAX_KNOWN + 5).map(|_| gateway()).collect();
@@ -128,6 +154,10 @@ mod tests {
             sources.connected(*peer, false, 0);
         }
         assert_eq!(sources.of(&many[MAX_KNOWN..], 1).connect.len(), 5);
-        assert_eq!(sources.0.len(), 5, "those that came are forgotten first");
+        assert_eq!(
+            sources.known.len(),
+            5,
+            "those that came are forgotten first"
+        );
     }
 }

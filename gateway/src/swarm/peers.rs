@@ -1,6 +1,6 @@
 //! What the rest of the gateway asks of the swarm's task: to connect to a peer, and for blocks of it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     Met,
     behaviour::{Room, RoomEvent},
+    bitswap,
 };
 
 /// Requests that may wait for the swarm's task.
@@ -47,6 +48,8 @@ pub(super) enum Ask {
 pub(super) struct Wanted {
     pub(super) cid: Cid,
     pub(super) from: Vec<PeerId>,
+    /// Who is silent for so long is not waited for: the next is asked, too.
+    pub(super) patience: Duration,
     pub(super) answer: oneshot::Sender<Option<Bytes>>,
 }
 
@@ -84,9 +87,28 @@ impl Peers {
     /// # Errors
     /// Where none of them has it.
     pub(crate) async fn block(&self, cid: Cid, from: &[PeerId]) -> Result<Bytes, Unreached> {
+        self.block_soon(cid, from, bitswap::PATIENCE).await
+    }
+
+    /// The same where one that is silent is waited for so long before the next is asked.
+    ///
+    /// # Errors
+    /// Where none of them has it.
+    pub(crate) async fn block_soon(
+        &self,
+        cid: Cid,
+        from: &[PeerId],
+        patience: Duration,
+    ) -> Result<Bytes, Unreached> {
         let (answer, answered) = oneshot::channel();
         let from = from.to_vec();
-        self.ask(Ask::Block(Wanted { cid, from, answer })).await?;
+        let wanted = Wanted {
+            cid,
+            from,
+            patience,
+            answer,
+        };
+        self.ask(Ask::Block(wanted)).await?;
         let block = answered.await.map_err(|_| Unreached::Ending)?;
         block.ok_or(Unreached::Block(cid))
     }

@@ -57,6 +57,14 @@ impl Gateway {
         self.child.wait().unwrap();
     }
 
+    /// SIGSTOP: it stands still, and its connections stand.
+    #[allow(dead_code, reason = "one of the tests that share this needs it")]
+    pub(crate) fn freeze(&self) {
+        let id = self.child.id().to_string();
+        let stopped = Command::new("kill").args(["-STOP", &id]).status();
+        assert!(stopped.unwrap().success());
+    }
+
     pub(crate) fn get(&self, path: &str) -> (u16, Vec<u8>) {
         let mut connection = TcpStream::connect(&self.address).unwrap();
         connection

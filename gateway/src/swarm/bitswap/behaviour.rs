@@ -36,8 +36,9 @@ use super::{
 };
 use crate::{http::blocks::Blocks, metrics::Kind, store::Store};
 
-/// How often the ledger looks at its time limits.
+/// How often the ledger looks at its time limits, and how often what is wanted is looked at.
 const TICK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What the driver's owner may count.
 #[derive(Debug)]
@@ -67,14 +68,18 @@ pub(in crate::swarm) struct Behaviour {
     held: HashSet<PeerId>,
     budget: Budget,
     tick: Interval,
+    look: Interval,
     actions: VecDeque<ToSwarm<Sent, Command>>,
 }
 
 impl Behaviour {
     /// Serves what is on the shelf. Within a tokio runtime.
     pub(in crate::swarm) fn new(shelf: Shelf) -> Self {
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let [tick, look] = [TICK, LOOK].map(|every| {
+            let mut interval = interval(every);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            interval
+        });
         Self {
             stored: next(shelf.store.stored()),
             shelf,
@@ -87,6 +92,7 @@ impl Behaviour {
             held: HashSet::new(),
             budget: Budget::new(),
             tick,
+            look,
             actions: VecDeque::new(),
         }
     }
@@ -124,12 +130,21 @@ impl Behaviour {
 
     /// A block is wanted of others.
     pub(in crate::swarm) fn want(&mut self, wanted: Wanted) {
-        let Wanted { cid, from, answer } = wanted;
+        let Wanted {
+            cid,
+            from,
+            patience,
+            answer,
+        } = wanted;
         self.waiters.entry(cid).or_default().push(answer);
         let connected = |peer: &PeerId| self.connections.best(peer).is_some();
         let from: Vec<_> = from.into_iter().filter(connected).collect();
         let asked = from.clone();
-        self.wanting(wants::Input::Want { cid, from });
+        self.wanting(wants::Input::Want {
+            cid,
+            from,
+            patience,
+        });
         for peer in asked {
             self.hold(peer);
         }
@@ -386,9 +401,10 @@ impl NetworkBehaviour for Behaviour {
                     }
                 }
                 self.stored = next(receiver);
+            } else if !self.wants.is_empty() && self.look.poll_tick(cx).is_ready() {
+                self.wanting(wants::Input::Tick);
             } else if self.tick.poll_tick(cx).is_ready() {
                 self.handle(Input::Tick);
-                self.wanting(wants::Input::Tick);
                 self.forget_abandoned();
                 for peer in self.held.iter().copied().collect::<Vec<_>>() {
                     self.hold(peer);

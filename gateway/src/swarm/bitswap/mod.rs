@@ -15,6 +15,7 @@ mod wants;
 
 pub(super) use behaviour::{Behaviour, Sent, Shelf};
 pub(super) use handler::PROTOCOL;
+pub(super) use wants::PATIENCE;
 
 /// Runs what reads a stranger's message (see [`crate::fuzz`]): what is read can be said again.
 pub(crate) fn check_bitswap(bytes: &[u8]) {

@@ -22,16 +22,21 @@ use super::message::{Entry, Message};
 pub(super) const MAX_WANTS: usize = 1024;
 /// Peers that are asked for one block; more are passed over.
 pub(super) const MAX_SOURCES: usize = 16;
-/// After this the next peer is asked too.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// After this the next peer is asked too, where whoever wants it does not say otherwise.
+pub(in crate::swarm) const PATIENCE: Duration = Duration::from_secs(5);
 /// A peer may send so many bytes that we do not want any more or never wanted: a cancel may meet them on their way.
 pub(super) const MAX_UNASKED_BYTES: usize = 16 << 20;
 
 /// What happened.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// A block is wanted from one of these peers, the first if possible. They are connected.
-    Want { cid: Cid, from: Vec<PeerId> },
+    /// A block is wanted from one of these peers, the first if possible. They are connected. Who is silent is waited for so
+    /// long.
+    Want {
+        cid: Cid,
+        from: Vec<PeerId>,
+        patience: Duration,
+    },
     /// It is not wanted any more.
     Forget(Cid),
     /// A peer sent these.
@@ -73,6 +78,7 @@ struct Want {
     /// Still to be asked, first last.
     next: Vec<PeerId>,
     asked: Vec<Asked>,
+    patience: Duration,
     told_absent: bool,
 }
 
@@ -86,7 +92,11 @@ impl Wants {
     /// Takes what happened, and says what is to be done.
     pub(super) fn handle(&mut self, input: Input, now: Instant) -> Vec<Output> {
         match input {
-            Input::Want { cid, from } => self.want(cid, from, now),
+            Input::Want {
+                cid,
+                from,
+                patience,
+            } => self.want(cid, from, patience, now),
             Input::Forget(cid) => self.end(&cid, None),
             Input::Answer {
                 peer,
@@ -97,7 +107,7 @@ impl Wants {
             Input::Tick => self.each(now, |want, now| {
                 want.asked
                     .iter()
-                    .all(|asked| asked.absent || now.duration_since(asked.at) >= PATIENCE)
+                    .all(|asked| asked.absent || now.duration_since(asked.at) >= want.patience)
             }),
         }
         for (peer, wants) in self.says.drain() {
@@ -110,14 +120,20 @@ impl Wants {
         std::mem::take(&mut self.outputs)
     }
 
+    /// Whether anything is wanted: then time matters.
+    pub(super) fn is_empty(&self) -> bool {
+        self.wants.is_empty()
+    }
+
     /// Whether something is wanted of this peer.
     pub(super) fn asks(&self, peer: &PeerId) -> bool {
         let mut asked = self.wants.values().flat_map(|want| &want.asked);
         asked.any(|asked| asked.peer == *peer)
     }
 
-    fn want(&mut self, cid: Cid, mut from: Vec<PeerId>, now: Instant) {
-        if self.wants.contains_key(&cid) {
+    fn want(&mut self, cid: Cid, mut from: Vec<PeerId>, patience: Duration, now: Instant) {
+        if let Some(want) = self.wants.get_mut(&cid) {
+            want.patience = want.patience.min(patience);
             return;
         }
         from.truncate(MAX_SOURCES);
@@ -129,6 +145,7 @@ impl Wants {
         let want = Want {
             next: from,
             asked: Vec::new(),
+            patience,
             told_absent: false,
         };
         self.wants.insert(cid, want);
@@ -250,9 +267,17 @@ mod tests {
         }
 
         fn want(&mut self, n: usize, from: &[u8]) -> Vec<Output> {
+            self.want_soon(n, from, PATIENCE)
+        }
+
+        fn want_soon(&mut self, n: usize, from: &[u8], patience: Duration) -> Vec<Output> {
             let from = from.iter().map(|n| peer(*n)).collect();
             let cid = block(n).0;
-            self.on(Input::Want { cid, from })
+            self.on(Input::Want {
+                cid,
+                from,
+                patience,
+            })
         }
 
         fn sends(&mut self, from: u8, n: usize) -> Vec<Output> {
@@ -329,6 +354,20 @@ mod tests {
         assert_eq!(desk.on(Input::Gone(peer(1))), []);
         assert_eq!(desk.on(Input::Gone(peer(3))), [Output::Absent(block(1).0)]);
         assert_eq!(desk.on(Input::Tick), [], "it is said once");
+    }
+
+    #[test]
+    fn whoever_wants_it_sooner_is_patient_for_less() {
+        let mut desk = Desk::new();
+        let soon = PATIENCE / 5;
+        assert_eq!(desk.want_soon(1, &[1, 2], soon), [asks(1, 1)]);
+        assert_eq!(desk.want(2, &[1, 2]), [asks(1, 2)]);
+        desk.1 += soon;
+        assert_eq!(desk.on(Input::Tick), [asks(2, 1)]);
+        // It was wanted for something else, and is urgent now.
+        assert_eq!(desk.want_soon(2, &[1, 2], soon), []);
+        assert_eq!(desk.on(Input::Tick), [asks(2, 2)]);
+        assert_eq!(desk.sends(1, 1), [got(1), cancels(2, 1)]);
     }
 
     #[test]
