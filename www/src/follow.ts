@@ -1,16 +1,18 @@
 // What is known of one stream: the gateway's word about it, its verified window, and the gateway's clock; and which of the
 // gateways that have it this viewer is at. When that one is gone it is at another at once; when it only says nothing any
-// more, another is asked beside it, and is the one as soon as it has news: also later, for as long as both are silent.
+// more, another is asked beside it, and is the one as soon as it has news: also later, for as long as both are silent. When
+// the first is back and steady, the viewer goes back there.
 
 import type { Exchange } from "./clock.ts";
 import { GatewayClock } from "./clock.ts";
 import { Feed, type StreamObject } from "./feed.ts";
 import type { Gateways } from "./gateways.ts";
+import { Home } from "./home.ts";
 import { HttpParts, type PartSource, PeerParts } from "./parts.ts";
 import { StreamPeer } from "./peer.ts";
 import { Silence } from "./silence.ts";
 import type { Counters } from "./stats.ts";
-import { type Position, socketUrl } from "./url.ts";
+import { type Position, partUrl, socketUrl } from "./url.ts";
 
 export interface FollowHandlers {
   /** The gateway said what the stream is, or the connection came or went. */
@@ -25,6 +27,8 @@ export interface FollowHandlers {
   anew(): void;
   /** Everything comes from another gateway from now on. */
   moved(): void;
+  /** Whether a way back to the first gateway is not seen. */
+  returns(): boolean;
   /** The gateway offers another stream than the one that was asked for by name. */
   impostor(): void;
 }
@@ -43,6 +47,8 @@ const MAX_EARLY = 512;
 const ANSWERS_MS = 2_500;
 /** Nothing is looked at sooner again. */
 const SOONEST_MS = 20;
+/** The first gateway is back when it has what is newest within this. */
+const NEWEST_MS = 1_000;
 /** Where nobody else could be asked, it is looked for others after so long. */
 const ALONE_MS = 1_000;
 
@@ -52,6 +58,8 @@ interface Other {
   feed: Feed<StreamObject>;
   /** It has said what it knows. */
   answers: boolean;
+  /** It is the first, where the viewer goes as soon as that has told its window. */
+  isHome: boolean;
   untilMs: number;
   /** Who had answered, and was left for this one. */
   instead: string | null;
@@ -83,6 +91,8 @@ export class Follow {
   #other: Other | null = null;
   #silence = new Silence(performance.now());
   #watch: ReturnType<typeof setTimeout> | undefined;
+  #home = new Home();
+  #homeWatch: ReturnType<typeof setTimeout> | undefined;
 
   /** `asked` is the stream name or alias that was asked for. */
   constructor(gateways: Gateways, asked: string, counters: Counters, handlers: FollowHandlers) {
@@ -118,6 +128,7 @@ export class Follow {
 
   close(): void {
     clearTimeout(this.#watch);
+    clearTimeout(this.#homeWatch);
     this.#forget();
     this.#feed.close();
     if (this.#met) this.#leave(this.#met);
@@ -187,7 +198,7 @@ export class Follow {
     });
     if (beside !== null) {
       const untilMs = performance.now() + ANSWERS_MS;
-      this.#other = { gateway: beside, feed, answers: false, untilMs, instead, take };
+      this.#other = { gateway: beside, feed, answers: false, isHome: false, untilMs, instead, take };
     }
     return feed;
   }
@@ -238,6 +249,34 @@ export class Follow {
     this.#listenLater(now + (other === null ? ALONE_MS : ANSWERS_MS));
   }
 
+  #lookHomeLater(): void {
+    clearTimeout(this.#homeWatch);
+    if (this.gateways.isHome) return;
+    const afterMs = Math.max(SOONEST_MS, this.#home.dueMs - performance.now());
+    this.#homeWatch = setTimeout(() => this.#lookHome(), afterMs);
+  }
+
+  /** Whether the first gateway has what is newest; when it has had that for long enough the viewer goes there. */
+  async #lookHome(): Promise<void> {
+    const { gateways, peer } = this;
+    const latest = peer?.latest();
+    const [first] = peer?.renditions() ?? [];
+    // It was asked for its window, and did not give it.
+    if (this.#other?.isHome) this.#forget();
+    let had = false;
+    if (latest && first && !peer?.ended && !this.#other && this.#handlers.returns()) {
+      const url = partUrl(gateways.folder(gateways.home), first.id, latest.msn, latest.part);
+      had = await answers(url);
+    }
+    if (gateways.isHome || this.peer !== peer) return;
+    const isSteady = this.#home.looked(had, performance.now());
+    if (isSteady && !this.#other) {
+      this.#ask(gateways.home);
+      if (this.#other) (this.#other as Other).isHome = true;
+    }
+    this.#lookHomeLater();
+  }
+
   /** Another gateway than the one that is silent says something: is it new? */
   #compare(bytes: Uint8Array): void {
     const other = this.#other;
@@ -249,13 +288,13 @@ export class Follow {
     } catch {
       return other.feed.restart(); // and is none any more
     }
-    if (!isNew) {
+    if (!isNew && !other.isHome) {
       this.#other = other;
       return;
     }
     this.#feed.close();
     this.#feed = other.feed;
-    this.gateways.failed(this.gateways.at, performance.now());
+    if (!other.isHome) this.gateways.failed(this.gateways.at, performance.now());
     this.gateways.go(other.gateway);
     other.take();
     this.#arrived();
@@ -270,6 +309,8 @@ export class Follow {
 
   #arrived(): void {
     this.#met?.parts.moved();
+    this.#home.moved(this.gateways.isHome, performance.now());
+    this.#lookHomeLater();
     this.#handlers.moved();
   }
 
@@ -340,10 +381,20 @@ export class Follow {
   #moved(met: Met): void {
     const { latest } = met;
     this.#silence.heard(performance.now());
-    this.#forget();
+    if (!this.#other?.isHome) this.#forget();
     this.#listenLater(this.#silence.dueMs);
     met.latest = met.peer.latest();
     if ((met.latest?.msn ?? -1) < (latest?.msn ?? -1)) this.#handlers.anew();
     this.#handlers.news();
+  }
+}
+
+/** Whether a gateway has this, and soon; it waits itself for what it is to have in a moment. */
+async function answers(url: string): Promise<boolean> {
+  const signal = AbortSignal.timeout(NEWEST_MS);
+  try {
+    return (await fetch(url, { method: "HEAD", signal, credentials: "omit", cache: "no-store" })).ok;
+  } catch {
+    return false;
   }
 }

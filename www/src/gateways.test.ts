@@ -32,7 +32,13 @@ test("it goes to another at once, where the stream has its own name, and everyth
   assert.equal(gateways.at, other(2));
   assert.equal(gateways.door(url), `${other(2)}/live/k51name/source/7.3.m4s`);
   assert.equal(gateways.door("http://elsewhere/x"), "http://elsewhere/x");
-  assert.equal(gateways.isHome, false);
+  assert.deepEqual([gateways.isHome, gateways.home], [false, HOME]);
+  assert.deepEqual(
+    [0, 1_000].map((at) => gateways.beside(url, at)),
+    [null, url],
+    "home is tried again, and known there by the name that was asked for",
+  );
+  assert.equal(gateways.beside("http://elsewhere/x", 1_000), null);
   // That one is gone, too: the first is worth trying again before it.
   assert.equal(gateways.leave(10), 177.5);
   assert.deepEqual([gateways.at, gateways.isHome], [HOME, true]);

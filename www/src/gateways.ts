@@ -55,6 +55,11 @@ export class Gateways {
     return this.#at === this.#home;
   }
 
+  /** The origin of the gateway where it began. */
+  get home(): string {
+    return this.#home;
+  }
+
   /** Whether there is any other to go to. */
   get hasOthers(): boolean {
     return this.#name !== null && this.#known.size > 1;
@@ -68,6 +73,14 @@ export class Gateways {
   /** Where what is named so is to be had at the moment. */
   door(url: string): string {
     return url.startsWith(this.base) ? this.folder() + url.slice(this.base.length) : url;
+  }
+
+  /** The same at another gateway that is worth trying now; null where there is none. */
+  beside(url: string, nowMs: number): string | null {
+    const other = this.other(nowMs);
+    return other !== null && url.startsWith(this.base)
+      ? this.folder(other) + url.slice(this.base.length)
+      : null;
   }
 
   /** A gateway tells of others. A page on https may not ask those that are not. */

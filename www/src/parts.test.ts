@@ -251,6 +251,7 @@ test("what is under way when the viewer moves is asked for at the other gateway,
       hasOthers: true,
       at: first.base,
       door: (url: string) => url.replace(first.base, doors.at),
+      beside: () => null,
     };
     const engine = first.engine;
     const parts = new PeerParts(engine, neverAsked, first.base, doors);
@@ -267,11 +268,39 @@ test("what is under way when the viewer moves is asked for at the other gateway,
 
 test("where the viewer stays, what the gateway does not give is soon told so", async () => {
   const { engine, base } = await swarm((request) => request.socket.destroy());
-  const parts = new PeerParts(engine, neverAsked, base, { hasOthers: true, door: (url) => url });
+  const stays = { hasOthers: true, door: (url: string) => url, beside: () => null };
+  const parts = new PeerParts(engine, neverAsked, base, stays);
   const answered = engine.answered();
   parts.fetch("key", PLACE);
   await answered;
   assert.deepEqual(engine.answers, [["key", undefined, true]]);
+});
+
+test("what the gateway lacks, or breaks off, is asked of another one beside it, once", async () => {
+  const lacks: RequestListener[] = [
+    (_, response) => response.writeHead(404).end(),
+    (_, response) => response.writeHead(200, { "content-length": 4 }).write("x", () => response.destroy()),
+  ];
+  for (const [at, listener] of lacks.entries()) {
+    const first = await swarm(listener);
+    const asked: string[] = [];
+    const second = await swarm((request, response) => {
+      asked.push(request.url ?? "");
+      if (at === 0) response.end(GOOD);
+      else response.writeHead(404).end();
+    });
+    const beside = (url: string) => url.replace(first.base, second.base);
+    const parts = new PeerParts(first.engine, neverAsked, first.base, {
+      hasOthers: true,
+      door: (url) => url,
+      beside,
+    });
+    const answered = first.engine.answered();
+    parts.fetch("key", PLACE);
+    await answered;
+    assert.deepEqual(asked, ["/source/7.2.m4s"]);
+    assert.deepEqual(first.engine.answers, [["key", at === 0 ? GOOD : undefined, true]]);
+  }
 });
 
 test("init segments come over HTTP, and count as the gateway's", async () => {

@@ -52,14 +52,18 @@ export interface Engine {
 export interface Doors {
   readonly hasOthers: boolean;
   door(url: string): string;
+  /** The same at another gateway that is worth trying, or null. */
+  beside(url: string, nowMs: number): string | null;
 }
 
 /** One gateway that stays. */
-const ONE: Doors = { hasOthers: false, door: (url) => url };
+const ONE: Doors = { hasOthers: false, door: (url) => url, beside: () => null };
 
 /** A gateway that does not answer is gone, or soon known to be: so long what it was asked for waits for another. */
 const MOVES_MS = 400;
 const LOOK_MS = 20;
+/** Another that is asked for what this one lacks has so long. */
+const BESIDE_MS = 1_500;
 
 /** A fetch that the engine wants. */
 interface Fetching {
@@ -158,6 +162,7 @@ export class PeerParts implements PartSource {
         if (error instanceof PartError) break;
       }
     } while (!bytes && (await this.#moves(named, url, fetching)));
+    bytes ??= await this.#beside(named, located, fetching);
     if (fetching.ended) return;
     this.#fetches.delete(key);
     // Until the engine says that it is not.
@@ -187,6 +192,18 @@ export class PeerParts implements PartSource {
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
     return !fetching.ended;
+  }
+
+  /** A gateway may be there and lack a part: one that was given to another mirror to be passed on, which then was gone. */
+  async #beside(
+    named: string,
+    located: { size: number },
+    fetching: Fetching,
+  ): Promise<Uint8Array<ArrayBuffer> | null> {
+    const url = fetching.ended ? null : this.#doors.beside(named, performance.now());
+    if (url === null) return null;
+    fetching.attempt = new AbortController();
+    return get({ ...located, url }, "default", fetching.attempt.signal, BESIDE_MS).catch(() => null);
   }
 
   /** The engine is gone, and with it all that is under way. */

@@ -112,6 +112,7 @@ export class Player {
       narrowed: () => this.#playback?.narrowed(),
       anew: () => this.#reload(),
       moved: () => this.#moved(),
+      returns: () => !this.#native,
       impostor: () => this.#fail({ kind: "name", name: options.stream }),
     });
     this.#load();
