@@ -1,4 +1,5 @@
-// A viewer's gateway is killed: the viewer goes on at another one that has the stream, and nothing is seen of it.
+// A viewer's gateway is killed: the viewer goes on at another one that has the stream, and back when its own is steady again,
+// and nothing is seen of it.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -80,6 +81,62 @@ test("a viewer of a mirror that is killed goes on at the origin without a stall"
   assert.ok(seen.latencyMs < 3000, seen.text);
   assert.deepEqual(seen.peers, ["gateway"], `its peer joins there: ${seen.text}`);
   assert.ok(!seen.gateways.includes(gateway.url), "the origin tells of no mirror that is gone");
+});
+
+/** A viewer whose gateway is killed and started again with these flags, after so long: at which it is then, and what it saw. */
+async function goesHome(context, gateway, { flags, waitMs }) {
+  const page = await viewer(context, gateway);
+  const sockets = new Set();
+  page.on("websocket", (socket) => {
+    if (!socket.url().endsWith("/announcements")) return;
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+  });
+  await page.reload();
+  await playing(page);
+  const at = () => [...sockets].map((socket) => new URL(socket.url()).host).join(" ");
+  const home = new URL(gateway.url).host;
+  assert.equal(at(), home);
+  await sleep(6000);
+  const before = await stats(page);
+  await gateway.kill();
+  await sleep(5000);
+  assert.equal(at(), new URL(origin.url).host, "it is at the origin");
+  gateway.options.flags = flags ?? gateway.options.flags;
+  await gateway.start();
+  const since = Date.now();
+  while (at() !== home && Date.now() - since < waitMs) await sleep(100);
+  const tookMs = Date.now() - since;
+  await sleep(5000);
+  const after = await stats(page);
+  const seen = {
+    isHome: at() === home,
+    tookMs,
+    stallMs: Math.round(after.stallMs - before.stallMs),
+    state: after.state,
+    peers: after.peers.map(({ kind }) => kind),
+  };
+  await page.finish();
+  return seen;
+}
+
+test("a viewer goes back to its gateway when that is there again and steady, without a stall", async (context) => {
+  const gateway = await mirror(context);
+  const seen = await goesHome(context, gateway, { waitMs: 25_000 });
+  const text = JSON.stringify(seen);
+  context.diagnostic(text);
+  assert.ok(seen.isHome && seen.tookMs > 7_000 && seen.state === "playing" && seen.stallMs < 300, text);
+  assert.deepEqual(seen.peers, ["gateway"], `its peer has left the other: ${text}`);
+});
+
+test("the twin: to one that comes back and hears nothing new it does not go", async (context) => {
+  const gateway = await mirror(context);
+  const flags = ["--follow", `${stream}@/ip4/127.0.0.1/tcp/9?name=copy`];
+  const seen = await goesHome(context, gateway, { flags, waitMs: 20_000 });
+  const { live } = await gateway.json("/api/v1/streams/copy");
+  const text = JSON.stringify({ ...seen, live });
+  context.diagnostic(text);
+  assert.ok(!live && !seen.isHome && seen.state === "playing" && seen.stallMs < 300, text);
 });
 
 test("a viewer of a mirror that stands still goes on at the origin", async (context) => {

@@ -91,6 +91,7 @@ export class Follow {
   #other: Other | null = null;
   #silence = new Silence(performance.now());
   #watch: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
   #home = new Home();
   #homeWatch: ReturnType<typeof setTimeout> | undefined;
 
@@ -127,6 +128,7 @@ export class Follow {
   }
 
   close(): void {
+    this.#closed = true;
     clearTimeout(this.#watch);
     clearTimeout(this.#homeWatch);
     this.#forget();
@@ -135,8 +137,11 @@ export class Follow {
     this.#met = null;
   }
 
-  /** Of the gateway where the viewer is, or of another beside it, which is to know more first; see `Other` for `instead`. */
-  #ask(beside: string | null, instead: string | null = null): Feed<StreamObject> {
+  /** Of the gateway where the viewer is, or of another beside it, which is to know more first; see `Other`. */
+  #ask(
+    beside: string | null,
+    { isHome = false, instead = null }: Partial<Pick<Other, "isHome" | "instead">> = {},
+  ): Feed<StreamObject> {
     const { gateways } = this;
     let asked = beside;
     let object: StreamObject | null = null;
@@ -198,7 +203,7 @@ export class Follow {
     });
     if (beside !== null) {
       const untilMs = performance.now() + ANSWERS_MS;
-      this.#other = { gateway: beside, feed, answers: false, isHome: false, untilMs, instead, take };
+      this.#other = { gateway: beside, feed, answers: false, isHome, untilMs, instead, take };
     }
     return feed;
   }
@@ -244,7 +249,7 @@ export class Follow {
     if (other !== null) {
       const instead = this.#other?.answers ? this.#other.gateway : null;
       this.#forget();
-      this.#ask(other, instead);
+      this.#ask(other, { instead });
     }
     this.#listenLater(now + (other === null ? ALONE_MS : ANSWERS_MS));
   }
@@ -268,12 +273,9 @@ export class Follow {
       const url = partUrl(gateways.folder(gateways.home), first.id, latest.msn, latest.part);
       had = await answers(url);
     }
-    if (gateways.isHome || this.peer !== peer) return;
+    if (gateways.isHome || this.#closed) return;
     const isSteady = this.#home.looked(had, performance.now());
-    if (isSteady && !this.#other) {
-      this.#ask(gateways.home);
-      if (this.#other) (this.#other as Other).isHome = true;
-    }
+    if (isSteady && !this.#other) this.#ask(gateways.home, { isHome: true });
     this.#lookHomeLater();
   }
 

@@ -29,7 +29,7 @@ use super::{
     gateways::Gateway,
     line::{self, Line},
     peer::{Happened, Peer},
-    sources::{Sources, met},
+    sources::{MEETS, Sources, met},
 };
 use crate::{
     config::Config,
@@ -41,9 +41,8 @@ use crate::{
 const RENEW_EVERY: Micros = 4_000_000;
 /// Segments at the end of a window that viewers wait for.
 const NEWEST: u64 = 2;
-/// So long after the first gateway was linked what is not urgent, and what is, waits until it is known which other mirrors have
-/// it, microseconds.
-const MEETS: Micros = 2_000_000;
+/// So long after the first gateway was linked what is urgent waits until it is known which other mirrors have it, microseconds;
+/// what is not, as long as they are met.
 const MEETS_SOON: Micros = 500_000;
 /// Who is asked for what is urgent, and is silent, is waited for so long before the next is asked: half as long as the line
 /// waits for it.
@@ -451,14 +450,8 @@ impl Run {
             heard.segments().nth_back(nth).map(|segment| segment.start)
         });
         while let Some(block) = self.backlog.next(now(), late) {
-            // What was missed comes from other mirrors, as far as they can have it: the origin has its link for what is live. So
-            // does what is newest when this mirror has just come: it was announced to them before.
-            let comes = self.sources.is_new(MEETS, now());
-            let is_newest = newest.is_none_or(|newest| block.start >= newest);
-            let from = match block.urgent && is_newest && !comes {
-                true => [gateways.clone(), mirrors.clone()].concat(),
-                false => [mirrors.clone(), gateways.clone()].concat(),
-            };
+            let is_live = block.urgent && newest.is_none_or(|newest| block.start >= newest);
+            let from = (self.sources).order(&gateways, &mirrors, is_live, now());
             let peers = self.peers.clone();
             self.fetches.push(Box::pin(async move {
                 let bytes = match block.urgent {

@@ -8,6 +8,8 @@ use meshlive_protocol::scheduler::Micros;
 use super::gateways::{Gateway, with_peer};
 use crate::swarm::Met;
 
+/// Within this after the first gateway was linked other mirrors are met, microseconds.
+pub(super) const MEETS: Micros = 2_000_000;
 /// So long a connection is believed to stand, or not to be had, microseconds.
 const BELIEVED: Micros = 5_000_000;
 /// Gateways of which that is known.
@@ -80,6 +82,21 @@ impl Sources {
         self.since.is_some_and(|since| now < since + moment)
     }
 
+    /// Whom a block is asked of, the first first. What was missed comes from other mirrors, as far as they can have it: the origin
+    /// has its link for what is live. So does what `is_live` when this mirror has just come: it was announced to them before.
+    pub(super) fn order(
+        &self,
+        gateways: &[PeerId],
+        mirrors: &[PeerId],
+        is_live: bool,
+        now: Micros,
+    ) -> Vec<PeerId> {
+        match is_live && !self.is_new(MEETS, now) {
+            true => [gateways, mirrors].concat(),
+            false => [mirrors, gateways].concat(),
+        }
+    }
+
     /// Nothing of that is believed any more.
     pub(super) fn doubt(&mut self) {
         self.known.retain(|_, source| *source == Source::Comes);
@@ -143,6 +160,21 @@ mod tests {
         sources.are_linked(false, 20);
         sources.are_linked(true, 30);
         assert!(sources.is_new(10, 39), "the origin was gone");
+    }
+
+    #[test]
+    fn what_is_live_is_asked_of_gateways_and_what_was_missed_of_other_mirrors_first() {
+        let [gateway, mirror] = [gateway().0, gateway().0];
+        let mut sources = Sources::default();
+        let order = |sources: &Sources, is_live, now| {
+            let order = sources.order(&[gateway], &[mirror], is_live, now);
+            assert_eq!(order.len(), 2);
+            order[0]
+        };
+        sources.are_linked(true, 1);
+        assert_eq!(order(&sources, true, MEETS), mirror, "it has just come");
+        assert_eq!(order(&sources, true, MEETS + 1), gateway);
+        assert_eq!(order(&sources, false, MEETS + 1), mirror);
     }
 
     #[test]

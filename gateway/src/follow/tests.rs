@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use libp2p::{Multiaddr, multiaddr::Protocol};
 use meshlive_protocol::{
     archive::{Entry, HOUR, HourEntry, Labelled, Link, What},
     dag,
@@ -14,6 +15,7 @@ use meshlive_protocol::{
 };
 use tokio::time::sleep;
 
+use super::peer::Peer;
 use crate::{
     Gateway,
     archive::{
@@ -27,6 +29,7 @@ use crate::{
     },
     publish::Stream,
     store::{self, Store},
+    swarm::now,
 };
 
 const SECOND: u64 = 1_000_000;
@@ -313,4 +316,43 @@ fn a_list_that_is_forged_replayed_or_of_a_lower_epoch_changes_nothing() {
     assert!(pinned() == 0 && !store.has(&part).unwrap());
     let lacking: Vec<u64> = archive.lacking().iter().map(|(hour, _)| *hour).collect();
     assert_eq!(lacking, [102, 100]);
+}
+
+/// A place at a relay goes with the connection over which it was asked for, though another to the same gateway stands.
+#[tokio::test]
+async fn a_place_at_a_relay_that_is_lost_is_asked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Gateway::start(config(folder.path())).await.unwrap();
+    let address: Multiaddr = tcp(&origin).parse().unwrap();
+    let stream = SigningKey::generate().name();
+    let mut peer = Peer::new(stream, std::slice::from_ref(&address), None, 0, now).unwrap();
+    let is_introduced = |peer: &Peer| {
+        let mut listening = peer.swarm.listeners();
+        listening.any(|one| one.iter().any(|part| part == Protocol::P2pCircuit))
+    };
+    drive(&mut peer, is_introduced).await;
+    peer.swarm.dial(address).unwrap();
+    let connections = |peer: &Peer| {
+        peer.swarm
+            .network_info()
+            .connection_counters()
+            .num_established()
+    };
+    drive(&mut peer, |peer| connections(peer) == 2).await;
+    let first = peer.gateways[0].connection.unwrap();
+    assert!(peer.swarm.close_connection(first));
+    drive(&mut peer, |peer| !is_introduced(peer)).await;
+    assert_eq!(connections(&peer), 1, "it is linked all the time");
+    drive(&mut peer, is_introduced).await;
+    origin.shutdown().await;
+}
+
+/// Lets a peer do what it does until this is so.
+async fn drive(peer: &mut Peer, is_so: impl Fn(&Peer) -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so(peer) {
+        assert!(Instant::now() < end, "not in {PATIENCE:?}");
+        peer.dial();
+        let _ = tokio::time::timeout(Duration::from_millis(50), peer.next()).await;
+    }
 }

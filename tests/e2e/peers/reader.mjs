@@ -1,10 +1,13 @@
-// A viewer without a picture: reads one rendition part by part as a player does, and goes to another gateway when its own
-// is gone. `node reader.mjs STREAM RENDITION URL…`; prints what it has seen each second, a line of JSON.
+// A viewer without a picture: reads one rendition part by part as a player does, goes to another gateway when its own is
+// gone, and back when that has had what is newest for ten seconds, as a page does. `node reader.mjs STREAM RENDITION URL…`; prints what it has seen each second, a line of JSON.
 
 const [stream, rendition, ...known] = process.argv.slice(2);
 /** Behind the newest part, seconds: what a player has buffered. */
 const BUFFER_S = 1;
 const PATIENCE_MS = 2_000;
+/** Home is looked for so often, and is steady when it was there so many times in a row. */
+const LOOK_MS = 2_000;
+const LOOKS = 5;
 
 let at = known[0];
 let alive = performance.now();
@@ -29,6 +32,18 @@ async function learn() {
   for (const url of gateways) if (!known.includes(url)) known.push(url);
 }
 setInterval(() => learn().catch(() => {}), 1000);
+
+let good = 0;
+/** Back to the first when that is steady. */
+async function returns() {
+  const [home] = known;
+  if (at === home || !last) return;
+  const there = await fetch(home + last.path, { method: "HEAD", signal: AbortSignal.timeout(1_000) }).catch(() => null);
+  good = there?.ok ? good + 1 : 0;
+  if (good < LOOKS) return;
+  [good, at, seen.at] = [0, home, home];
+}
+setInterval(returns, LOOK_MS);
 setInterval(() => console.log(JSON.stringify({ ...seen, quietMs: Math.round(performance.now() - alive) })), 1000);
 
 /** Parts of a media playlist in order: `[{msn, part, path, seconds, discontinuities, endMs}]`; `endMs`: of its recording. */
