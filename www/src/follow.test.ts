@@ -48,6 +48,7 @@ function followed(context: TestContext, news: (isUpToDate: boolean) => void = no
     narrowed: nothing,
     anew: nothing,
     moved: nothing,
+    returns: () => true,
     impostor: nothing,
   });
   context.after(() => follow.close());
