@@ -85,14 +85,15 @@ test("a viewer of a mirror that is killed goes on at the origin without a stall"
 
 /** A viewer whose gateway is killed and started again with these flags, after so long: at which it is then, and what it saw. */
 async function goesHome(context, gateway, { flags, waitMs }) {
-  const page = await viewer(context, gateway);
+  const page = await open(browser, "about:blank", { allow });
+  context.after(() => page.context().close());
   const sockets = new Set();
   page.on("websocket", (socket) => {
     if (!socket.url().endsWith("/announcements")) return;
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
   });
-  await page.reload();
+  await page.goto(`${gateway.url}/s/copy`);
   await playing(page);
   const at = () => [...sockets].map((socket) => new URL(socket.url()).host).join(" ");
   const home = new URL(gateway.url).host;
