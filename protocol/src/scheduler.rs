@@ -203,6 +203,7 @@ impl Scheduler {
             parts,
             self.peers.lost_at(),
             self.gifts.wake_at(),
+            self.uplink.wake_at(),
             self.seeding.wake_at(),
             self.news_due,
             self.silence.ask_at,

@@ -10,7 +10,7 @@
 //!
 //! What needs no browser ([`frame`], [`halves`], [`sdp`], [`signal::codec`], [`signal::session`]) compiles everywhere.
 
-pub use meshlive_protocol::channel::{frame, halves, inbox};
+pub use meshlive_protocol::channel::{ahead, frame, halves, inbox};
 
 pub mod fuzz;
 pub mod sdp;

@@ -19,8 +19,6 @@ pub(crate) struct Row {
     pub(crate) large: bool,
     /// "one round trip" or "chromium".
     congestion: String,
-    /// Bytes that a browser holds for one neighbour, with "chromium".
-    buffer: usize,
     rate: u64,
     /// Of the uplinks.
     mean: f64,
@@ -55,7 +53,6 @@ impl Default for Row {
             name: String::new(),
             large: false,
             congestion: "one round trip".into(),
-            buffer: usual.buffer,
             rate: usual.rate,
             mean: usual.mean,
             sigma: usual.sigma,
@@ -172,7 +169,6 @@ impl Row {
                 "chromium" => Congestion::Chromium,
                 _ => Congestion::OneRoundTrip,
             },
-            buffer: self.buffer,
             rate: self.rate,
             mean: self.mean,
             sigma: self.sigma,

@@ -8,7 +8,7 @@ use super::{
     Micros, Output, Role, Scheduler,
     arrive::Source,
     bucket::Bucket,
-    peers::{MAX_WANTS, Peer},
+    peers::{MAX_WANTS, Peer, Settled},
     random::turn,
 };
 use crate::{
@@ -182,8 +182,14 @@ impl Scheduler {
         if self.gifts.remove(place, &id) {
             peer.queued -= 1;
         }
-        if peer.settle(place, self.now) {
-            self.outputs.push_back(Output::Unsend { peer: id, place });
+        let round_trip = peer.round_trip();
+        match peer.settle(place, self.now) {
+            Settled::Came(bytes) => self.learn_uplink(bytes, round_trip),
+            Settled::TakenBack => {
+                self.learn_uplink(0, round_trip);
+                self.outputs.push_back(Output::Unsend { peer: id, place });
+            }
+            Settled::NotGiven => {}
         }
     }
 
@@ -256,6 +262,7 @@ impl Scheduler {
 
     /// Gives what may leave now.
     pub(super) fn give(&mut self) {
+        self.uplink.waits(false, self.now);
         if self.gifts.queue.is_empty() {
             return;
         }
@@ -270,14 +277,15 @@ impl Scheduler {
                 self.tell(id, place, now);
                 continue;
             }
-            if !self.gifts.bucket.open(now) || !self.may_send() {
+            if !self.gifts.bucket.open(now) {
                 continue; // those that are stale are still to be found
             }
-            if !self
-                .peers
-                .get(&id)
-                .is_some_and(|p| p.has_room(gift.size, now))
-            {
+            let peer = self.peers.get(&id);
+            let Some(peer) = peer.filter(|peer| peer.has_room(gift.size, now)) else {
+                continue;
+            };
+            if !self.may_send(peer.round_trip()) {
+                self.uplink.waits(true, now);
                 continue;
             }
             self.take_back(id, place);
@@ -285,8 +293,8 @@ impl Scheduler {
                 self.send(id, Message::Lack(vec![place]));
                 continue;
             };
+            self.uplink.begin(self.on_its_way() == 0, now);
             self.peers.give(&id, place, gift.size, gift.pushed, now);
-            self.uplink.begin(now);
             self.gifts.bucket.take(gift.size as f64);
             self.outputs.push_back(Output::SendPart {
                 peer: id,
@@ -331,7 +339,6 @@ impl Scheduler {
         {
             peer.bytes_out += bytes as u64;
             self.counters.bytes_uploaded += bytes as u64;
-            self.learn_uplink(bytes);
         }
     }
 

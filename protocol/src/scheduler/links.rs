@@ -241,6 +241,12 @@ impl Scheduler {
             .collect();
         self.random.shuffle(&mut others);
         others.sort_by_key(|(silent, strange, far, _)| (*silent, *strange, *far));
+        let first = others
+            .first()
+            .map(|(silent, strange, far, _)| (*silent, *strange, *far));
+        let alike = |other: &(bool, bool, bool, PeerId)| Some((other.0, other.1, other.2)) == first;
+        let alike = others.iter().take_while(|other| alike(other)).count();
+        self.put_near_first(&to, &mut others[..alike], |(.., id)| *id);
         // Who is far is no neighbour where there are enough near ones.
         let near =
             |(silent, strange, far, _): &(bool, bool, bool, PeerId)| !silent && !strange && !far;

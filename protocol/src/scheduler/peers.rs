@@ -27,6 +27,8 @@ const MOST_BYTES: f64 = 1024.0 * 1024.0;
 const OVERDUE: (Micros, Micros) = (100_000, 300_000);
 const USUALLY: f64 = 3.0;
 const AT_MOST: f64 = 2.0;
+/// What was given and not acknowledged for so long is not reckoned to be on its way: who is gone does not hold up others.
+const OWES: Micros = 1_000_000;
 /// What was given and not acknowledged for so long never will be.
 pub(super) const LOST: Micros = 4_000_000;
 /// Announcements that a peer may repeat, and how long it may send old ones after it was asked for a manifest.
@@ -54,6 +56,17 @@ struct Given {
     at: Micros,
     pushed: bool,
     left: bool,
+}
+
+/// What a peer's word of a part means for what it was given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Settled {
+    /// Nothing of it.
+    NotGiven,
+    /// It has not left, and can be taken back.
+    TakenBack,
+    /// So many bytes are there.
+    Came(usize),
 }
 
 #[derive(Debug)]
@@ -324,6 +337,12 @@ impl Peer {
         self.round_trip() + (bytes as f64 / self.rate_out.unwrap_or(RATE) * 1e6) as Micros
     }
 
+    /// Bytes that were given to it lately and not acknowledged.
+    pub(super) fn on_its_way(&self, now: Micros) -> usize {
+        let given = self.given.values().filter(|given| now < given.at + OWES);
+        given.map(|given| given.size).sum()
+    }
+
     /// Bytes that were given to it and have not left.
     pub(super) fn unsent(&self) -> usize {
         let unsent = self.given.values().filter(|given| !given.left);
@@ -367,21 +386,22 @@ impl Peer {
         given.is_some_and(|given| !std::mem::replace(&mut given.left, true))
     }
 
-    /// The peer has it, or no longer wants it: true if it can still be taken back.
-    pub(super) fn settle(&mut self, place: Place, now: Micros) -> bool {
+    /// The peer has it, or no longer wants it.
+    pub(super) fn settle(&mut self, place: Place, now: Micros) -> Settled {
         let Some(given) = self.given.remove(&place) else {
-            return false;
+            return Settled::NotGiven;
         };
         let since = given.at.max(self.acknowledged);
         self.acknowledged = now;
-        if given.left {
-            let took = now.saturating_sub(given.at) as f64;
-            let usual = self.acknowledges.unwrap_or(took);
-            let took = took.min(AT_MOST * usual.max(OVERDUE.0 as f64 / USUALLY));
-            self.acknowledges = Some(usual + (took - usual) * 0.2);
-            measure(&mut self.rate_out, given.size, now.saturating_sub(since));
+        if !given.left {
+            return Settled::TakenBack;
         }
-        !given.left
+        let took = now.saturating_sub(given.at) as f64;
+        let usual = self.acknowledges.unwrap_or(took);
+        let took = took.min(AT_MOST * usual.max(OVERDUE.0 as f64 / USUALLY));
+        self.acknowledges = Some(usual + (took - usual) * 0.2);
+        measure(&mut self.rate_out, given.size, now.saturating_sub(since));
+        Settled::Came(given.size)
     }
 
     /// What it never acknowledged no longer counts, and tells that it is slow.

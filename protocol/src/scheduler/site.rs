@@ -4,6 +4,9 @@
 //! - a gateway seeds each site by itself, and tells each of its own seeds only;
 //! - a viewer asks its own site first, and a gateway at another site over HTTP later than one that is near.
 //!
+//! Within what is one site some are nearer than others, and a part takes several round trips: so a viewer is introduced to
+//! some who are as far from the gateway as it is.
+//!
 //! A gateway tells a page where it is (by the address that it came from, or as the operator named that network), and the
 //! page tells everyone. Where it is not known (0) all are of one site.
 
@@ -19,6 +22,10 @@ const MOST: usize = 16;
 /// pushes again what its seeds do not get.)
 const LATER: Micros = 2_500_000;
 const OTHERS: Micros = 8_000_000;
+/// Of those that a viewer is introduced to, so many are likely to be near; the others keep the swarm together.
+const NEAR: usize = 5;
+/// Round trips that differ by less than this, and an eighth, are alike.
+const ALIKE: Micros = 2_000;
 /// A gateway waits so many times as long for a seed at another site.
 const SLOWER: Micros = 3;
 
@@ -101,6 +108,35 @@ impl Scheduler {
             _ => OTHERS,
         };
         since + waits
+    }
+
+    /// Puts a few first who are likely to be near to a peer: a gateway knows how far each is from itself, and a viewer tells
+    /// of those near to it. The order of the others stays.
+    pub(super) fn put_near_first<T>(
+        &self,
+        to: &PeerId,
+        others: &mut [T],
+        id: impl Fn(&T) -> PeerId,
+    ) {
+        let trip = |id: &PeerId| self.peers.get(id).and_then(Peer::measured_round_trip);
+        let of = trip(to);
+        let away = |other: &T| -> Micros {
+            let Some(its) = trip(&id(other)) else {
+                return Micros::MAX;
+            };
+            match (&self.role, of) {
+                (Role::Viewer, _) => its,
+                (Role::Gateway, Some(of)) => of.abs_diff(its) / (ALIKE + of.min(its) / 8),
+                (Role::Gateway, None) => Micros::MAX,
+            }
+        };
+        for place in 0..NEAR.min(others.len()) {
+            let rest = others[place..].iter().enumerate();
+            let nearest = rest.min_by_key(|(at, other)| (away(other), *at));
+            if let Some((at, _)) = nearest {
+                others[place..=place + at].rotate_right(1);
+            }
+        }
     }
 
     // --- gateway ---

@@ -7,8 +7,6 @@ use crate::scheduler::{Micros, random::Random};
 
 /// Bytes of a message on a data channel: what our streams put into one.
 pub(super) const MESSAGE: usize = 16 * 1024;
-/// Our streams write on as long as a browser holds no more bytes than this.
-pub const BUFFER: usize = 256 * 1024;
 /// Bytes of media in a packet.
 pub(super) const PACKET: usize = 1200;
 /// Packets that a TCP connection sends at first, and after it rested (RFC 6928).
@@ -69,8 +67,6 @@ pub struct Network {
     pub congestion: Congestion,
     /// Bytes of a part that leave at a time.
     pub slice: usize,
-    /// Bytes that a browser takes for one neighbour beyond what is on its way, where ways are gone packet by packet.
-    pub buffer: usize,
     /// None: each node's line says how far it is.
     pub sites: Option<Sites>,
     /// Whether the gateway's HTTP gives parts.
@@ -84,7 +80,6 @@ impl Default for Network {
         Self {
             congestion: Congestion::Plain,
             slice: super::wire::SLICE,
-            buffer: BUFFER,
             sites: None,
             http: true,
             exact: true,

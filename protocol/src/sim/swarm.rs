@@ -8,7 +8,7 @@ mod tests;
 
 use super::{
     Lie, Line, Player, Scene, World,
-    network::{BUFFER, Congestion, Network, Sites},
+    network::{Congestion, Network, Sites},
     trace::Trace,
 };
 use crate::scheduler::{Micros, random::Random};
@@ -74,8 +74,6 @@ pub struct Scenario {
     pub loss: f64,
     /// What a hop does about it.
     pub congestion: Congestion,
-    /// Bytes that a browser takes for one neighbour: see [`Network`].
-    pub buffer: usize,
     /// Viewers are at so many sites; the gateway is at the first.
     pub sites: usize,
     /// The one link between the first site and the others.
@@ -110,7 +108,6 @@ impl Default for Scenario {
             sigma: 0.7,
             loss: 0.01,
             congestion: Congestion::OneRoundTrip,
-            buffer: BUFFER,
             sites: 8,
             trunk: None,
             free_riders: 0.0,
@@ -162,7 +159,6 @@ pub fn run(scenario: &Scenario, mut progress: impl FnMut(u64, u64)) -> Outcome {
         network: Network {
             congestion: scenario.congestion,
             slice: 32 * 1024,
-            buffer: scenario.buffer,
             sites: Some(sites),
             http: scenario.http,
             exact: false,

@@ -11,17 +11,16 @@ use std::{
 use wasm_bindgen::{JsCast, prelude::*};
 use web_sys::{MessageEvent, RtcDataChannel, RtcDataChannelState, RtcDataChannelType};
 
+use crate::host;
+
 use super::{
+    ahead::Ahead,
     frame::{self, Flag, MAX_PAYLOAD},
     inbox::{Broken, Inbox},
 };
 
 /// Most bytes received and not yet read over all streams of a connection.
 const MAX_RECEIVED_BY_CONNECTION: usize = 16 * 1024 * 1024;
-/// Writing pauses while the browser holds more bytes than this for one stream ...
-const HIGH_WATER: u32 = 256 * 1024;
-/// ... and goes on below this.
-const LOW_WATER: u32 = 128 * 1024;
 
 /// A data channel. Its handlers are set before any of its messages can have been dispatched: it must be made in the
 /// task that made or surfaced `raw`.
@@ -33,6 +32,8 @@ pub(crate) struct Channel {
 
 struct State {
     inbox: Inbox,
+    /// How much the browser is given before it has sent it.
+    ahead: Ahead,
     by_connection: Rc<Cell<usize>>,
     opened: bool,
     closed: bool,
@@ -45,9 +46,9 @@ impl Channel {
     /// `by_connection` counts the unread bytes of all its channels.
     pub(crate) fn new(raw: RtcDataChannel, by_connection: Rc<Cell<usize>>) -> Self {
         raw.set_binary_type(RtcDataChannelType::Arraybuffer);
-        raw.set_buffered_amount_low_threshold(LOW_WATER);
         let state = Rc::new(RefCell::new(State {
             inbox: Inbox::default(),
+            ahead: Ahead::default(),
             by_connection,
             opened: raw.ready_state() == RtcDataChannelState::Open,
             closed: matches!(
@@ -128,7 +129,11 @@ impl Channel {
         if !state.inbox.halves.writes() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        if self.raw.buffered_amount() > HIGH_WATER {
+        let (waiting, now) = (self.raw.buffered_amount() as usize, host::now());
+        if !state.ahead.has_room(waiting, now) {
+            // It is told when half of that has left.
+            let half = state.ahead.most() / 2;
+            self.raw.set_buffered_amount_low_threshold(half as u32); // 256 KiB at most
             state.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
@@ -142,6 +147,7 @@ impl Channel {
             state.inbox.halves.lost();
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
+        state.ahead.wrote(taken, now);
         Poll::Ready(Ok(taken))
     }
 

@@ -31,6 +31,22 @@ fn a_hundred_viewers_take_few_copies_in_time() {
     assert!(outcome.told[1] <= 350_000, "{outcome:?}");
 }
 
+/// Over hops that carry little more than the stream, and recover slowly, a swarm drowns where more is given than leaves: half
+/// of all came from the gateway, and a quarter of it twice, when pages wrote far ahead.
+#[test]
+fn sixty_over_hops_as_chromium_has_them_do_not_drown() {
+    let scenario = Scenario {
+        viewers: 60,
+        congestion: Congestion::Chromium,
+        latency: 3.0,
+        ..hundred()
+    };
+    let outcome = run(&scenario, |_, _| {});
+    assert!(outcome.copies() <= 12.0, "{outcome:?}");
+    assert!(outcome.duplicates <= 0.1, "{outcome:?}");
+    assert!(outcome.stalled <= 0.01, "{outcome:?}");
+}
+
 /// What the gateway tells is less because viewers tell each other: if they do not, it tells each of them.
 #[test]
 fn sixty_that_do_not_tell_each_other_are_told_by_the_gateway() {

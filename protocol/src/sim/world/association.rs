@@ -1,9 +1,12 @@
 //! A way that is gone packet by packet: what is given to it comes out at its other end, in order.
 
 use super::*;
-use crate::sim::{
-    network::MESSAGE,
-    sctp::{STREAMS, Sctp},
+use crate::{
+    channel::ahead::Ahead,
+    sim::{
+        network::MESSAGE,
+        sctp::{STREAMS, Sctp},
+    },
 };
 
 /// One direction between two nodes, and what is on its way.
@@ -12,6 +15,7 @@ pub(super) struct Association {
     carried: [VecDeque<Event>; STREAMS],
     /// When it is to be asked next.
     planned: Micros,
+    ahead: Ahead,
 }
 
 impl World {
@@ -28,6 +32,7 @@ impl World {
             sctp: Sctp::new(way, line.loss),
             carried: Default::default(),
             planned: 0,
+            ahead: Ahead::default(),
         });
         let stream = usize::from(stream);
         association.carried[stream].push_back(event);
@@ -87,11 +92,10 @@ impl World {
     pub(super) fn fill(&mut self, from: usize, to: usize) {
         loop {
             let this = &mut self.nodes[from];
-            let held = this
-                .associations
-                .get(&to)
-                .map_or(0, |one| one.sctp.waiting());
-            if held > self.scene.network.buffer || !this.wire.has_part(to) {
+            let (now, association) = (self.now, this.associations.get_mut(&to));
+            let has_room =
+                association.is_none_or(|one| one.ahead.has_room(one.sctp.waiting(), now));
+            if !has_room || !this.wire.has_part(to) {
                 return;
             }
             let (place, bytes, until, slice) = this.wire.take(to, MESSAGE);
@@ -104,6 +108,9 @@ impl World {
                 slice,
                 Event::Slice(to, from, place, bytes, until, hops),
             );
+            if let Some(one) = self.nodes[from].associations.get_mut(&to) {
+                one.ahead.wrote(slice, now);
+            }
             if until == size {
                 self.at(self.now, Event::Sent(from, to, place, size));
             }
