@@ -39,7 +39,10 @@ function answers(socket: Socket): void {
 }
 
 /** Follows the golden stream as long as the test runs; `news` hears whether it is up to date with each. */
-function followed(context: TestContext, news: (isUpToDate: boolean) => void = nothing): Follow {
+async function followed(
+  context: TestContext,
+  news: (isUpToDate: boolean) => void = nothing,
+): Promise<Follow> {
   const gateways = new Gateways("http://node:8080", NAME, false);
   const follow: Follow = new Follow(gateways, NAME, new Counters(0), {
     told: nothing,
@@ -53,12 +56,14 @@ function followed(context: TestContext, news: (isUpToDate: boolean) => void = no
   });
   context.after(() => follow.close());
   follow.compiled();
+  // No socket opens at once.
+  await soon();
   return follow;
 }
 
 test("a window may be old until all behind it has been told, also by the next gateway", async (context) => {
   const news: boolean[] = [];
-  const follow = followed(context, (isUpToDate) => news.push(isUpToDate));
+  const follow = await followed(context, (isUpToDate) => news.push(isUpToDate));
   const first = socketTo("node", 0);
   tells(first);
   await soon();
@@ -82,7 +87,7 @@ test("a window may be old until all behind it has been told, also by the next ga
 });
 
 test("while all is silent another gateway is listened to, also after a third one that is not there", async (context) => {
-  const follow = followed(context);
+  const follow = await followed(context);
   const first = socketTo("node", 0);
   tells(first);
   answers(first);
