@@ -124,12 +124,16 @@ fn check(manifest: &Manifest) {
         for skip in [Skip::No, Skip::Yes] {
             playlist::media(manifest, &entry.rendition.id, skip);
         }
-        let newest: Vec<u64> = manifest
+        let newest: Vec<playlist::Group> = manifest
             .segments()
             .rev()
             .take(2)
-            .map(|segment| segment.msn)
+            .zip(2..)
+            .map(|(segment, parts)| playlist::Group {
+                msn: segment.msn,
+                parts,
+            })
             .collect();
-        playlist::paired(manifest, &entry.rendition.id, &newest);
+        playlist::grouped(manifest, &entry.rendition.id, &newest);
     }
 }

@@ -24,6 +24,7 @@ pub struct RenditionJson<'a> {
     width: u32,
     height: u32,
     frame_rate: f64,
+    part_target: f64,
     audio_only: bool,
 }
 
@@ -36,6 +37,7 @@ impl<'a> RenditionJson<'a> {
             width: rendition.width,
             height: rendition.height,
             frame_rate: f64::from(rendition.frame_rate) / 1000.0,
+            part_target: f64::from(rendition.part_target) / 1e6,
             audio_only: rendition.audio_only(),
         }
     }

@@ -13,7 +13,7 @@ use meshlive_protocol::{
     manifest::{Manifest, PartEntry},
     message::Place,
     name::StreamName,
-    playlist::{self, Selection},
+    playlist::{self, Group, Selection},
     scheduler::{Input, Scheduler},
 };
 use wasm_bindgen::prelude::*;
@@ -190,8 +190,8 @@ impl Peer {
         self.manifest(Manifest::ended).unwrap_or(false)
     }
 
-    /// JSON: `[{id, codecs, bandwidth, width, height, frameRate, audioOnly}]`, in the order of their announcement;
-    /// width, height and frame rate are 0 without video.
+    /// JSON: `[{id, codecs, bandwidth, width, height, frameRate, partTarget, audioOnly}]`, in the order of their announcement;
+    /// width, height and frame rate are 0 without video; `partTarget` in seconds.
     pub fn renditions(&self) -> String {
         self.manifest(|manifest| {
             let entries = manifest.renditions().iter();
@@ -206,11 +206,18 @@ impl Peer {
     }
 
     /// A rendition's media playlist, or the multivariant playlist if `rendition` is undefined; undefined where
-    /// there is none (yet). `pairs`: the segments whose parts are listed two at a time.
-    pub fn playlist(&self, rendition: Option<String>, pairs: &[u64]) -> Option<String> {
+    /// there is none (yet). `groups`: segments whose parts are listed several at a time; of each its number, and how many.
+    pub fn playlist(&self, rendition: Option<String>, groups: &[u64]) -> Option<String> {
+        let groups: Vec<Group> = groups
+            .chunks_exact(2)
+            .map(|group| Group {
+                msn: group[0],
+                parts: u8::try_from(group[1]).unwrap_or(u8::MAX),
+            })
+            .collect();
         self.manifest(|manifest| match rendition {
             None => Some(playlist::multivariant(manifest, Selection::Main)),
-            Some(id) => playlist::paired(manifest, &id, pairs),
+            Some(id) => playlist::grouped(manifest, &id, &groups),
         })?
     }
 
@@ -238,14 +245,15 @@ impl Peer {
         })?
     }
 
-    /// All parts of a segment that have been announced, in order, JSON: `[{cid, size}]`; undefined if the window
-    /// does not hold it.
-    #[wasm_bindgen(js_name = locateSegment)]
-    pub fn locate_segment(&self, rendition: &str, msn: u64) -> Option<String> {
+    /// The parts of a segment from `first` to before `end` that have been announced, in order, JSON: `[{cid, size}]`;
+    /// undefined if the window does not hold it.
+    #[wasm_bindgen(js_name = locateParts)]
+    pub fn locate_parts(&self, rendition: &str, msn: u64, first: u32, end: u32) -> Option<String> {
         self.manifest(|manifest| {
             let parts = &manifest.find_strand(rendition, msn)?.parts;
+            let some = parts.iter().take(end as usize).skip(first as usize);
             let block = |part: &PartEntry| BlockJson::new(&part.cid, part.size);
-            Some(json(&parts.iter().map(block).collect::<Vec<_>>()))
+            Some(json(&some.map(block).collect::<Vec<_>>()))
         })?
     }
 

@@ -40,8 +40,8 @@ interface Met {
   latest: Position | null;
 }
 
-/** Envelopes that came before the peer was compiled, a mirror's window and what is behind it among them; more would mean that it never will be. */
-const MAX_EARLY = 512;
+/** Bytes of envelopes that come before the peer is compiled, a mirror's window and what is behind it among them. */
+const MAX_EARLY = 4 << 20;
 
 /** A gateway that is asked beside one that is silent has so long to know more. */
 const ANSWERS_MS = 2_500;
@@ -86,6 +86,7 @@ export class Follow {
   #met: Met | null = null;
   #compiled = false;
   #early: Uint8Array[] = [];
+  #earlyBytes = 0;
   /** A gateway that was started again has a new clock; the old offset holds until its first answer. */
   #newGateway = false;
   #other: Other | null = null;
@@ -355,6 +356,7 @@ export class Follow {
     }
     const early = this.#early;
     this.#early = [];
+    this.#earlyBytes = 0;
     for (const bytes of early) this.#accept(peer, bytes);
   }
 
@@ -366,7 +368,10 @@ export class Follow {
 
   #envelope(bytes: Uint8Array): void {
     if (this.peer) this.#accept(this.peer, bytes);
-    else if (this.#early.length < MAX_EARLY) this.#early.push(bytes);
+    else if (this.#earlyBytes + bytes.length <= MAX_EARLY) {
+      this.#early.push(bytes);
+      this.#earlyBytes += 1 + bytes.length;
+    }
   }
 
   #accept(peer: StreamPeer, bytes: Uint8Array): void {

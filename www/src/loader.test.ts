@@ -18,9 +18,9 @@ const base = liveBase("http://node", "card");
 
 /** Gives the golden bytes and keeps what it was asked. */
 class Disk implements PartSource {
-  asked: { wanted: Wanted; deadlineMs: number }[] = [];
-  async part(wanted: Wanted, deadlineMs: number): Promise<Uint8Array<ArrayBuffer>> {
-    this.asked.push({ wanted, deadlineMs });
+  asked: Wanted[] = [];
+  async part(wanted: Wanted): Promise<Uint8Array<ArrayBuffer>> {
+    this.asked.push(wanted);
     const [, msn, index] = /(\d+)\.(\d+)\.m4s$/.exec(wanted.url) ?? [];
     return new Uint8Array(part(0, Number(msn), Number(index)));
   }
@@ -82,15 +82,14 @@ test("who comes from another rendition is told at once what is known, whatever i
   assert.match(String(response.data), /^#EXTM3U/);
 });
 
-test("a part is asked for by its CID, with the time until the playhead is there", async () => {
+test("a part is asked for by its CID", async () => {
   const from = source(5);
   const context = { url: `${base}source/101.3.m4s`, part: { start: 7.5 }, frag: { start: 6 } };
   const { data } = await answer(make(partLoader, from), context);
   assert.deepEqual(new Uint8Array(data as ArrayBuffer), part(0, 101, 3));
   assert.equal(from.parts.asked.length, 1);
-  assert.equal(from.parts.asked[0]?.deadlineMs, 2500);
   assert.ok(from.given.has(`${base}source/101.3.m4s`));
-  assert.equal(from.parts.asked[0]?.wanted.cid, from.peer.locatePart("source", 101, 3)?.cid);
+  assert.equal(from.parts.asked[0]?.cid, from.peer.locatePart("source", 101, 3)?.cid);
 });
 
 test("two parts that are taken at a time are one answer, and none where the second is not announced", async () => {
@@ -109,10 +108,10 @@ test("a pair in place of what is buffered waits for as many parts as two single 
   const from = source(5, 6.6);
   const part = { start: 6, duration: 0.4 };
   await answer(make(partLoader, from), { url: `${base}source/101.0-1.m4s`, part, frag: { start: 6 } });
-  const asked = from.parts.asked.map(({ wanted }) => wanted.url.slice(`${base}source/101.`.length, -4));
+  const asked = from.parts.asked.map(({ url }) => url.slice(`${base}source/101.`.length, -4));
   assert.deepEqual(asked, ["0", "1", "2", "0", "1"]);
   assert.ok(
-    from.parts.asked.every(({ wanted }) => wanted.first === 0),
+    from.parts.asked.every(({ first }) => first === 0),
     "all are due with the first",
   );
 });
@@ -127,7 +126,7 @@ test("a part in place of what is buffered is given when all is here that takes i
     const from = source(5, bufferedEnd);
     const { data } = await answer(make(partLoader, from), context(index));
     assert.deepEqual(new Uint8Array(data as ArrayBuffer), part(0, 101, index));
-    return from.parts.asked.map(({ wanted }) => wanted.url.slice(`${base}source/`.length));
+    return from.parts.asked.map(({ url }) => url.slice(`${base}source/`.length));
   };
   assert.deepEqual(await asked(6.6, 0), ["101.0.m4s", "101.1.m4s", "101.2.m4s", "101.0.m4s"]);
   assert.deepEqual(await asked(6.6, 1), ["101.1.m4s", "101.2.m4s", "101.1.m4s"]);
@@ -143,8 +142,8 @@ test("a part in place of what is buffered is given when all is here that takes i
 test("a part that cannot be had keeps none back that it would have followed", async () => {
   const from = source(5, 6.4);
   const give = from.parts.part.bind(from.parts);
-  from.parts.part = (wanted, deadlineMs) =>
-    wanted.url.endsWith("101.1.m4s") ? Promise.reject(new PartError(404, "gone")) : give(wanted, deadlineMs);
+  from.parts.part = (wanted) =>
+    wanted.url.endsWith("101.1.m4s") ? Promise.reject(new PartError(404, "gone")) : give(wanted);
   const context = { url: `${base}source/101.0.m4s`, part: { start: 6, duration: 0.2 }, frag: { start: 6 } };
   const { data } = await answer(make(partLoader, from), context);
   assert.deepEqual(new Uint8Array(data as ArrayBuffer), part(0, 101, 0));

@@ -10,7 +10,7 @@ import type {
   LoaderStats,
   PlaylistLoaderContext,
 } from "hls.js";
-import { Pairs } from "./pairs.ts";
+import { Groups } from "./groups.ts";
 import { PartError, type PartSource, type Wanted } from "./parts.ts";
 import type { StreamPeer } from "./peer.ts";
 import type { Given } from "./settle.ts";
@@ -31,16 +31,18 @@ export interface Source {
 }
 
 /** Parts of one whole segment that are asked for at once; the page has six connections over all its tabs. */
-const AT_ONCE = 2;
+const AT_ONCE = 4;
 
 export type LoaderClass<T extends LoaderContext> = new (config: HlsConfig) => Loader<T>;
 
 /** Playlists without any request: a blocking reload is answered when its announcement comes. */
 export function playlistLoader(source: Source): LoaderClass<PlaylistLoaderContext> {
   const { base, peer } = source;
-  const pairs = new Pairs();
-  const ahead = () => (source.bufferedEnd() ?? Number.NEGATIVE_INFINITY) - source.playhead();
   let newest: string | null = null;
+  const groups = new Groups({
+    ahead: () => (source.bufferedEnd() ?? Number.NEGATIVE_INFINITY) - source.playhead(),
+    part: () => peer.renditions().find(({ id }) => id === newest)?.partTarget ?? 1,
+  });
   return class extends BaseLoader<PlaylistLoaderContext> {
     protected async answer(context: PlaylistLoaderContext, signal: AbortSignal): Promise<string> {
       const target = parseTarget(base, context.url);
@@ -50,8 +52,8 @@ export function playlistLoader(source: Source): LoaderClass<PlaylistLoaderContex
       // announcement comes behind all that is on its way.
       const changes = rendition !== newest;
       newest = rendition;
-      if (wanted && !changes) await peer.until(pairs.announced(wanted, ahead()), signal);
-      const shown = pairs.upTo(peer.latest()?.msn ?? 0, ahead());
+      if (wanted && !changes) await peer.until(groups.announced(wanted), signal);
+      const shown = groups.upTo(peer.latest()?.msn ?? 0);
       const playlist = target && peer.playlist(target, shown);
       if (playlist === undefined) throw new PartError(404, `${context.url} is not announced`);
       // Its age counts from now, not from when the wait began.
@@ -66,15 +68,13 @@ export function partLoader(source: Source): LoaderClass<FragmentLoaderContext> {
   return class extends BaseLoader<FragmentLoaderContext> {
     protected async answer(context: FragmentLoaderContext, signal: AbortSignal): Promise<ArrayBuffer> {
       const wanted = locate(source, context.url);
-      const start = context.part?.start ?? context.frag.start ?? 0;
-      const deadlineMs = Math.max(0, (start - source.playhead()) * 1000);
       await Promise.all(
-        replacing(source, context).map((one) => source.parts.part(one, 0, signal).catch(() => null)),
+        replacing(source, context).map((one) => source.parts.part(one, signal).catch(() => null)),
       );
       const blocks: Uint8Array<ArrayBuffer>[] = [];
       for (let i = 0; i < wanted.length; i += AT_ONCE) {
         const some = wanted.slice(i, i + AT_ONCE);
-        blocks.push(...(await Promise.all(some.map((one) => source.parts.part(one, deadlineMs, signal)))));
+        blocks.push(...(await Promise.all(some.map((one) => source.parts.part(one, signal)))));
         this.stats.loading.first ||= performance.now();
       }
       if (!signal.aborted) source.given.add(context.url);
@@ -103,21 +103,18 @@ export function replacing(source: Source, { url, part }: FragmentLoaderContext):
     : [];
 }
 
-/** The announced parts of a segment from `first` to before `end`. */
+/** The announced parts of a segment from `first` to before `end`, or all that follow. */
 function some(
   { base, peer }: Pick<Source, "base" | "peer">,
   rendition: string,
   msn: number,
   first: number,
-  end: number,
+  end?: number,
 ): Wanted[] {
-  return peer
-    .locateSegment(rendition, msn)
-    .slice(first, end)
-    .map((found, index) => {
-      const part = first + index;
-      return { ...found, url: partUrl(base, rendition, msn, part), place: { rendition, msn, part }, first };
-    });
+  return peer.locateParts(rendition, msn, first, end).map((found, index) => {
+    const part = first + index;
+    return { ...found, url: partUrl(base, rendition, msn, part), place: { rendition, msn, part }, first };
+  });
 }
 
 /** Loads the init segments of all renditions: about a kilobyte each, which on a link that became narrow takes long. */
@@ -126,8 +123,7 @@ export async function loadInits(source: Source, signal: AbortSignal): Promise<vo
     const playlist = source.peer.playlist({ kind: "playlist", rendition: id }) ?? "";
     const uri = [...playlist.matchAll(/^#EXT-X-MAP:URI="([^"]+)"/gm)].at(-1)?.[1];
     if (uri === undefined) continue;
-    for (const init of locate(source, new URL(uri, source.base).href))
-      await source.parts.part(init, Number.POSITIVE_INFINITY, signal);
+    for (const init of locate(source, new URL(uri, source.base).href)) await source.parts.part(init, signal);
   }
 }
 
@@ -144,7 +140,7 @@ export function locate(source: Pick<Source, "base" | "peer">, url: string): Want
     const found = some(source, rendition, msn, part, last + 1);
     if (found.length === last + 1 - part) wanted.push(...found);
   } else if (target?.kind === "segment") {
-    wanted.push(...some(source, target.rendition, target.msn, 0, Number.POSITIVE_INFINITY));
+    wanted.push(...some(source, target.rendition, target.msn, 0));
   }
   if (wanted.length === 0) throw new PartError(404, `${url} is not announced`);
   return wanted;

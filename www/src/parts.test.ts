@@ -21,7 +21,7 @@ async function gateway(listener: RequestListener) {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/part`;
   const wanted = { cid: "good", size: GOOD.length, url, place: null };
   const http = new HttpParts(same, counters, 200);
-  const ask = (signal = AbortSignal.timeout(5000)) => http.part(wanted, 0, signal);
+  const ask = (signal = AbortSignal.timeout(5000)) => http.part(wanted, signal);
   return { ask, http, base: new URL("/", url).href, stats: () => counters.read(0, null, null) };
 }
 
@@ -137,7 +137,7 @@ async function swarm(listener: RequestListener = (_, response) => response.end(G
 
 test("a part is demanded of the engine, and given to all who wait, each a copy of its own", async () => {
   const { engine, parts } = await swarm();
-  const both = [parts.part(WANTED, 0, never), parts.part({ ...WANTED, first: 0 }, 0, never)];
+  const both = [parts.part(WANTED, never), parts.part({ ...WANTED, first: 0 }, never)];
   engine.held.set("key", GOOD);
   parts.ready("key");
   const [first, second] = await Promise.all(both);
@@ -154,7 +154,7 @@ test("a part that nobody waits for is nobody's", async () => {
   const { engine, parts } = await swarm();
   engine.held.set("other", GOOD);
   parts.ready("other");
-  const waiting = parts.part(WANTED, 0, never);
+  const waiting = parts.part(WANTED, never);
   parts.gone("other");
   assert.equal(
     await Promise.race([waiting, new Promise((resolve) => setTimeout(resolve, 5, "not yet"))]),
@@ -168,16 +168,16 @@ test("no rendition, no demand; whoever aborts no longer waits", async () => {
   const { engine, parts } = await swarm();
   const nowhere = { ...WANTED, place: { ...PLACE, rendition: "none" } };
   await assert.rejects(
-    parts.part(nowhere, 0, never),
+    parts.part(nowhere, never),
     (error) => error instanceof PartError && error.code === 404,
   );
   const abort = new AbortController();
-  const waiting = parts.part(WANTED, 0, abort.signal);
+  const waiting = parts.part(WANTED, abort.signal);
   abort.abort();
   await assert.rejects(waiting);
   engine.held.set("key", GOOD);
   parts.ready("key");
-  await assert.rejects(parts.part(WANTED, 0, abort.signal));
+  await assert.rejects(parts.part(WANTED, abort.signal));
   assert.equal(engine.demanded.length, 2, "nothing is demanded for who is gone already");
 });
 
@@ -306,7 +306,7 @@ test("what the gateway lacks, or breaks off, is asked of another one beside it, 
 test("init segments come over HTTP, and count as the gateway's", async () => {
   const { engine, parts, base, stats } = await swarm();
   const init = { cid: "good", size: GOOD.length, url: `${base}source/init-0.mp4`, place: null };
-  assert.deepEqual(await parts.part(init, 0, never), GOOD);
+  assert.deepEqual(await parts.part(init, never), GOOD);
   assert.deepEqual(engine.demanded, []);
   assert.deepEqual([stats().bytesFromGateway, stats().partsFromGateway], [GOOD.length, 0]);
 });
@@ -316,7 +316,7 @@ test("closing ends what is under way and whoever waits", async () => {
     response.flushHeaders();
     parts.close();
   });
-  const waiting = parts.part(WANTED, 0, never);
+  const waiting = parts.part(WANTED, never);
   parts.fetch("key", PLACE);
   await assert.rejects(waiting, PartError);
   assert.deepEqual(engine.answers, []);

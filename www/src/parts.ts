@@ -1,4 +1,4 @@
-// Where a part's bytes come from. The seam: whoever has a CID and a deadline asks a `PartSource`.
+// Where a part's bytes come from. The seam: whoever has a CID asks a `PartSource`.
 
 import { backoffMs } from "./backoff.ts";
 import type { Counters } from "./stats.ts";
@@ -23,11 +23,8 @@ export interface Wanted {
 }
 
 export interface PartSource {
-  /**
-   * Gives the verified bytes of `wanted`. `deadlineMs` is the time until the playhead is there (0 when it waits).
-   * Rejects when the bytes cannot be had or are wrong twice, and when `signal` aborts.
-   */
-  part(wanted: Wanted, deadlineMs: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  /** Gives the verified bytes of `wanted`. Rejects when they cannot be had or are wrong twice, and when `signal` aborts. */
+  part(wanted: Wanted, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 /** Why a part cannot be had; `code` is the HTTP status, or 0 when the bytes were wrong. */
@@ -103,9 +100,9 @@ export class PeerParts implements PartSource {
     this.#doors = doors;
   }
 
-  part(wanted: Wanted, deadlineMs: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+  part(wanted: Wanted, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
     const { place } = wanted;
-    if (!place) return this.#http.part(wanted, deadlineMs, signal);
+    if (!place) return this.#http.part(wanted, signal);
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
       const key = this.#engine.demand(place, wanted.first ?? place.part);
@@ -247,7 +244,7 @@ export class HttpParts implements PartSource {
     this.#doors = doors;
   }
 
-  async part(wanted: Wanted, _deadlineMs: number, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+  async part(wanted: Wanted, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
     const known = this.#inits.get(wanted.cid);
     if (known) return known.slice();
     let wrong = false;

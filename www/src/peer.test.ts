@@ -78,11 +78,11 @@ test("a part's bytes are told from any other", () => {
 
 test("all parts of a segment are found in order, and none of one that is not there", () => {
   const known = peer();
-  const cids = known.locateSegment("source", 100).map(({ cid }) => cid);
+  const cids = known.locateParts("source", 100).map(({ cid }) => cid);
   assert.equal(cids.length, 10);
   assert.ok(known.verify(cids[9] ?? "", part(0, 100, 9)));
-  assert.deepEqual(known.locateSegment("source", 99), []);
-  assert.deepEqual(known.locateSegment("nonsense", 100), []);
+  assert.deepEqual(known.locateParts("source", 99), []);
+  assert.deepEqual(known.locateParts("nonsense", 100), []);
 });
 
 test("whoever waits for a part is told when it is announced, and not before", async () => {

@@ -41,6 +41,8 @@ export interface Rendition {
   width: number;
   height: number;
   frameRate: number;
+  /** How long its parts are at most, seconds. */
+  partTarget: number;
   audioOnly: boolean;
 }
 
@@ -185,10 +187,10 @@ export class StreamPeer {
 
   /**
    * The playlist as of now, the same bytes as the gateway's; of a multivariant one only the variants that are asked for
-   * or may be chosen automatically. Undefined for a rendition that is not announced. Of the segments `pairs` parts come two
-   * at a time, see `Pairs`.
+   * or may be chosen automatically. Undefined for a rendition that is not announced. Of the segments in `groups` so many parts
+   * come at a time, see `Groups`.
    */
-  playlist(target: Target, pairs: number[] = []): string | undefined {
+  playlist(target: Target, groups: ReadonlyMap<number, number> = new Map()): string | undefined {
     if (target.kind === "multivariant") {
       if (target.audioOnly) return this.#peer.audioPlaylist();
       const all = this.#peer.playlist(undefined, new BigUint64Array());
@@ -196,7 +198,7 @@ export class StreamPeer {
       return all && withVariants(all, (id) => wanted.length === 0 || wanted.includes(id));
     }
     if (target.kind !== "playlist") return undefined;
-    return this.#peer.playlist(target.rendition, BigUint64Array.from(pairs, BigInt));
+    return this.#peer.playlist(target.rendition, BigUint64Array.from([...groups].flat(), BigInt));
   }
 
   /** How far behind the live edge the stream wants to be played, seconds (RFC 8216bis §4.4.3.8, PART-HOLD-BACK). */
@@ -221,9 +223,9 @@ export class StreamPeer {
     return parse(this.#peer.locate(rendition, BigInt(msn), part));
   }
 
-  /** All announced parts of a segment, in order; none when the window does not hold it. */
-  locateSegment(rendition: string, msn: number): Located[] {
-    return JSON.parse(this.#peer.locateSegment(rendition, BigInt(msn)) ?? "[]") as Located[];
+  /** The announced parts of a segment from `first` to before `end`, in order; none when the window does not hold it. */
+  locateParts(rendition: string, msn: number, first = 0, end = 0xffff_ffff): Located[] {
+    return JSON.parse(this.#peer.locateParts(rendition, BigInt(msn), first, end) ?? "[]") as Located[];
   }
 
   locateInit(rendition: string, number: number): Located | undefined {

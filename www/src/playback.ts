@@ -3,6 +3,7 @@
 import Hls, { type ErrorData, type HlsConfig, type Level, type RetryConfig } from "hls.js/light";
 import { ENOUGH, LatencyController } from "./latency.ts";
 import { loadInits, partLoader, playlistLoader, type Source } from "./loader.ts";
+import { paced } from "./pace.ts";
 import { rateController, type Ways } from "./rate-controller.ts";
 import { Given, settle } from "./settle.ts";
 import { parseTarget } from "./url.ts";
@@ -304,6 +305,7 @@ function settings(source: Source, ways: Ways, target: number): Partial<HlsConfig
     pLoader: playlistLoader(source),
     fLoader: partLoader(source),
     abrController: rateController(ways),
+    ...paced(),
     lowLatencyMode: true,
     // The worker would need a blob: script, and passing fragmented MP4 through costs the page next to nothing.
     enableWorker: false,

@@ -4,7 +4,8 @@ import type { Rendition } from "./peer.ts";
 import { automatic, type Plays, qualities, withVariants } from "./quality.ts";
 
 function video(id: string, height: number, bandwidth: number, frameRate = 30): Rendition {
-  return { id, codecs: "avc1.64001f,mp4a.40.2", bandwidth, width: 0, height, frameRate, audioOnly: false };
+  const codecs = "avc1.64001f,mp4a.40.2";
+  return { id, codecs, bandwidth, width: 0, height, frameRate, partTarget: 0.2, audioOnly: false };
 }
 const audio: Rendition = { ...video("audio", 0, 128_000, 0), audioOnly: true };
 const original: Rendition = { ...video("original", 720, 9e6), codecs: "hvc1.1.6.L93.90,opus" };

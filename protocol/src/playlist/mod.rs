@@ -122,15 +122,24 @@ pub fn media(manifest: &Manifest, rendition_id: &str, skip: Skip) -> Option<Stri
     Some(out)
 }
 
-/// The same for a viewer's own player, which takes the parts of the segments `pairs` (their numbers) two at a time, and
-/// so has half as much to do: `{msn}.{first}-{last}.m4s`. A part without a second one comes when its segment is closed. The
+/// A segment whose parts a player takes several at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The segment's number.
+    pub msn: u64,
+    /// How many parts at a time; 0 is 1.
+    pub parts: u8,
+}
+
+/// The same for a viewer's own player, which takes the parts of some segments several at a time, and so has less to do:
+/// `{msn}.{first}-{last}.m4s`. Parts that are too few for a group come when their segment is closed. The
 /// reports on other renditions, which count single parts, are left out.
-pub fn paired(manifest: &Manifest, rendition_id: &str, pairs: &[u64]) -> Option<String> {
-    if pairs.is_empty() {
+pub fn grouped(manifest: &Manifest, rendition_id: &str, groups: &[Group]) -> Option<String> {
+    if groups.is_empty() {
         return media(manifest, rendition_id, Skip::No);
     }
     let index = manifest.rendition_index(rendition_id)?;
-    let view = View::new(manifest, index)?.paired(pairs);
+    let view = View::new(manifest, index)?.grouped(groups);
     let mut out = String::with_capacity(200 * view.segments.len() + 2000);
     view.head(&mut out);
     for at in 0..view.segments.len() {

@@ -1,6 +1,6 @@
 //! One rendition's media playlist, tag by tag (README §7).
 
-use super::{VERSION, line};
+use super::{Group, VERSION, line};
 use crate::{
     manifest::{Manifest, PartEntry, Segment},
     time::{DateTime, Seconds},
@@ -24,8 +24,8 @@ pub(super) struct View<'a> {
     behind: Vec<u64>,
     /// Discontinuities before the first of them.
     discontinuities: u64,
-    /// The segments whose parts are listed two at a time, by number.
-    pairs: &'a [u64],
+    /// The segments whose parts are listed several at a time.
+    groups: &'a [Group],
 }
 
 impl<'a> View<'a> {
@@ -50,7 +50,7 @@ impl<'a> View<'a> {
                 .take(last + 1 - first)
                 .collect(),
             discontinuities: manifest.discontinuity_sequence() + before,
-            pairs: &[],
+            groups: &[],
         };
         for at in (1..view.segments.len()).rev() {
             view.behind[at - 1] = view.behind[at] + view.duration(view.segments[at]);
@@ -58,8 +58,14 @@ impl<'a> View<'a> {
         Some(view)
     }
 
-    pub(super) fn paired(self, pairs: &'a [u64]) -> Self {
-        Self { pairs, ..self }
+    pub(super) fn grouped(self, groups: &'a [Group]) -> Self {
+        Self { groups, ..self }
+    }
+
+    /// How many parts of a segment are listed at a time.
+    fn group(&self, msn: u64) -> usize {
+        let group = self.groups.iter().find(|group| group.msn == msn);
+        group.map_or(1, |group| usize::from(group.parts.max(1)))
     }
 
     fn part_target(&self) -> u64 {
@@ -130,12 +136,12 @@ impl<'a> View<'a> {
         if let Some(until) = self.skip_until() {
             line(out, format_args!(",CAN-SKIP-UNTIL={}", Seconds(until)));
         }
-        let listed = if self.pairs.is_empty() { 1 } else { 2 };
+        let listed = self.groups.iter().map(|group| group.parts.max(1)).max();
         line(
             out,
             format_args!(
                 "\n#EXT-X-PART-INF:PART-TARGET={}\n",
-                Seconds(listed * self.part_target())
+                Seconds(u64::from(listed.unwrap_or(1)) * self.part_target())
             ),
         );
         line(
@@ -168,7 +174,7 @@ impl<'a> View<'a> {
             format_args!("#EXT-X-PROGRAM-DATE-TIME:{}\n", DateTime(segment.start)),
         );
         if msn + SEGMENTS_WITH_PARTS >= self.next_part().0 {
-            let size = if self.pairs.contains(&msn) { 2 } else { 1 };
+            let size = self.group(msn);
             for (at, parts) in strand.parts.chunks(size).enumerate() {
                 if parts.len() == size || strand.root.is_some() || self.ended() {
                     self.parts(out, msn, at * size, parts);
@@ -220,7 +226,7 @@ impl<'a> View<'a> {
                 self.id
             ),
         );
-        if !self.pairs.is_empty() {
+        if !self.groups.is_empty() {
             return;
         }
         for (index, entry) in self.manifest.renditions().iter().enumerate() {

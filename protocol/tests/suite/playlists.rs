@@ -2,7 +2,7 @@
 
 use meshlive_protocol::{
     manifest::{News, Rendition, Settings, Tracks},
-    playlist::{self, Selection, Skip},
+    playlist::{self, Group, Selection, Skip},
 };
 
 use crate::common::{NINE, Publisher, closed, init, part_of, rendition, segment, stream};
@@ -245,11 +245,15 @@ fn program_date_time_is_civil_time() {
     assert_eq!(at((1 << 53) - 1), "2255-06-05T23:47:34.740Z");
 }
 
+fn group(msn: u64, parts: u8) -> Group {
+    Group { msn, parts }
+}
+
 #[test]
-fn who_takes_two_parts_at_a_time_is_shown_pairs_in_the_segments_it_names() {
-    let parts = |count, pairs: &[u64]| {
+fn who_takes_several_parts_at_a_time_is_shown_groups_in_the_segments_it_names() {
+    let parts = |count, groups: &[Group]| {
         let publisher = stream(count);
-        let text = playlist::paired(&publisher.manifest, "source", pairs).expect("it has parts");
+        let text = playlist::grouped(&publisher.manifest, "source", groups).expect("it has parts");
         let all: Vec<String> = text
             .lines()
             .filter_map(|line| line.strip_prefix("#EXT-X-PART:"))
@@ -258,7 +262,8 @@ fn who_takes_two_parts_at_a_time_is_shown_pairs_in_the_segments_it_names() {
         (all.join(" "), text)
     };
     // Two segments of ten parts, and what is not yet closed.
-    let (first, text) = parts(14, &[101]);
+    let (pairs, fours) = ([group(101, 2)], [group(101, 4)]);
+    let (first, text) = parts(14, &pairs);
     assert!(first.starts_with("0.0,INDEPENDENT=YES 0.1 0.2 "), "{first}");
     assert!(
         first.ends_with(" 0.9 1.0-1,INDEPENDENT=YES 1.2-3"),
@@ -269,8 +274,18 @@ fn who_takes_two_parts_at_a_time_is_shown_pairs_in_the_segments_it_names() {
     // hls.js takes the last segment for an open one where nothing stands behind it.
     assert!(text.ends_with("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"source/101.4.m4s\"\n"));
     // A part alone waits for its second.
-    assert_eq!(parts(15, &[101]).0, first);
-    assert!(parts(16, &[101]).0.ends_with(" 1.2-3 1.4-5"));
+    assert_eq!(parts(15, &pairs).0, first);
+    assert!(parts(16, &pairs).0.ends_with(" 1.2-3 1.4-5"));
+    let (fewer, text) = parts(16, &fours);
+    assert!(fewer.ends_with(" 0.9 1.0-3,INDEPENDENT=YES"), "{fewer}");
+    assert!(text.contains("#EXT-X-PART-INF:PART-TARGET=0.8"), "{text}");
+    // How many at a time is said of each segment by itself.
+    let (both, _) = parts(16, &[group(100, 4), group(101, 2)]);
+    assert!(
+        both.starts_with("0.0-3,INDEPENDENT=YES 0.4-7 0.8-9 1.0-1"),
+        "{both}"
+    );
+    assert_eq!(parts(14, &[group(101, 0)]).0, parts(14, &[]).0);
     // None named: the gateway's own playlist.
     assert_eq!(parts(14, &[]).1, media(&stream(14), "source"));
 }
@@ -278,8 +293,9 @@ fn who_takes_two_parts_at_a_time_is_shown_pairs_in_the_segments_it_names() {
 #[test]
 fn the_last_part_of_an_odd_segment_stands_alone_when_that_is_closed() {
     let mut publisher = stream(13);
-    let shown =
-        |publisher: &Publisher| playlist::paired(&publisher.manifest, "source", &[101]).unwrap();
+    let shown = |publisher: &Publisher| {
+        playlist::grouped(&publisher.manifest, "source", &[group(101, 2)]).unwrap()
+    };
     assert!(shown(&publisher).contains("101.0-1.m4s\""));
     assert!(!shown(&publisher).contains("#EXT-X-PART:DURATION=0.200000,URI=\"source/101"));
     assert!(!publisher.manifest.is_closed(101));
