@@ -59,7 +59,7 @@ struct Shared {
 /// The initiator's first channel.
 struct Init {
     raw: RtcDataChannel,
-    _handlers: [Closure<dyn FnMut()>; 2],
+    _close: Closure<dyn FnMut()>,
 }
 
 /// What a connection that is being made says.
@@ -68,7 +68,6 @@ pub(crate) enum Event {
     /// A candidate of ours, JSON.
     Candidate(String),
     Connected,
-    InitClosed,
 }
 
 impl Connection {
@@ -119,23 +118,16 @@ impl Connection {
         Ok(Self(SendWrapper::new(inner)))
     }
 
-    /// Opens the initiator's first channel; [`Event::InitClosed`] follows when it was open and is closed again.
+    /// Opens the initiator's first channel, which is closed as soon as it is open. Nobody waits for that: while it has its
+    /// number, others get the next ones.
     pub(crate) fn open_init(&mut self) {
         let raw = self.0.raw.create_data_channel(INIT);
         let close = {
             let raw = raw.clone();
             Closure::<dyn FnMut()>::new(move || raw.close())
         };
-        let closed = {
-            let shared = self.0.shared.clone();
-            Closure::<dyn FnMut()>::new(move || shared.tell(Event::InitClosed))
-        };
         raw.set_onopen(Some(close.as_ref().unchecked_ref()));
-        raw.set_onclose(Some(closed.as_ref().unchecked_ref()));
-        self.0.init = Some(Init {
-            raw,
-            _handlers: [close, closed],
-        });
+        self.0.init = Some(Init { raw, _close: close });
     }
 
     /// The channel both sides know of beforehand, number 0.
@@ -203,10 +195,6 @@ impl Connection {
     pub(crate) fn made(&mut self) {
         self.0.shared.made.set(true);
         self.0.shared.events.borrow_mut().clear();
-        if let Some(init) = self.0.init.take() {
-            init.raw.set_onopen(None);
-            init.raw.set_onclose(None);
-        }
         // Says at once when the other side closes the connection; the connection itself does so after seconds.
         let sctp = get(&self.0.raw, "sctp");
         if sctp.is_object() {
@@ -296,7 +284,6 @@ impl Inner {
         }
         if let Some(init) = &self.init {
             init.raw.set_onopen(None);
-            init.raw.set_onclose(None);
         }
         self.raw.close();
         self.shared.lose();

@@ -106,7 +106,6 @@ impl Driver {
                 return Poll::Ready(Ok(match event {
                     Ok(Event::Candidate(json)) => Input::Candidate(json),
                     Ok(Event::Connected) => Input::Connected,
-                    Ok(Event::InitClosed) => Input::InitClosed,
                     Err(_) => Input::Lost,
                 }));
             }

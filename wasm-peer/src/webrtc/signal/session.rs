@@ -35,8 +35,6 @@ pub enum Input {
     Candidate(String),
     /// The connection stands.
     Connected,
-    /// The initiator's first channel was open and is closed again.
-    InitClosed,
     /// The other side ended the signalling stream, or the stream failed.
     StreamEnded,
     /// The connection failed or was closed.
@@ -71,8 +69,6 @@ pub struct Session {
     role: Role,
     described: bool,
     remote: Remote,
-    connected: bool,
-    init_closed: bool,
     stream_ended: bool,
     over: bool,
     sent: usize,
@@ -95,8 +91,6 @@ impl Session {
             role,
             described: false,
             remote: Remote::Awaited,
-            connected: false,
-            init_closed: false,
             stream_ended: false,
             over: false,
             sent: 0,
@@ -115,18 +109,14 @@ impl Session {
         if self.over {
             return Vec::new();
         }
-        let outputs = match input {
+        match input {
             Input::Message(message) => self.message(message),
             Input::Described(description) => self.describe(description),
             Input::RemoteSet => self.remote_set(),
             Input::Candidate(candidate) => self.candidate(candidate),
             Input::Connected => {
-                self.connected = true;
-                Vec::new()
-            }
-            Input::InitClosed => {
-                self.init_closed = true;
-                Vec::new()
+                self.over = true;
+                vec![Output::Done]
             }
             Input::StreamEnded if self.stream_ended => Vec::new(),
             Input::StreamEnded => {
@@ -140,12 +130,7 @@ impl Session {
             }
             Input::Lost => self.fail("the connection failed"),
             Input::Late => self.fail("no connection in time"),
-        };
-        if !self.over && self.connected && (self.init_closed || self.role == Role::Responder) {
-            self.over = true;
-            return vec![Output::Done];
         }
-        outputs
     }
 
     fn message(&mut self, message: Message) -> Vec<Output> {
@@ -198,7 +183,7 @@ impl Session {
     }
 
     fn candidate(&mut self, candidate: String) -> Vec<Output> {
-        if self.connected || self.stream_ended || self.sent == MAX_CANDIDATES {
+        if self.stream_ended || self.sent == MAX_CANDIDATES {
             return Vec::new();
         }
         self.sent += 1;
@@ -255,16 +240,15 @@ mod tests {
     }
 
     #[test]
-    fn the_initiator_is_done_when_its_first_channel_was_closed() {
+    fn the_initiator_is_done_when_connected_and_waits_for_no_channel() {
         let mut session = initiator();
         let sent = session.handle(Input::Candidate("c".into()));
         assert_eq!(sent, [Output::Send(candidate("c"))]);
         let set = session.handle(Input::Message(answer()));
         assert_eq!(set, [Output::SetRemote("answer".into())]);
         assert_eq!(session.handle(Input::RemoteSet), []);
-        assert_eq!(session.handle(Input::Connected), []);
+        assert_eq!(session.handle(Input::Connected), [Output::Done]);
         assert_eq!(session.handle(Input::Candidate("late".into())), []);
-        assert_eq!(session.handle(Input::InitClosed), [Output::Done]);
         assert_eq!(session.handle(Input::Lost), []);
     }
 
