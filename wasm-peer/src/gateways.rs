@@ -91,7 +91,7 @@ impl Gateways {
         let Some(gateway) = self.gateway else { return };
         if !self.connections.is_empty() {
             if self.listener.is_none() {
-                self.listen(gateway);
+                self.listen();
             }
         } else if self.dialling.is_none() && !self.addresses.is_empty() {
             let opts = DialOpts::peer_id(gateway)
@@ -103,17 +103,21 @@ impl Gateways {
         }
     }
 
-    /// The relay's answer is awaited by its client; the address only has to name the relay.
-    fn listen(&mut self, gateway: PeerId) {
-        let Some(address) = self.addresses.first() else {
-            return;
-        };
-        let mut circuit: Multiaddr = address
-            .iter()
+    /// Where the gateway's relay leads: `…/p2p/…/p2p-circuit`; none without a gateway.
+    pub fn circuit(&self) -> Option<Multiaddr> {
+        let mut circuit: Multiaddr = (self.addresses.first()?.iter())
             .filter(|part| !matches!(part, Protocol::P2p(_)))
             .collect();
-        circuit.push(Protocol::P2p(gateway));
+        circuit.push(Protocol::P2p(self.gateway?));
         circuit.push(Protocol::P2pCircuit);
+        Some(circuit)
+    }
+
+    /// The relay's answer is awaited by its client; the address only has to name the relay.
+    fn listen(&mut self) {
+        let Some(circuit) = self.circuit() else {
+            return;
+        };
         let opts = ListenOpts::new(circuit);
         self.listener = Some(opts.listener_id());
         self.queue.push_back(ToSwarm::ListenOn { opts });

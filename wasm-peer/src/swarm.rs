@@ -72,9 +72,11 @@ pub fn build<E: NetworkBehaviour>(key: &Keypair, engine: E) -> Swarm<Browser<E>>
         ping: Unrelayed::new(ping::Behaviour::default()),
         engine: Unrelayed::new(engine),
     };
-    // A gateway's addresses are tried in their order.
+    // A gateway's addresses are tried in their order. Who opens a stream says at once what it has to say: no round trip for
+    // the other side's consent.
     let config = Config::with_wasm_executor()
         .with_idle_connection_timeout(IDLE)
+        .with_substream_upgrade_protocol_override(Version::V1Lazy)
         .with_dial_concurrency_factor(NonZeroU8::MIN);
     let mut swarm = Swarm::new(transport, behaviour, me, config);
     swarm
@@ -94,11 +96,15 @@ pub fn reach<E: NetworkBehaviour>(
     behaviour.gateways.reach(gateway);
 }
 
-/// Connects to another viewer, introduced by the gateway's relay. A failure is told as an event of the swarm.
+/// Connects to another viewer, introduced by the gateway's relay; who dials needs no reservation there. A failure is told as
+/// an event of the swarm.
 pub fn dial_viewer<E: NetworkBehaviour>(swarm: &mut Swarm<Browser<E>>, peer: PeerId) {
-    let mut circuits = swarm.behaviour().webrtc.circuits();
+    let behaviour = swarm.behaviour();
+    let mut circuits = behaviour.webrtc.circuits();
     if circuits.is_empty() {
-        circuits.push(Multiaddr::empty()); // fails, and says why
+        // Fails where there is no gateway either, and says why.
+        let circuit = behaviour.gateways.circuit();
+        circuits.push(circuit.unwrap_or_else(Multiaddr::empty));
     }
     let addresses = circuits
         .into_iter()

@@ -36,7 +36,7 @@ use std::{
 };
 
 use axum::extract::ws::WebSocket;
-use libp2p::{Swarm, swarm};
+use libp2p::{Swarm, core::upgrade::Version, swarm};
 use meshlive_protocol::name::StreamName;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
@@ -112,6 +112,8 @@ impl Network {
         let room = behaviour::Room::new(&key, &config.p2p, mdns, shelf, names);
         let settings = swarm::Config::with_tokio_executor()
             .with_idle_connection_timeout(IDLE)
+            // Who opens a stream says at once what it has to say: no round trip for the other side's consent.
+            .with_substream_upgrade_protocol_override(Version::V1Lazy)
             .with_max_negotiating_inbound_streams(NEGOTIATING_STREAMS);
         let mut swarm = Swarm::new(transport, room, peer, settings);
         for address in config.p2p.first_peers() {

@@ -59,7 +59,7 @@ pub enum Command {
 #[derive(Debug)]
 #[expect(missing_docs, reason = "what a variant says tells of its fields")]
 pub enum Report {
-    /// The peer speaks our protocols.
+    /// Our side is open. Whether the peer takes part is not known: its consent is not waited for.
     Opened { link: u64 },
     /// Nothing can be written any more.
     Failed { link: u64, why: String },
