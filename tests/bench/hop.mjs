@@ -4,18 +4,17 @@
 // nothing else is said: such a hop carries no more), the other notes when each is whole. The link is `link.py`, and all that
 // the second browser sends and hears goes over it.
 
-import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
 import { launch, open } from "../e2e/browser.mjs";
 import { Gateway, run } from "../e2e/gateway.mjs";
-import { HOST, Site } from "../e2e/peers/net.mjs";
+import { HOST } from "../e2e/peers/net.mjs";
 import { Ours, compile, serve } from "../interop/trial.mjs";
+import { far, HERE, THERE } from "./far.mjs";
 import { report } from "./process.mjs";
 
 const OPTIONS = { delay: { type: "string", default: "40" }, loss: { type: "string", default: "0.01" }, every: { type: "string", default: "600" }, parts: { type: "string", default: "260" } };
 const { values } = parseArgs({ options: OPTIONS });
 const [delayMs, loss, everyMs, count] = [values.delay, values.loss, values.every, values.parts].map(Number);
-const [HERE, THERE] = ["10.78.0.1", "10.78.0.2"];
 const PART = 62_500;
 /** Bytes of a message: what our streams put into one. */
 const MESSAGE = 16_384;
@@ -75,30 +74,10 @@ function take(part) {
   };
 }
 
-/** A site whose only link is ours. */
-async function far() {
-  const site = await Site.make();
-  const { pid } = site.holder.child;
-  const [program, ...args] = [...site.enter, "ip", "link", "set", "eth0", "down"];
-  const { code, stderr } = await run(program, args);
-  if (code !== 0) throw new Error(`the site keeps its first link: ${stderr}`);
-  const link = spawn("python3", [new URL("link.py", import.meta.url).pathname, pid, `${HERE}/24`, `${THERE}/24`, delayMs, loss], { stdio: ["pipe", "pipe", "inherit"] });
-  await new Promise((resolve, reject) => {
-    link.stdout.once("data", resolve);
-    link.once("exit", () => reject(new Error("link.py ended")));
-  });
-  const dispose = async () => {
-    link.removeAllListeners("exit");
-    link.stdin.end();
-    await site.dispose();
-  };
-  return { site, dispose };
-}
-
 /** Milliseconds of each part over the link, between two browsers. */
 async function measured() {
   compile();
-  const { site, dispose } = await far();
+  const { site, dispose } = await far(delayMs, loss);
   const gateway = await Gateway.start({ host: HOST, inputs: [] });
   const peer = await gateway.json("/api/v1/peer");
   const pages = await serve(undefined, HOST);
