@@ -55,11 +55,19 @@ pub(crate) fn server(address: &Multiaddr) -> Option<Server> {
     }
 }
 
-/// Dials in a task of its own, that ends when the future is dropped.
+/// Dials, as soon as it is polled, in a task of its own, that ends when the future is dropped. A swarm makes the dials of all
+/// addresses at once, and polls those that it tries.
 pub(crate) fn dial(
     key: Keypair,
     server: Server,
 ) -> BoxFuture<'static, Result<(PeerId, Connection), Error>> {
+    async move { begin(key, server).await.unwrap_or(Err(Error::Gone)) }.boxed()
+}
+
+fn begin(
+    key: Keypair,
+    server: Server,
+) -> oneshot::Receiver<Result<(PeerId, Connection), Error>> {
     let (mut reply, made) = oneshot::channel();
     wasm_bindgen_futures::spawn_local(async move {
         let made = {
@@ -72,7 +80,7 @@ pub(crate) fn dial(
         };
         let _ = reply.send(made);
     });
-    made.map(|made| made.unwrap_or(Err(Error::Gone))).boxed()
+    made
 }
 
 async fn connect(

@@ -170,11 +170,11 @@ impl libp2p_core::Transport for Transport {
         };
         let (reply, made) = oneshot::channel();
         let request = Request { peer, relay, reply };
-        let asked = self.requests.unbounded_send(request).is_ok();
+        let requests = self.requests.clone();
+        // Asked for when it is polled: of several addresses the first that works is enough.
         Ok(async move {
-            if !asked {
-                return Err(Error::Gone);
-            }
+            let asked = requests.unbounded_send(request);
+            asked.map_err(|_| Error::Gone)?;
             Ok((peer, made.await.unwrap_or(Err(Error::Gone))?))
         }
         .boxed())
