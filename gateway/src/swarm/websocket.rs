@@ -8,22 +8,29 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use axum::extract::ws::{Message, WebSocket};
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use futures::{AsyncRead, AsyncWrite, Sink, Stream, future};
 use libp2p::{
     Multiaddr, PeerId,
     core::transport::{DialOpts, ListenerId, TransportError, TransportEvent},
     multiaddr::Protocol,
 };
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    time::{Sleep, sleep},
+};
 
 /// The longest message of a peer; libp2p's Noise frames have at most 65,537 bytes, and some peers send several at once.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 /// The longest message to a peer.
 const MAX_SENT_BYTES: usize = 64 * 1024;
+/// What is written within this time leaves together. A new connection has ten packets under way, however small they are, and
+/// a newcomer's first answer had more: the last of it came a round trip later.
+const TOGETHER: Duration = Duration::from_millis(1);
 
 /// An accepted WebSocket on its way into the swarm.
 pub(crate) struct Arrival {
@@ -105,6 +112,9 @@ pub(super) struct Socket {
     socket: WebSocket,
     /// What is left of the message that was read last.
     rest: Bytes,
+    /// What is to leave with the next message, and when that does.
+    gathered: BytesMut,
+    leaves: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -113,6 +123,8 @@ impl Socket {
         Self {
             socket: arrival.socket,
             rest: Bytes::new(),
+            gathered: BytesMut::new(),
+            leaves: None,
             _place: arrival.place,
         }
     }
@@ -148,26 +160,45 @@ impl AsyncRead for Socket {
     }
 }
 
+impl Socket {
+    /// Hands what was gathered over.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.gathered.is_empty() {
+            ready!(Pin::new(&mut self.socket).poll_ready(cx)).map_err(broken)?;
+            let message = Message::Binary(self.gathered.split().freeze());
+            let sent = Pin::new(&mut self.socket).start_send(message);
+            sent.map_err(broken)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl AsyncWrite for Socket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         from: &[u8],
     ) -> Poll<io::Result<usize>> {
-        ready!(Pin::new(&mut self.socket).poll_ready(cx)).map_err(broken)?;
-        let length = from.len().min(MAX_SENT_BYTES);
-        let message = Message::Binary(Bytes::copy_from_slice(&from[..length]));
-        Pin::new(&mut self.socket)
-            .start_send(message)
-            .map_err(broken)?;
+        if self.gathered.len() == MAX_SENT_BYTES {
+            ready!(self.poll_send(cx))?;
+        }
+        let length = from.len().min(MAX_SENT_BYTES - self.gathered.len());
+        self.gathered.extend_from_slice(&from[..length]);
         Poll::Ready(Ok(length))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.gathered.is_empty() {
+            let leaves = self.leaves.get_or_insert_with(|| Box::pin(sleep(TOGETHER)));
+            ready!(leaves.as_mut().poll(cx));
+            ready!(self.poll_send(cx))?;
+        }
+        self.leaves = None;
         Pin::new(&mut self.socket).poll_flush(cx).map_err(broken)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
         Pin::new(&mut self.socket).poll_close(cx).map_err(broken)
     }
 }
