@@ -57,7 +57,7 @@ impl Peer {
         Ok(Self(Run::start(stream, host)))
     }
 
-    /// Brings the network. `peer` is the body of `GET /api/v1/peer`; a later one takes the place of the earlier.
+    /// Brings the network; no other viewer is dialled before [`Self::meet`]. `peer` is the body of `GET /api/v1/peer`; a later one takes the place of the earlier.
     /// Throws a string if it is none.
     pub fn connect(&self, peer: &str) -> Result<(), String> {
         let network = Network::parse(peer)?;
@@ -66,6 +66,11 @@ impl Peer {
         self.0
             .connect(network.peer, &network.addresses, &network.stun);
         Ok(())
+    }
+
+    /// Dials other viewers from now on, those first that it has heard of.
+    pub fn meet(&self) {
+        self.0.meet();
     }
 
     /// Leaves the network; playback goes on over HTTP.

@@ -43,6 +43,8 @@ const SETTINGS: Settings = Settings {
     reserve: 300_000,
     hushes: true,
 };
+/// Viewers that may wait to be dialled: as many as an engine seeks.
+const MAX_HELD: usize = SETTINGS.neighbours;
 /// After this long the page gets its turn, microseconds: a frame on a slow phone lasts 16 ms.
 const TURN: Micros = 4_000;
 
@@ -53,6 +55,8 @@ pub struct Run {
     swarm: RefCell<Option<Swarm<Viewer>>>,
     /// Whether there is a network: without one nobody is dialled.
     joined: Cell<bool>,
+    /// Viewers to be dialled when the page is ready for that; `None`: it is.
+    held: RefCell<Option<Vec<PeerId>>>,
     waker: RefCell<Option<task::Waker>>,
     turns: Turns,
 }
@@ -71,6 +75,7 @@ impl Run {
                 stream,
                 swarm: RefCell::new(Some(swarm::build(&key, engine))),
                 joined: Cell::new(false),
+                held: RefCell::new(Some(Vec::new())),
                 waker: RefCell::default(),
                 turns: Turns::new(move || wake(&weak)),
             }
@@ -120,6 +125,27 @@ impl Run {
             swarm::reach(swarm, addresses, stun);
         }
         self.wake();
+    }
+
+    /// The page is ready for connections to other viewers.
+    pub fn meet(&self) {
+        let held = self.held.take();
+        if let Some(swarm) = &mut *self.swarm.borrow_mut() {
+            for peer in held.into_iter().flatten() {
+                self.dial(swarm, peer);
+            }
+        }
+        self.wake();
+    }
+
+    /// As soon as the page is ready for it. The engine has few dials under way, and gives them up by itself.
+    fn dial(&self, swarm: &mut Swarm<Viewer>, peer: PeerId) {
+        match &mut *self.held.borrow_mut() {
+            Some(held) if held.len() < MAX_HELD => held.push(peer),
+            Some(_) => {}
+            None if self.joined.get() => swarm::dial_viewer(swarm, peer),
+            None => {}
+        }
     }
 
     /// Ends every connection; the engine goes on over HTTP.
@@ -194,9 +220,7 @@ impl Run {
     fn output(&self, swarm: &mut Swarm<Viewer>, output: Output) -> Option<Call> {
         match output {
             Output::Dial { peer } => {
-                if self.joined.get() {
-                    swarm::dial_viewer(swarm, peer);
-                }
+                self.dial(swarm, peer);
                 None
             }
             Output::Fetch { place } => {

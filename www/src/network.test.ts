@@ -27,6 +27,7 @@ async function gateway(
       if (answer === "nonsense") throw new Error("nonsense");
       told.push(answer);
     },
+    meet: () => void told.push("meets"),
     disconnect: () => void told.push("left"),
     upload: (bytes: number) => void told.push(bytes > 0 ? "shares" : "keeps"),
   };
@@ -46,22 +47,29 @@ async function gateway(
 
 const shortly = () => new Promise((resolve) => setTimeout(resolve, 100));
 
-test("the way is asked once, and taken when there is media, not before", async () => {
+test("the way to the gateway is asked once and taken at once; others are met when there is media, not before", async () => {
   const { network, peer, asked, told, until } = await gateway();
   network.peer = peer;
-  await until(() => asked.length === 1);
+  await until(() => told.includes("here"));
   await shortly();
-  assert.deepEqual(told, ["shares"]);
+  assert.deepEqual(told, ["shares", "here"]);
   network.begin();
   network.begin();
-  await until(() => told.length === 2);
-  assert.deepEqual([asked, told], [["/api/v1/peer"], ["shares", "here"]]);
+  assert.deepEqual([asked, told], [["/api/v1/peer"], ["shares", "here", "meets"]]);
 });
 
-test("without media it begins after a while", async () => {
+test("a peer that takes another's place meets others at once where that did", async () => {
+  const { network, peer, told } = await gateway();
+  network.begin();
+  assert.deepEqual(told, []);
+  network.peer = peer;
+  assert.deepEqual(told, ["shares", "meets"]);
+});
+
+test("without media others are met after a while", async () => {
   const { network, peer, told, until } = await gateway(undefined, { beginAfterMs: 50 });
   network.peer = peer;
-  await until(() => told.includes("here"));
+  await until(() => told.includes("meets"));
 });
 
 test("what takes long to answer is waited for", async () => {
@@ -91,7 +99,7 @@ test("a gateway without such a network is asked once", async () => {
   network.begin();
   await shortly();
   await shortly();
-  assert.deepEqual([asked.length, told], [1, ["shares"]]);
+  assert.deepEqual([asked.length, told], [1, ["shares", "meets"]]);
 });
 
 test("a gateway that is away or starting is asked again", async () => {
@@ -120,7 +128,7 @@ test("back again, the gateway is asked again; only what is new is told", async (
   answer = "there";
   network.renew(origin);
   await until(() => told.includes("there"));
-  assert.deepEqual(told, ["shares", "here", "there"]);
+  assert.deepEqual(told, ["shares", "meets", "here", "there"]);
 });
 
 test("at another gateway that one is asked", async () => {
@@ -139,7 +147,7 @@ test("an answer that makes no sense changes nothing", async () => {
   network.begin();
   await until(() => asked.length === 1);
   await shortly();
-  assert.deepEqual(told, ["shares"]);
+  assert.deepEqual(told, ["shares", "meets"]);
 });
 
 test("with sharing off nobody is asked; switched on it joins, switched off it leaves", async () => {
@@ -147,12 +155,12 @@ test("with sharing off nobody is asked; switched on it joins, switched off it le
   network.peer = peer;
   network.begin();
   await shortly();
-  assert.deepEqual([asked, told], [[], ["keeps"]]);
+  assert.deepEqual([asked, told], [[], ["keeps", "meets"]]);
   network.sharing = true;
   await until(() => told.includes("here"));
   network.sharing = false;
   await shortly();
-  assert.deepEqual(told, ["keeps", "shares", "here", "keeps", "left"]);
+  assert.deepEqual(told, ["keeps", "meets", "shares", "here", "keeps", "left"]);
 });
 
 test("another peer joins in place of the one before", async () => {

@@ -1,18 +1,21 @@
-// When the peer joins the network of gateway and viewers: beside playback, never before it. How the network is reached is
-// asked before, so that nothing is left to wait for.
+// When the peer joins the network of gateway and viewers. The link to the gateway is made while the first parts are loaded: it
+// costs round trips and little else. Other viewers are met beside playback, never before it: those connections cost a
+// processor that has a picture to show.
 
 import { backoffMs } from "./backoff.ts";
 
 /** The side of the peer that is needed here; see `StreamPeer`. */
 export interface Joining {
   connect(answer: string): void;
+  /** Other viewers are dialled from now on. */
+  meet(): void;
   disconnect(): void;
   upload(bytesPerSecond: number): void;
 }
 
 /** What a sharing viewer gives at most, bytes per second; the engine itself stays far below on slow links. */
 const UPLOAD = 2_500_000;
-/** The first frame opens the network; where there is none (paused, a slow gateway) it opens this much later. */
+/** The first frame lets the peer meet others; where there is none (paused, a slow gateway) it meets them this much later. */
 const BEGIN_AFTER_MS = 1_000;
 /** No sensible gateway's answer is longer. */
 const MAX_ANSWER = 65_536;
@@ -42,7 +45,7 @@ export class Network {
     if (this.#open) return;
     this.#open = true;
     clearTimeout(this.#beginning);
-    this.#join();
+    this.#peer?.meet();
   }
 
   /** Another peer has taken the place of the one before, which is closed. */
@@ -51,6 +54,7 @@ export class Network {
     this.#peer = peer;
     this.#joined = null;
     peer?.upload(this.#sharing ? UPLOAD : 0);
+    if (this.#open) peer?.meet();
     this.#ask();
   }
 
@@ -89,7 +93,7 @@ export class Network {
   }
 
   #join(): void {
-    if (!this.#open || !this.#peer || this.#answer === null || this.#answer === this.#joined) return;
+    if (!this.#peer || this.#answer === null || this.#answer === this.#joined) return;
     try {
       this.#peer.connect(this.#answer);
       this.#joined = this.#answer;

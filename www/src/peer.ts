@@ -115,6 +115,11 @@ export class StreamPeer {
     this.#peer.connect(answer);
   }
 
+  /** Dials other viewers from now on, those that it has heard of first. */
+  meet(): void {
+    this.#peer.meet();
+  }
+
   /** Leaves the network: playback goes on over HTTP. */
   disconnect(): void {
     this.#peer.disconnect();
