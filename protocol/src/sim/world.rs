@@ -26,6 +26,7 @@ mod association;
 mod counts;
 mod drive;
 mod http;
+mod joining;
 mod members;
 
 use association::Association;
@@ -34,8 +35,6 @@ use http::Answer;
 
 /// How long it takes until a connection to a node that vanished is given up.
 const VANISHED: Micros = 5_000_000;
-/// Time to make a connection, signalling included.
-const DIALLED: Micros = 400_000;
 /// How often players look at what there is, before they have begun.
 const TICK: Micros = 20_000;
 /// How often liars lie.
@@ -136,6 +135,8 @@ pub struct Node {
     pub woken: u64,
     fetching: BTreeMap<Place, u64>,
     connections: Connections,
+    /// Whom its page is not ready to dial yet.
+    held: Vec<usize>,
     /// Its site, where the network has any.
     pub(super) site: usize,
     /// What it got when, where that is traced.

@@ -89,6 +89,7 @@ impl World {
         if !self.nodes[node].alive {
             return;
         }
+        self.meet(node);
         let this = &mut self.nodes[node];
         if let Some(player) = &mut this.player {
             for input in player.tick(this.engine.manifest(), self.now) {
@@ -199,13 +200,7 @@ impl World {
             }
             Output::Dial { peer } => {
                 let to = *self.numbers.get(&peer).expect("a known node");
-                let at = self.now
-                    + if self.nodes[to].alive {
-                        DIALLED
-                    } else {
-                        10_000_000
-                    };
-                self.at(at, Event::Link(node, to));
+                self.dial(node, to);
             }
             Output::Drop { peer, ban, why } => {
                 if ban {

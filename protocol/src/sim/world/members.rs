@@ -25,6 +25,7 @@ impl World {
             woken: 0,
             fetching: BTreeMap::new(),
             connections: Connections::default(),
+            held: Vec::new(),
             site: 0,
             own: Own::new(self.now),
             heard: Vec::new(),
@@ -81,7 +82,7 @@ impl World {
         self.at(self.now + late, Event::Feed(node, whole));
         self.at(self.now + TICK, Event::Tick(node));
         if self.up {
-            self.at(self.now + DIALLED, Event::Link(node, 0));
+            self.at(self.joined_at(node, late), Event::Link(node, 0));
         }
         node
     }
