@@ -26,9 +26,9 @@ const SLACK: Micros = 150_000;
 pub(super) const LEAST_RESERVE: Micros = 3;
 /// Who did not give a part in time is not asked for it again before.
 const AGAIN: Micros = 1_000_000;
-/// A newcomer takes so much over HTTP before it knows who else could give it, microseconds of media; what is behind that when
-/// its player asks for it.
-const NEXT: u64 = 600_000;
+/// A newcomer takes so much over HTTP before it knows who else could give it, microseconds of media: what a player begins with.
+/// What is behind that when its player asks for it.
+const NEXT: u64 = 400_000;
 const PATIENCE: (Micros, Micros) = (250_000, 2_000_000);
 
 impl Scheduler {

@@ -4,8 +4,10 @@ use super::Micros;
 
 /// Fetches under way at a time: browsers keep six connections to a host, over all tabs.
 pub(super) const MAX_FETCHES: usize = 4;
-/// What a fetch takes before one was made, microseconds, and how much that may be off.
+/// What a fetch takes before one was made, microseconds, and how much that may be off; the share by which the first one that
+/// was made may be off. A newcomer fetches what nobody else gives in time: what it reckons with for nothing, it fetches too soon.
 const FIRST: (f64, f64) = (100_000.0, 75_000.0);
+const OFF: f64 = 0.25;
 /// A fetch is reckoned to take no longer: where many take longer, all would begin earlier, and so fetch more of what is on
 /// its way from neighbours, until the gateway's uplink is full of that.
 const MOST: f64 = 300_000.0;
@@ -21,6 +23,8 @@ const PAUSE: (Micros, Micros) = (200_000, 1_600_000);
 pub(super) struct Http {
     mean: f64,
     deviation: f64,
+    /// Whether one was answered.
+    tried: bool,
     /// Fetches under way at a time.
     window: f64,
     failures: u32,
@@ -34,6 +38,7 @@ impl Http {
         Self {
             mean: FIRST.0,
             deviation: FIRST.1,
+            tried: false,
             window: MAX_FETCHES as f64,
             failures: 0,
             closed_until: 0,
@@ -48,6 +53,9 @@ impl Http {
 
     pub(super) fn answered(&mut self, took: Micros) {
         let took = took.min(10_000_000) as f64;
+        if !std::mem::replace(&mut self.tried, true) {
+            (self.mean, self.deviation) = (took, took * OFF);
+        }
         self.deviation = self.deviation * 0.8 + (took - self.mean).abs() * 0.2;
         self.mean = self.mean * 0.85 + took * 0.15;
         self.failures = 0;
@@ -116,6 +124,16 @@ mod tests {
             http.answered(100_000);
         }
         assert_eq!(http.window(), MAX_FETCHES);
+    }
+
+    #[test]
+    fn the_first_answer_tells_more_than_the_guess_before_it() {
+        let mut http = Http::new();
+        assert_eq!(http.expects(), 250_000);
+        http.answered(80_000);
+        assert!((80_000..120_000).contains(&http.expects()), "{http:?}");
+        http.answered(160_000);
+        assert!((120_000..200_000).contains(&http.expects()), "{http:?}");
     }
 
     #[test]

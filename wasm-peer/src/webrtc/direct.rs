@@ -64,10 +64,7 @@ pub(crate) fn dial(
     async move { begin(key, server).await.unwrap_or(Err(Error::Gone)) }.boxed()
 }
 
-fn begin(
-    key: Keypair,
-    server: Server,
-) -> oneshot::Receiver<Result<(PeerId, Connection), Error>> {
+fn begin(key: Keypair, server: Server) -> oneshot::Receiver<Result<(PeerId, Connection), Error>> {
     let (mut reply, made) = oneshot::channel();
     wasm_bindgen_futures::spawn_local(async move {
         let made = {

@@ -60,8 +60,16 @@ mod tests {
     #[test]
     fn links_take_what_pages_take_within_a_fifth() {
         for (delay, to_gateway, to_neighbour) in MEASURED {
-            let line = |delay| Line { up: 1e6, down: 1e6, delay, loss: 0.0 };
-            let mut world = World::new(Scene { gateway: line(0), ..Scene::default() });
+            let line = |delay| Line {
+                up: 1e6,
+                down: 1e6,
+                delay,
+                loss: 0.0,
+            };
+            let mut world = World::new(Scene {
+                gateway: line(0),
+                ..Scene::default()
+            });
             // The neighbour is where the gateway is.
             let there = world.join_with(1000, line(0), Player::new(0, 0));
             let comes = world.join_with(1000, line(delay), Player::new(0, 0));
@@ -76,7 +84,10 @@ mod tests {
                 let off = simulated.abs_diff(measured);
                 assert!(5 * off <= measured, "{delay}: {simulated} for {measured}");
             };
-            near(world.joined_at(comes, 0) - world.now - 2 * delay, to_gateway);
+            near(
+                world.joined_at(comes, 0) - world.now - 2 * delay,
+                to_gateway,
+            );
             world.unlink(comes, there);
             let from = world.now;
             world.dial(comes, there);
