@@ -87,3 +87,39 @@ fn more_neighbours_are_asked_for_until_there_are_enough() {
         assert_eq!(asked > 0, asks, "{neighbours} neighbours");
     }
 }
+
+#[test]
+fn a_newcomer_fetches_what_its_player_begins_with_and_then_waits_to_be_introduced() {
+    let mut publisher = Publisher::new(&[400_000]);
+    for number in 1..30 {
+        publisher.publish(number * 200_000);
+    }
+    let settings = Settings {
+        cache_bytes: 8 << 20,
+        neighbours: 5,
+        upload: u32::MAX,
+        reserve: 300_000,
+        hushes: true,
+    };
+    let name = publisher.key().name();
+    let mut viewer = Scheduler::new(someone(1), name, Role::Viewer, settings, 7);
+    let envelope = publisher.signed();
+    let select = Input::Select { renditions: 1 };
+    viewer.handle(select, 1_000).expect("no envelope");
+    let window = Input::Envelope(&envelope);
+    viewer.handle(window, 1_000).expect("genuine");
+    let manifest = viewer.manifest().expect("a window");
+    let place = Place {
+        msn: manifest.segments().next().expect("some segments").msn,
+        part: 0,
+        rendition: 0,
+    };
+    let demand = Input::Demand { place, first: 0 };
+    viewer.handle(demand, 1_000).expect("no envelope");
+    let outputs = std::iter::from_fn(|| viewer.output());
+    let fetched = outputs.filter_map(|output| match output {
+        Output::Fetch { place } => Some(place.part),
+        _ => None,
+    });
+    assert_eq!(fetched.collect::<Vec<_>>(), [0, 1], "0.4 s");
+}
