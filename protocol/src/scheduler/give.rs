@@ -1,4 +1,5 @@
-//! To whom: parts that were wanted or are pushed, oldest first, as far as the upload budget and each peer's link go.
+//! To whom: parts that were wanted or are pushed, as far as the upload budget and each peer's link go. What a seed pushes goes
+//! first, and then what the fewest have: of what nobody else gives, each copy that is late makes all behind it late.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -40,7 +41,7 @@ struct Gift {
     since: Micros,
 }
 
-/// Everything that waits to be given: oldest place first, then by turns.
+/// Everything that waits to be given, by place, then by turns.
 #[derive(Debug)]
 pub(super) struct Gifts {
     queue: BTreeMap<(Place, u64, PeerId), Gift>,
@@ -150,8 +151,8 @@ impl Scheduler {
         }
     }
 
-    /// What can wait most is refused, if that can wait longer than `place` for `to`: what is not late yet, for who can
-    /// pass least on to others.
+    /// What can wait most is refused, if that can wait longer than `place` for `to`: what most others could give as well, what
+    /// is not late yet, for who can pass least on to others.
     fn prefer(&mut self, to: &PeerId, place: Place) {
         let newest = self.gifts.queue.keys().next_back().map(|key| key.0);
         let edge = newest
@@ -161,7 +162,7 @@ impl Scheduler {
             let peer = self.peers.get(id);
             let upload = peer.map_or(0, Peer::upload).checked_ilog2();
             let is_late = self.window.start(place).is_none_or(|at| at + LATE < edge);
-            (!is_late, Reverse(upload), place)
+            (self.holders(place), !is_late, Reverse(upload), place)
         };
         let queue = self.gifts.queue.iter();
         let others = queue.filter(|(_, gift)| !gift.pushed);
@@ -311,17 +312,32 @@ impl Scheduler {
             let start = self.window.start(place);
             start.is_none_or(|start| edge.is_some_and(|edge| start + OLD < edge))
         };
-        let mut keys: Vec<_> = self.gifts.queue.keys().copied().collect();
         // Who can give more to others comes first.
         let upload = |id: &PeerId| self.peers.get(id).map_or(0, Peer::upload);
-        keys.sort_by_cached_key(|key| {
+        let queue = self.gifts.queue.iter();
+        let mut gifts: Vec<_> = queue.map(|(key, gift)| (*key, gift.pushed)).collect();
+        gifts.sort_by_cached_key(|((place, _, id), pushed)| {
             (
-                is_old(key.0),
-                key.0,
-                Reverse(upload(&key.2).checked_ilog2()),
+                is_old(*place),
+                !pushed,
+                self.holders(*place),
+                *place,
+                Reverse(upload(id).checked_ilog2()),
             )
         });
-        keys
+        gifts.into_iter().map(|(key, _)| key).collect()
+    }
+
+    /// How many that are linked have a part, and could give it in this one's stead. A gateway has thousands, and nobody who
+    /// asks it has asked others before.
+    fn holders(&self, place: Place) -> usize {
+        match self.role {
+            Role::Gateway => 0,
+            Role::Viewer => {
+                let peers = self.peers.iter();
+                peers.filter(|(_, peer)| peer.has.contains(&place)).count()
+            }
+        }
     }
 
     fn take_back(&mut self, id: PeerId, place: Place) {
@@ -372,8 +388,7 @@ impl Scheduler {
         };
         let doubts = self.doubts_link();
         let size = self.cache.get(place).map_or(0, bytes::Bytes::len) as f64;
-        let mut pushes =
-            ((PUSHED - self.backlog()) * self.capacity() / size.max(1.0)).max(1.0) as u32;
+        let mut pushes = (PUSHED * self.capacity() / size.max(1.0)).max(1.0) as u32;
         for (_, far, id) in ids {
             let mine = several.is_empty()
                 || (!several.contains(&tail(&id))

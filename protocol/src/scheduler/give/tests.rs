@@ -143,3 +143,89 @@ fn where_everyone_is_linked_what_helps_if_a_push_fails_is_told_with_the_next_new
     assert_eq!(told_after(8), REPAIR);
     assert!(told_after(2) < 1000, "it may be the only one who knows");
 }
+
+/// A viewer with two parts, the older first, and three neighbours that follow them; the third has the older one, where
+/// `is_held`.
+fn with_two_parts(is_held: bool) -> (Scheduler, [PeerId; 3], [Place; 2]) {
+    let mut publisher = Publisher::new(&[400_000]);
+    let settings = Settings {
+        cache_bytes: 8 << 20,
+        neighbours: 8,
+        upload: 100_000,
+        reserve: 300_000,
+        hushes: true,
+    };
+    let name = publisher.key().name();
+    let mut viewer = Scheduler::new(someone(1), name, Role::Viewer, settings, 7);
+    let published = [1_000_000, 1_200_000].map(|at| publisher.publish(at).parts[0].clone());
+    let envelope = publisher.signed();
+    let mut inputs = vec![Input::Envelope(&envelope), Input::Select { renditions: 1 }];
+    let neighbours = [3, 4, 5].map(someone);
+    for peer in neighbours {
+        let kind = Kind::Viewer;
+        inputs.push(Input::Linked { peer, kind });
+        let message = Message::Join(Join {
+            renditions: 1,
+            upload: 100_000,
+            gateway: false,
+            site: 0,
+        });
+        inputs.push(Input::Message { peer, message });
+    }
+    let places = published.clone().map(|(place, _)| place);
+    for (place, bytes) in published {
+        inputs.push(Input::Held { place, bytes });
+    }
+    if is_held {
+        let (peer, message) = (neighbours[2], Message::Have(vec![places[0]]));
+        inputs.push(Input::Message { peer, message });
+    }
+    for input in inputs {
+        viewer.handle(input, 1_300_000).expect("all is genuine");
+    }
+    while viewer.output().is_some() {}
+    (viewer, neighbours, places)
+}
+
+#[test]
+fn what_fewer_have_is_given_first_and_before_it_what_is_pushed() {
+    for (is_held, pushed, first) in [(false, false, 0), (true, false, 1), (false, true, 1)] {
+        let (mut viewer, neighbours, places) = with_two_parts(is_held);
+        viewer.queue(neighbours[0], places[0], false);
+        viewer.queue(neighbours[1], places[1], pushed);
+        let order: Vec<Place> = viewer.in_order().iter().map(|key| key.0).collect();
+        assert_eq!(order[0], places[first], "{is_held} {pushed}");
+    }
+}
+
+#[test]
+fn what_others_have_as_well_is_refused_for_what_they_lack() {
+    for (is_held, refused) in [(true, (0, 0)), (false, (1, 1))] {
+        let (mut viewer, neighbours, places) = with_two_parts(is_held);
+        viewer.gifts.limit(25_000, 1_300_000);
+        viewer.queue(neighbours[0], places[0], false);
+        assert!(viewer.backlog() > LONGEST_WAIT, "{}", viewer.backlog());
+        viewer.is_wanted(neighbours[1], vec![places[1]]);
+        let (to, of) = refused;
+        let lack = Output::Send {
+            peer: neighbours[to],
+            message: Message::Lack(vec![places[of]]),
+        };
+        assert_eq!(viewer.output(), Some(lack), "held by others: {is_held}");
+    }
+}
+
+#[test]
+fn a_seed_pushes_on_at_once_however_much_waits() {
+    let (mut viewer, neighbours, places) = with_two_parts(false);
+    let gateway = someone(9);
+    viewer.linked(gateway, Kind::Gateway);
+    viewer.gifts.limit(100_000, 1_300_000);
+    for neighbour in neighbours {
+        viewer.queue(neighbour, places[0], false);
+    }
+    assert!(viewer.backlog() > 0.7 * PUSHED, "{}", viewer.backlog());
+    viewer.pass_on(places[1], Source::Peer(gateway), true);
+    let pushed = viewer.gifts.queue.values().filter(|gift| gift.pushed);
+    assert_eq!(pushed.count(), 3);
+}
