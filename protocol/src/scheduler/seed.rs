@@ -18,8 +18,11 @@ use crate::{
 const VIEWERS_PER_SEED: usize = 500;
 /// Seeds of one part.
 const MAX_SEEDS: usize = 32;
-/// Share of the viewers, those who can give most, that are seeds by turns, where there are many.
+/// Share of the viewers, those who can pass on soonest what they are given, that are seeds by turns, where there are many.
 const SEEDING: usize = 8;
+/// Round trips that a part takes over a way that loses some of it, and how often a seed has given it soon after.
+const ROUND_TRIPS: Micros = 5;
+const COPIES: usize = 3;
 /// So few viewers are all seeds.
 const FEW: usize = 16;
 /// Seeds that viewers are told of.
@@ -260,13 +263,13 @@ impl Scheduler {
         let here = here.filter(|(_, peer)| self.seeded_as(peer) == site);
         let most = here.map(|(_, peer)| peer.seeded).max()?;
         let least = most.saturating_sub(BEHIND * size as u64);
-        let strong = self.strong((place, site));
+        let soon = self.soon((place, site), size);
         let (_, _, _, _, next) = self
             .peers
             .iter()
             .filter(|(id, peer)| able(id, peer))
             .map(|(id, peer)| {
-                let full = !peer.has_room(size, now) || peer.upload() < strong;
+                let full = !peer.has_room(size, now) || passes_on(peer, size) > soon;
                 let seeded = peer.seeded.max(least);
                 (full, peer.is_new(now), seeded, turn(place, id), *id)
             })
@@ -276,18 +279,18 @@ impl Scheduler {
         Some(next)
     }
 
-    /// Bytes a second that a seed can give at least, where there are so many viewers that not all need be seeds.
-    fn strong(&self, (place, site): (Place, u32)) -> u32 {
+    /// How long a seed may take to pass on so much, where there are so many viewers that not all need be seeds.
+    fn soon(&self, (place, site): (Place, u32), size: usize) -> Micros {
         let followers = self.peers.viewers();
         let followers = followers.filter(|(_, peer)| {
             peer.shares() && peer.follows(place.rendition) && self.seeded_as(peer) == site
         });
-        let mut uploads: Vec<u32> = followers.map(|(_, peer)| peer.upload()).collect();
-        if uploads.len() <= FEW {
-            return 0;
+        let mut times: Vec<Micros> = followers.map(|(_, peer)| passes_on(peer, size)).collect();
+        if times.len() <= FEW {
+            return Micros::MAX;
         }
-        let at = uploads.len() - (uploads.len() / SEEDING).max(FEW);
-        *uploads.select_nth_unstable(at).1
+        let at = (times.len() / SEEDING).max(FEW) - 1;
+        *times.select_nth_unstable(at).1
     }
 
     /// A viewer has a part: a seed that passes it on from now, or someone to whom it was passed on.
@@ -434,6 +437,12 @@ impl Scheduler {
             }
         }
     }
+}
+
+/// How long it takes until a viewer is likely to have what is pushed to it now, and to have given some copies of it.
+fn passes_on(peer: &Peer, size: usize) -> Micros {
+    let gives = (COPIES * size) as f64 / f64::from(peer.upload().max(1));
+    ROUND_TRIPS * peer.round_trip() + (gives * 1e6) as Micros
 }
 
 #[cfg(test)]

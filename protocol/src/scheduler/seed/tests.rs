@@ -44,9 +44,13 @@ impl Rig {
     }
 
     fn join(&mut self, peer: PeerId) {
+        self.join_with(peer, 200_000);
+    }
+
+    fn join_with(&mut self, peer: PeerId, upload: u32) {
         let join = Join {
             renditions: 1,
-            upload: 200_000,
+            upload,
             gateway: true,
             site: 0,
         };
@@ -210,5 +214,23 @@ fn what_a_seed_keeps_for_itself_is_pushed_to_another_where_there_are_many() {
         assert!(!again.contains(&peer), "to another");
         let rests = rig.engine.peers.get(&peer).expect("it is linked");
         assert!(rests.missed > 0 && rests.rests_until > 0);
+    }
+}
+
+#[test]
+fn where_there_are_many_those_are_seeds_who_pass_on_soonest() {
+    let mut rig = Rig::new();
+    // One can give little, the next sixteen are near, all others are far.
+    let viewers: Vec<PeerId> = (2..2 + 3 * FEW as u8).map(someone).collect();
+    for (at, peer) in viewers.iter().copied().enumerate() {
+        rig.join_with(peer, if at == 0 { 20_000 } else { 200_000 });
+        let micros = if at <= FEW { 5_000 } else { 80_000 };
+        rig.input(Input::RoundTrip { peer, micros });
+    }
+    let seeds: Vec<PeerId> = (0..40).flat_map(|_| rig.publish(&viewers)).collect();
+    assert!(seeds.len() >= 40, "{seeds:?}");
+    for (at, peer) in viewers.iter().enumerate() {
+        let is_seed = seeds.contains(peer);
+        assert_eq!(is_seed, (1..=FEW).contains(&at), "viewer {at}");
     }
 }
