@@ -37,6 +37,8 @@ mod peers;
 mod properties;
 mod push;
 pub(crate) mod random;
+#[cfg(test)]
+mod rig;
 mod seed;
 mod site;
 mod tell;

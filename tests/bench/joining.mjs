@@ -87,8 +87,7 @@ async function measured(delayMs, rounds) {
   await dispose();
   const since = (name) => median(seen.map((steps) => steps[name] - steps.asked));
   const shown = median(seen.map(({ part, frame }) => part - frame));
-  console.error(`first part ${Math.round(shown)} ms behind the first frame; `);
-  console.error(`${delayMs} ms: page to socket ${Math.round(median(seen.map(({ asked }) => asked)))}, frame ${Math.round(median(seen.map(({ frame }) => frame)))}, fetched ${median(seen.map(({ fetched }) => fetched))}; ${seen.map((steps) => Object.keys(STEPS).map((name) => Math.round(steps[name] - steps.asked)).join("/")).join(" ")}`);
+  console.error(`${delayMs} ms: first part ${Math.round(shown)} ms behind the first frame, page to socket ${Math.round(median(seen.map(({ asked }) => asked)))}, frame ${Math.round(median(seen.map(({ frame }) => frame)))}, fetched ${median(seen.map(({ fetched }) => fetched))}; ${seen.map((steps) => Object.keys(STEPS).map((name) => Math.round(steps[name] - steps.asked)).join("/")).join(" ")}`);
   return Object.fromEntries(Object.keys(STEPS).map((name) => [name, since(name)]));
 }
 

@@ -57,8 +57,8 @@ impl Peer {
         Ok(Self(Run::start(stream, host)))
     }
 
-    /// Brings the network; no other viewer is dialled before [`Self::meet`]. `peer` is the body of `GET /api/v1/peer`; a later one takes the place of the earlier.
-    /// Throws a string if it is none.
+    /// Brings the network; no other viewer is dialled before [`Self::meet`]. `peer` is the body of `GET /api/v1/peer`; a later
+    /// one takes the place of the earlier. Throws a string if it is none.
     pub fn connect(&self, peer: &str) -> Result<(), String> {
         let network = Network::parse(peer)?;
         let (mine, gateway) = (network.site, network.gateway_site);

@@ -43,6 +43,20 @@ test("what was opened early is taken over once, with what came over it", async (
   assert.equal(Socket.made.length, 2, "a second one opens its own");
 });
 
+test("an early socket that says more than anybody would is closed, and its page opens its own", async () => {
+  // @ts-expect-error: the same script for another page
+  await import("./early.ts?again");
+  const [socket] = Socket.made;
+  assert.ok(socket);
+  socket.readyState = 1;
+  for (let i = 0; i < 4; i += 1) socket.onmessage?.({ data: new ArrayBuffer((1 << 20) - 1) });
+  assert.equal(socket.readyState, 1, "four megabytes are kept");
+  socket.onmessage?.({ data: "" });
+  assert.notEqual(socket.readyState, 1);
+  feed(url).made.close();
+  assert.equal(Socket.made.length, 2);
+});
+
 test("one that is closed, or goes elsewhere, is left alone", () => {
   for (const [address, readyState] of [
     [url, 3],

@@ -126,19 +126,15 @@ impl Scheduler {
 
 #[cfg(test)]
 mod tests {
-    use libp2p_identity::Keypair;
-
     use super::*;
     use crate::{
         message::{Join, Message},
-        scheduler::{Input, Kind, Output, Role, Settings},
+        scheduler::{
+            Input, Kind, Output, Role,
+            rig::{settings, someone},
+        },
         sim::Publisher,
     };
-
-    fn someone(number: u8) -> PeerId {
-        let key = Keypair::ed25519_from_bytes([number; 32]).expect("any 32 bytes are a key");
-        key.public().to_peer_id()
-    }
 
     fn fetches(engine: &mut Scheduler) -> usize {
         let outputs = std::iter::from_fn(|| engine.output());
@@ -150,13 +146,7 @@ mod tests {
     /// A viewer of two renditions' stream, linked to a gateway and to a neighbour that shares.
     fn linked(publisher: &Publisher) -> (Scheduler, PeerId, PeerId) {
         let (me, gateway, neighbour) = (someone(1), someone(2), someone(3));
-        let settings = Settings {
-            cache_bytes: 8 << 20,
-            neighbours: 2,
-            upload: 200_000,
-            reserve: 300_000,
-            hushes: true,
-        };
+        let settings = settings(2, 200_000);
         let mut engine = Scheduler::new(me, publisher.key().name(), Role::Viewer, settings, 7);
         let join = Join {
             renditions: 1,

@@ -1,28 +1,18 @@
 //! What is far ahead of a window is no lie while what came behind that window is still told, nor of a neighbour that was
 //! just linked, and is one later.
 
-use bytes::Bytes;
-use libp2p_identity::{Keypair, PeerId};
-
 use crate::{
     message::Place,
-    scheduler::{Input, Kind, Output, Role, Scheduler, Settings},
+    scheduler::{
+        Input, Kind, Output, Role, Scheduler,
+        rig::{settings, someone},
+    },
     sim::Publisher,
 };
-
-fn someone(number: u8) -> PeerId {
-    let key = Keypair::ed25519_from_bytes([number; 32]).expect("any 32 bytes are a key");
-    key.public().to_peer_id()
-}
+use bytes::Bytes;
 
 fn viewer(publisher: &Publisher) -> Scheduler {
-    let settings = Settings {
-        cache_bytes: 8 << 20,
-        neighbours: 2,
-        upload: 200_000,
-        reserve: 300_000,
-        hushes: true,
-    };
+    let settings = settings(2, 200_000);
     let name = publisher.key().name();
     Scheduler::new(someone(1), name, Role::Viewer, settings, 7)
 }

@@ -3,26 +3,18 @@
 use super::*;
 use crate::{
     message::Join,
-    scheduler::{Input, Kind, Settings},
+    scheduler::{
+        Input, Kind,
+        rig::{settings, someone},
+    },
     sim::Publisher,
 };
-
-fn someone(number: u8) -> PeerId {
-    let key = libp2p_identity::Keypair::ed25519_from_bytes([number; 32]);
-    key.expect("any 32 bytes are a key").public().to_peer_id()
-}
 
 /// A gateway that pushes a part of the first rendition to the only viewer, who then follows `renditions`: what it
 /// takes back.
 fn taken_back(renditions: u16, left: bool) -> Vec<Output> {
     let mut publisher = Publisher::new(&[400_000, 200_000]);
-    let settings = Settings {
-        cache_bytes: 8 << 20,
-        neighbours: 2,
-        upload: u32::MAX,
-        reserve: 300_000,
-        hushes: true,
-    };
+    let settings = settings(2, u32::MAX);
     let name = publisher.key().name();
     let mut gateway = Scheduler::new(someone(1), name, Role::Gateway, settings, 7);
     let viewer = someone(2);
@@ -86,13 +78,7 @@ fn a_push_of_a_rendition_that_was_left_is_taken_back_unless_it_is_under_way() {
 /// A viewer that wants `neighbours` and has two, and is pushed a part by one of them: when the other one is told of it.
 fn told_after(neighbours: usize) -> Micros {
     let mut publisher = Publisher::new(&[400_000]);
-    let settings = Settings {
-        cache_bytes: 8 << 20,
-        neighbours,
-        upload: u32::MAX,
-        reserve: 300_000,
-        hushes: true,
-    };
+    let settings = settings(neighbours, u32::MAX);
     let name = publisher.key().name();
     let mut viewer = Scheduler::new(someone(1), name, Role::Viewer, settings, 7);
     let (giver, other) = (someone(2), someone(3));
@@ -148,13 +134,7 @@ fn where_everyone_is_linked_what_helps_if_a_push_fails_is_told_with_the_next_new
 /// `is_held`.
 fn with_two_parts(is_held: bool) -> (Scheduler, [PeerId; 3], [Place; 2]) {
     let mut publisher = Publisher::new(&[400_000]);
-    let settings = Settings {
-        cache_bytes: 8 << 20,
-        neighbours: 8,
-        upload: 100_000,
-        reserve: 300_000,
-        hushes: true,
-    };
+    let settings = settings(8, 100_000);
     let name = publisher.key().name();
     let mut viewer = Scheduler::new(someone(1), name, Role::Viewer, settings, 7);
     let published = [1_000_000, 1_200_000].map(|at| publisher.publish(at).parts[0].clone());

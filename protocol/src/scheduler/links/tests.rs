@@ -2,25 +2,17 @@
 
 use super::*;
 use crate::{
-    scheduler::{Input, Settings},
+    scheduler::{
+        Input,
+        rig::{settings, someone},
+    },
     sim::Publisher,
 };
-
-fn someone(number: u8) -> PeerId {
-    let key = libp2p_identity::Keypair::ed25519_from_bytes([number; 32]);
-    key.expect("any 32 bytes are a key").public().to_peer_id()
-}
 
 #[test]
 fn a_newcomer_dials_two_of_those_it_hears_of_at_a_time() {
     let publisher = Publisher::new(&[400_000]);
-    let settings = Settings {
-        cache_bytes: 8 << 20,
-        neighbours: 5,
-        upload: u32::MAX,
-        reserve: 300_000,
-        hushes: true,
-    };
+    let settings = settings(5, u32::MAX);
     let name = publisher.key().name();
     let mut viewer = Scheduler::new(someone(1), name, Role::Viewer, settings, 7);
     let gateway = someone(2);
@@ -50,13 +42,7 @@ fn a_newcomer_dials_two_of_those_it_hears_of_at_a_time() {
 fn more_neighbours_are_asked_for_until_there_are_enough() {
     for (neighbours, asks) in [(FEW - 1, true), (FEW, false)] {
         let publisher = Publisher::new(&[400_000]);
-        let settings = Settings {
-            cache_bytes: 8 << 20,
-            neighbours: 8,
-            upload: u32::MAX,
-            reserve: 300_000,
-            hushes: true,
-        };
+        let settings = settings(8, u32::MAX);
         let name = publisher.key().name();
         let mut viewer = Scheduler::new(someone(1), name, Role::Viewer, settings, 7);
         let mut asked = 0;
@@ -94,13 +80,7 @@ fn a_newcomer_fetches_what_its_player_begins_with_and_then_waits_to_be_introduce
     for number in 1..30 {
         publisher.publish(number * 200_000);
     }
-    let settings = Settings {
-        cache_bytes: 8 << 20,
-        neighbours: 5,
-        upload: u32::MAX,
-        reserve: 300_000,
-        hushes: true,
-    };
+    let settings = settings(5, u32::MAX);
     let name = publisher.key().name();
     let mut viewer = Scheduler::new(someone(1), name, Role::Viewer, settings, 7);
     let envelope = publisher.signed();

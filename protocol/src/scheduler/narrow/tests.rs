@@ -1,10 +1,13 @@
 //! Out of the swarm and in again, in the simulator: a viewer and its neighbour, and the link of the first.
 
-use libp2p_identity::{Keypair, PeerId};
+use libp2p_identity::PeerId;
 
 use crate::{
     message::Message,
-    scheduler::{Input, Kind, Output, Role, Scheduler, Settings},
+    scheduler::{
+        Input, Kind, Output, Role, Scheduler,
+        rig::{settings, someone},
+    },
     sim::{Line, Publisher, Scene, World},
 };
 
@@ -112,19 +115,9 @@ struct Pushed {
 
 impl Pushed {
     fn new() -> Self {
-        let someone = |number| {
-            let key = Keypair::ed25519_from_bytes([number; 32]).expect("any 32 bytes are a key");
-            key.public().to_peer_id()
-        };
         let (me, gateway) = (someone(1), someone(2));
         let publisher = Publisher::new(&[LARGE, SMALL]);
-        let settings = Settings {
-            cache_bytes: 8 << 20,
-            neighbours: 2,
-            upload: UPLOAD,
-            reserve: 300_000,
-            hushes: true,
-        };
+        let settings = settings(2, UPLOAD);
         let name = publisher.key().name();
         let engine = Scheduler::new(me, name, Role::Viewer, settings, 7);
         let mut pushed = Self {

@@ -2,28 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use libp2p_identity::{Keypair, PeerId};
+use libp2p_identity::PeerId;
 
 use crate::{
     message::Message,
-    scheduler::{Input, Kind, Output, Role, Scheduler, Settings},
+    scheduler::{
+        Input, Kind, Output, Role, Scheduler,
+        rig::{settings, someone},
+    },
     sim::{PART, Publisher},
 };
-
-fn someone(number: u8) -> PeerId {
-    let key = Keypair::ed25519_from_bytes([number; 32]).expect("any 32 bytes are a key");
-    key.public().to_peer_id()
-}
-
-fn settings() -> Settings {
-    Settings {
-        cache_bytes: 8 << 20,
-        neighbours: 2,
-        upload: 0,
-        reserve: 300_000,
-        hushes: true,
-    }
-}
 
 /// A viewer has more to tell than a gateway reads of it: a mirror's gateway dropped whoever it asked.
 #[test]
@@ -31,7 +19,7 @@ fn a_gateway_asks_no_viewer_for_the_window() {
     for (role, asks) in [(Role::Viewer, true), (Role::Gateway, false)] {
         let mut publisher = Publisher::new(&[400_000]);
         let name = publisher.key().name();
-        let mut engine = Scheduler::new(someone(1), name, role, settings(), 7);
+        let mut engine = Scheduler::new(someone(1), name, role, settings(2, 0), 7);
         let (peer, kind) = (someone(2), Kind::Viewer);
         let linked = engine.handle(Input::Linked { peer, kind }, 1_000_000);
         linked.expect("no envelope");
@@ -58,7 +46,7 @@ fn a_gateway_asks_no_viewer_for_the_window() {
 fn of_several_gateways_each_is_asked_for_the_window_in_the_end() {
     let mut publisher = Publisher::new(&[400_000]);
     let name = publisher.key().name();
-    let mut engine = Scheduler::new(someone(1), name, Role::Viewer, settings(), 7);
+    let mut engine = Scheduler::new(someone(1), name, Role::Viewer, settings(2, 0), 7);
     let gateways: BTreeSet<PeerId> = (2..5).map(someone).collect();
     let mut now = 1_000_000;
     let envelope = publisher.publish(now).envelope;
@@ -90,7 +78,7 @@ fn a_gateway_that_begins_anew_is_asked_at_once_by_whoever_has_no_socket() {
     for has_socket in [false, true] {
         let mut publisher = Publisher::new(&[400_000]);
         let name = publisher.key().name();
-        let mut engine = Scheduler::new(someone(1), name, Role::Viewer, settings(), 7);
+        let mut engine = Scheduler::new(someone(1), name, Role::Viewer, settings(2, 0), 7);
         let (peer, kind) = (someone(2), Kind::Gateway);
         publisher.publish(1_000_000);
         let linked = engine.handle(Input::Linked { peer, kind }, 1_000_000);
@@ -136,7 +124,7 @@ fn what_the_player_gets_together_is_due_with_the_first_of_it() {
     for (first, later) in [(0, 0), (1, PART)] {
         let mut publisher = Publisher::new(&[400_000]);
         let name = publisher.key().name();
-        let mut engine = Scheduler::new(someone(1), name, Role::Viewer, settings(), 7);
+        let mut engine = Scheduler::new(someone(1), name, Role::Viewer, settings(2, 0), 7);
         let parts = [0, PART].map(|at| publisher.publish(at).parts[0].0);
         let signed = publisher.signed();
         let micros = publisher.manifest.segments().next().expect("one").start - 4 * PART;

@@ -1,18 +1,14 @@
 //! Who is pushed a part, and who rests.
 
-use libp2p_identity::Keypair;
-
 use super::*;
 use crate::{
     message::{Join, Message},
-    scheduler::{Input, Kind, Output, Role, Settings},
+    scheduler::{
+        Input, Kind, Output, Role,
+        rig::{settings, someone},
+    },
     sim::Publisher,
 };
-
-fn someone(number: u8) -> PeerId {
-    let key = Keypair::ed25519_from_bytes([number; 32]).expect("any 32 bytes are a key");
-    key.public().to_peer_id()
-}
 
 /// A gateway of one stream, and the time.
 struct Rig {
@@ -24,13 +20,7 @@ struct Rig {
 impl Rig {
     fn new() -> Self {
         let publisher = Publisher::new(&[400_000]);
-        let settings = Settings {
-            cache_bytes: 8 << 20,
-            neighbours: 8,
-            upload: u32::MAX,
-            reserve: 300_000,
-            hushes: true,
-        };
+        let settings = settings(8, u32::MAX);
         let name = publisher.key().name();
         Self {
             engine: Scheduler::new(someone(1), name, Role::Gateway, settings, 7),

@@ -1,25 +1,15 @@
-use libp2p_identity::Keypair;
-
 use super::*;
 use crate::{
     message::{Join, Message, tail},
-    scheduler::{Input, Kind, Output, Settings},
+    scheduler::{
+        Input, Kind, Output,
+        rig::{settings, someone},
+    },
     sim::{PART, Publisher},
 };
 
-fn someone(number: u8) -> PeerId {
-    let key = Keypair::ed25519_from_bytes([number; 32]).expect("any 32 bytes are a key");
-    key.public().to_peer_id()
-}
-
 fn engine(publisher: &Publisher, role: Role) -> Scheduler {
-    let settings = Settings {
-        cache_bytes: 8 << 20,
-        neighbours: 8,
-        upload: 2_500_000,
-        reserve: 300_000,
-        hushes: true,
-    };
+    let settings = settings(8, 2_500_000);
     Scheduler::new(someone(1), publisher.key().name(), role, settings, 7)
 }
 

@@ -2,35 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use libp2p_identity::Keypair;
-
 use super::*;
 use crate::{
     message::Join,
-    scheduler::{Input, Kind, Output, Settings},
+    scheduler::{
+        Input, Kind, Output, Settings,
+        rig::{settings, someone},
+    },
     sim::{PART, Publisher},
 };
 
 const SECOND: Micros = 1_000_000;
 
-fn someone(number: u8) -> PeerId {
-    let key = Keypair::ed25519_from_bytes([number; 32]).expect("any 32 bytes are a key");
-    key.public().to_peer_id()
-}
-
 /// The gateway of a viewer's rig.
 fn gateway() -> PeerId {
     someone(2)
-}
-
-fn settings(hushes: bool) -> Settings {
-    Settings {
-        cache_bytes: 8 << 20,
-        neighbours: 8,
-        upload: 200_000,
-        reserve: 300_000,
-        hushes,
-    }
 }
 
 fn join(upload: u32) -> Message {
@@ -75,7 +61,16 @@ impl Rig {
     fn new(role: Role, hushes: bool) -> Self {
         let publisher = Publisher::new(&[400_000]);
         let name = publisher.key().name();
-        let engine = Scheduler::new(someone(1), name, role, settings(hushes), 7);
+        let engine = Scheduler::new(
+            someone(1),
+            name,
+            role,
+            Settings {
+                hushes,
+                ..settings(8, 200_000)
+            },
+            7,
+        );
         let mut rig = Self {
             engine,
             publisher,
