@@ -55,12 +55,13 @@ impl Archive {
     }
 
     /// The hour that goes first of those held here that are closed: the oldest, of a day that is to stay only where there is
-    /// no other.
+    /// no other. Not one that a live window needs: letting go of that makes no room.
     fn first_to_go(&self) -> Option<(bool, u64)> {
         let held = self.pinned();
         let state = self.state();
         let closed = held.into_iter();
         let closed = closed.filter(|hour| !state.open.contains_key(hour));
+        let closed = closed.filter(|hour| !self.store.is_live(&self.stream, start(*hour)));
         closed.map(|hour| (self.rule.days.have(hour), hour)).min()
     }
 

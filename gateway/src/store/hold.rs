@@ -1,4 +1,4 @@
-//! For who keeps DAGs in packs of their own: what is in them, and who holds them.
+//! For who keeps packs: what is in them, who holds them, and whether a live window does.
 
 use std::io;
 
@@ -27,6 +27,12 @@ impl Store {
             let is_of_hour = pack.stream == hour.stream && pack.hour == hour.hour;
             is_of_hour && renditions.iter().any(|one| **one == *pack.rendition)
         })
+    }
+
+    /// Whether the stream's live window needs what is stored of the hour of `start` (µs since the Unix epoch).
+    pub(crate) fn is_live(&self, stream: &StreamName, start: u64) -> bool {
+        let hour = PackKey::new(&stream.to_string(), "any", start);
+        hour.is_ok_and(|hour| self.inner.read_state().windows.is_live(&hour))
     }
 
     /// Who holds what of a stream: owner, rendition and hour (counted from 1970).
