@@ -15,7 +15,7 @@ use libp2p::{
     multiaddr::Protocol,
     noise, ping, relay,
     swarm::{
-        ConnectionId, NetworkBehaviour, SwarmEvent,
+        ConnectionError, ConnectionId, NetworkBehaviour, SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
     },
     tcp, yamux,
@@ -78,6 +78,8 @@ pub(super) struct Peer {
 pub(super) enum Happened {
     /// The engine wants something done.
     Output(Output),
+    /// The last connection to a gateway broke.
+    Lost(PeerId),
     /// Nothing that matters here.
     Nothing,
 }
@@ -316,9 +318,11 @@ impl Peer {
                 peer_id,
                 connection_id,
                 num_established,
+                cause,
                 ..
             } => {
                 self.circuits.remove(&connection_id);
+                let mut broke = false;
                 let lost = self
                     .gateways
                     .iter_mut()
@@ -328,6 +332,7 @@ impl Peer {
                     (gateway.peer, gateway.said) = (None, true);
                     (gateway.pause, gateway.next) = (REDIAL.0, now + REDIAL.0);
                     gateway.away = Some(now);
+                    broke = matches!(cause, Some(ConnectionError::IO(_)));
                 }
                 if num_established == 0 {
                     // It is found again where it is then.
@@ -335,6 +340,9 @@ impl Peer {
                         one.found.as_ref().is_some_and(|(peer, _)| *peer == peer_id)
                     };
                     self.gateways.retain_mut(|one| !is_gone(one));
+                }
+                if broke {
+                    return Happened::Lost(peer_id);
                 }
             }
             SwarmEvent::OutgoingConnectionError {

@@ -186,6 +186,7 @@ impl Run {
             tokio::select! {
                 happened = peer.next() => match happened {
                     Happened::Output(output) => self.output(&mut peer, output),
+                    Happened::Lost(gateway) => self.peers.is_lost(gateway),
                     Happened::Nothing => {}
                 },
                 Some(fetched) = self.fetches.next() => self.fetched(&mut peer, fetched),

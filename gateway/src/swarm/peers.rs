@@ -42,6 +42,8 @@ pub(super) enum Ask {
     Connected(oneshot::Sender<Vec<PeerId>>),
     /// A stream's IPNS record is looked for; what is found is in `Names`.
     Name(StreamName),
+    /// All connections to a peer end.
+    Leave(PeerId),
 }
 
 /// A block, those who may have it, and who is told when it is here or when none of them has it.
@@ -129,6 +131,12 @@ impl Peers {
     /// When the gateway is ending.
     pub(crate) async fn look_for(&self, name: StreamName) -> Result<(), Unreached> {
         self.ask(Ask::Name(name)).await
+    }
+
+    /// A peer was lost on a connection of its own: those of the swarm are gone as well, and over QUIC it would hear of that only
+    /// after many seconds, in which blocks are asked for in vain.
+    pub(crate) fn is_lost(&self, peer: PeerId) {
+        let _ = self.asks.try_send(Ask::Leave(peer)); // too much is asked at once, or the end: it hears of it later
     }
 
     async fn ask(&self, ask: Ask) -> Result<(), Unreached> {

@@ -237,6 +237,9 @@ impl Run {
     fn asked(&mut self, ask: Ask) {
         match ask {
             Ask::Connect(address, answer) => self.dials.dial(&mut self.swarm, address, answer),
+            Ask::Leave(peer) => {
+                let _ = self.swarm.disconnect_peer_id(peer); // not connected: as well
+            }
             Ask::Name(name) => {
                 if let Some(dht) = self.swarm.behaviour_mut().dht.as_mut() {
                     dht.look_for(&name);
