@@ -11,7 +11,7 @@
 //! - `seed`: a gateway pushes each part to a few viewers, by turns
 //! - `choose`: a viewer waits for a push, asks a neighbour, or fetches over HTTP, as its deadline wants (`http`)
 //! - `arrive`: bytes are checked against their CID, kept (`cache`), and told to the player
-//! - `give`: they are passed on, as far as the upload budget (`bucket`) and the `uplink` go
+//! - `give`: they are passed on, as far as the upload budget (`bucket`) and the `uplink` go; gateways hear of it (`report`)
 //! - `site`: what lies between two sites is crossed once
 //! - `links`, `ledger`, `peers`: who is linked, who is introduced to whom, what is known of each
 //! - `estimate`: how much could come in, for the choice of rendition
@@ -37,6 +37,7 @@ mod peers;
 mod properties;
 mod push;
 pub(crate) mod random;
+mod report;
 #[cfg(test)]
 mod rig;
 mod seed;

@@ -91,7 +91,7 @@ export class Follow {
   #newGateway = false;
   #other: Other | null = null;
   #silence = new Silence(performance.now());
-  #watch: ReturnType<typeof setTimeout> | undefined;
+  #watch: { timer: ReturnType<typeof setTimeout>; atMs: number } | null = null;
   #closed = false;
   #home = new Home();
   #homeWatch: ReturnType<typeof setTimeout> | undefined;
@@ -130,7 +130,7 @@ export class Follow {
 
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#watch);
+    clearTimeout(this.#watch?.timer);
     clearTimeout(this.#homeWatch);
     this.#forget();
     this.#feed.close();
@@ -219,16 +219,22 @@ export class Follow {
     this.#handlers.news();
   }
 
-  /** Waits for the moment at which the gateway would have been silent for too long. */
+  /**
+   * Waits for the moment at which the gateway would have been silent for too long. All news move it on, and leave the timer as
+   * it is: what it finds then is that it is to be set again.
+   */
   #listenLater(atMs: number): void {
-    clearTimeout(this.#watch);
-    this.#watch = setTimeout(() => this.#listen(), Math.max(SOONEST_MS, atMs - performance.now()));
+    if (this.#watch && this.#watch.atMs <= atMs) return;
+    clearTimeout(this.#watch?.timer);
+    const timer = setTimeout(() => this.#listen(), Math.max(SOONEST_MS, atMs - performance.now()));
+    this.#watch = { timer, atMs };
   }
 
   /** Whether the gateway still gives anything; where it does not, another is asked. */
   #listen(): void {
     const { peer, gateways } = this;
     const now = performance.now();
+    this.#watch = null;
     if (this.#other && now >= this.#other.untilMs) {
       const { gateway, answers, instead } = this.#other;
       this.#silence.nobody(now);
@@ -244,7 +250,7 @@ export class Follow {
     // Then news begin it again.
     if (!peer || peer.ended || peer.latest() === null) return this.#forget();
     this.#silence.flowed(this.#met?.parts.aliveMs ?? 0);
-    const given = peer.stats().peers.reduce((sum, { bytesIn }) => sum + bytesIn, 0);
+    const given = () => peer.stats().peers.reduce((sum, { bytesIn }) => sum + bytesIn, 0);
     if (!this.#silence.look(now, given)) return this.#listenLater(this.#silence.dueMs);
     const other = gateways.other(now, this.#other?.gateway);
     if (other !== null) {

@@ -6,7 +6,7 @@ import { Silence } from "./silence.ts";
 function asked(silence: Silence, untilMs: number, given: (nowMs: number) => number = () => 0): number[] {
   const found: number[] = [];
   for (let now = silence.dueMs; now <= untilMs; now = Math.max(silence.dueMs, now + 1)) {
-    if (!silence.look(now, given(now))) continue;
+    if (!silence.look(now, () => given(now))) continue;
     found.push(now);
     silence.nobody(now);
   }
@@ -16,19 +16,19 @@ function asked(silence: Silence, untilMs: number, given: (nowMs: number) => numb
 test("who says nothing for a second is silent, and it is looked at only then and halfway", () => {
   const silence = new Silence(0);
   assert.equal(silence.dueMs, 500);
-  assert.equal(silence.look(500, 7), false);
+  assert.equal(silence.look(500, () => 7), false);
   assert.equal(silence.dueMs, 1_000);
-  assert.equal(silence.look(1_000, 7), true);
+  assert.equal(silence.look(1_000, () => 7), true);
 });
 
 test("news and bytes begin it anew", () => {
   const silence = new Silence(0);
-  silence.look(500, 0);
+  silence.look(500, () => 0);
   silence.heard(900);
   assert.equal(silence.dueMs, 1_400);
   silence.flowed(1_300);
   assert.equal(silence.dueMs, 1_800);
-  assert.equal(silence.look(1_800, 0), false);
+  assert.equal(silence.look(1_800, () => 0), false);
   silence.flowed(1_000);
   assert.equal(silence.dueMs, 2_300);
 });

@@ -47,14 +47,15 @@ export class Silence {
   }
 
   /**
-   * Looks; true: another is to be asked. `given` is what peers have given in all, bytes: on a narrow link news may wait
-   * behind what is on its way.
+   * Looks; true: another is to be asked. `given` says what peers have given in all, bytes, and is asked where it is quiet: on a
+   * narrow link news may wait behind what is on its way.
    */
-  look(nowMs: number, given: number): boolean {
+  look(nowMs: number, given: () => number): boolean {
     if (!this.isQuiet(nowMs)) this.#given = null;
-    else if (given !== this.#given) {
-      if (this.#given !== null) this.#aliveMs = nowMs;
-      this.#given = given;
+    else {
+      const sum = given();
+      if (this.#given !== null && sum !== this.#given) this.#aliveMs = nowMs;
+      this.#given = sum;
     }
     return this.#given !== null && nowMs >= this.dueMs;
   }

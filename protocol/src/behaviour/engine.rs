@@ -1,13 +1,8 @@
 //! The behaviour's side of the engines: what they are told, what they ask for, when they are woken.
 
-use std::{
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::task::Context;
 
 use bytes::Bytes;
-use futures::FutureExt;
-use futures_timer::Delay;
 use libp2p_identity::PeerId;
 use libp2p_swarm::{CloseConnection, ToSwarm};
 
@@ -155,19 +150,9 @@ impl Behaviour {
                 let _ = self.handle(&stream, Input::Wake);
             }
             self.settle();
-            let Some(at) = self.next_wake() else {
-                self.timer = None;
+            let at = self.next_wake();
+            if self.alarm.poll(at, now, cx).is_pending() {
                 return;
-            };
-            if self.timer.as_ref().is_none_or(|(set, _)| *set != at) {
-                // An engine that wants to be woken at once, again and again, does not take the whole thread.
-                let delay = Duration::from_micros(at.saturating_sub(now).max(1_000));
-                self.timer = Some((at, Delay::new(delay)));
-            }
-            let (_, delay) = self.timer.as_mut().expect("set above");
-            match delay.poll_unpin(cx) {
-                Poll::Pending => return,
-                Poll::Ready(()) => self.timer = None,
             }
         }
     }

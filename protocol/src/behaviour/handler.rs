@@ -5,12 +5,9 @@ use std::{
     collections::VecDeque,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
-use futures::FutureExt;
-use futures_timer::Delay;
 use libp2p_swarm::{
     ConnectionHandler, ConnectionHandlerEvent, Stream, SubstreamProtocol,
     handler::{ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound},
@@ -18,6 +15,7 @@ use libp2p_swarm::{
 
 use super::{
     Protocol, Protocols,
+    alarm::Alarm,
     frames::{Fault, Read},
     pipe::{Frame, Pipe},
     queue::Queue,
@@ -139,7 +137,7 @@ pub struct Handler {
     next_reader: u64,
     requests: VecDeque<(u64, Protocol)>,
     reports: VecDeque<Report>,
-    timer: Option<(Micros, Delay)>,
+    alarm: Alarm,
 }
 
 impl Handler {
@@ -152,7 +150,7 @@ impl Handler {
             next_reader: 0,
             requests: VecDeque::new(),
             reports: VecDeque::new(),
-            timer: None,
+            alarm: Alarm::default(),
         }
     }
 
@@ -247,20 +245,7 @@ impl Handler {
     fn poll_timer(&mut self, cx: &mut Context<'_>, now: Micros) -> Poll<()> {
         let readers = self.readers.iter().filter_map(|reader| reader.wake_at(now));
         let writers = self.writers.iter().filter_map(Writer::wake_at);
-        let Some(at) = readers.chain(writers).min() else {
-            self.timer = None;
-            return Poll::Pending;
-        };
-        if self.timer.as_ref().is_none_or(|(set, _)| *set != at) {
-            let delay = Duration::from_micros(at.saturating_sub(now).max(1_000));
-            self.timer = Some((at, Delay::new(delay)));
-        }
-        let (_, delay) = self.timer.as_mut().expect("set above");
-        let due = delay.poll_unpin(cx);
-        if due.is_ready() {
-            self.timer = None;
-        }
-        due
+        self.alarm.poll(readers.chain(writers).min(), now, cx)
     }
 }
 

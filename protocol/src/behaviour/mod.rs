@@ -11,6 +11,7 @@
 //! (lengths), `handler` (libp2p streams of one connection), [`MAX_BANNED`]. A peer that takes or says too little or too
 //! much loses its link, one that breaks the protocol is banned.
 
+mod alarm;
 mod engine;
 mod frames;
 mod handler;
@@ -29,7 +30,6 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use futures_timer::Delay;
 use libp2p_core::{Endpoint, Multiaddr, multiaddr, transport::PortUse};
 use libp2p_identity::PeerId;
 use libp2p_swarm::{
@@ -39,7 +39,7 @@ use libp2p_swarm::{
 
 #[cfg(any(test, feature = "liar"))]
 pub use self::liar::Lie;
-use self::{engine::Followed, links::Peer};
+use self::{alarm::Alarm, engine::Followed, links::Peer};
 pub use self::{
     handler::{Command, Handler, Report},
     protocols::{Protocol, Protocols},
@@ -103,7 +103,7 @@ pub struct Behaviour {
     sent: SortedMap<(StreamName, SentKind), usize>,
     /// When links have to be looked at.
     look_at: Option<Micros>,
-    timer: Option<(Micros, Delay)>,
+    alarm: Alarm,
     waker: Option<Waker>,
     #[cfg(any(test, feature = "liar"))]
     liar: liar::Liar,
@@ -129,7 +129,7 @@ impl Behaviour {
             actions: VecDeque::new(),
             sent: SortedMap::new(),
             look_at: None,
-            timer: None,
+            alarm: Alarm::default(),
             waker: None,
             #[cfg(any(test, feature = "liar"))]
             liar: liar::Liar::default(),

@@ -401,13 +401,17 @@ impl Scheduler {
                 if peer.shares() {
                     peer.learn_has(place);
                 }
-                self.acknowledge(id, place);
+                match shares && seeds {
+                    true => self.report(id, place, true),
+                    false => self.acknowledge(id, place),
+                }
             } else if !shares {
                 if waits {
                     self.send(id, Message::Lack(vec![place]));
                 }
             } else if !peer.is_viewer() {
-                self.acknowledge(id, place);
+                // Seeds push. A mirror is one of few, and has others wait for it.
+                self.report(id, place, !self.settings.hushes || pushed && !everyone);
             } else if waits {
                 self.queue(id, place, false);
             } else if peer.follows(place.rendition) && !peer.has.contains(&place) {
@@ -447,7 +451,7 @@ impl Scheduler {
         self.news_due = None;
         let shares = self.shares();
         let mut messages = Vec::new();
-        for (id, peer) in self.peers.iter_mut() {
+        for (id, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.is_viewer()) {
             let mut places = std::mem::take(&mut peer.news);
             places.retain(|place| shares && !peer.has.contains(place));
             places.sort();

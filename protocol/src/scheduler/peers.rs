@@ -111,8 +111,9 @@ pub(super) struct Peer {
     /// When it was last asked for a manifest: what it sends then may be old.
     pub(super) asked_manifest: Option<Micros>,
     pub(super) costly: Bucket,
-    /// What is here, to be told soon.
+    /// What is here, to be told soon; and when it was last told that, of a gateway.
     pub(super) news: Vec<Place>,
+    pub(super) reported: Micros,
     /// Renditions of which it was told what is here.
     pub(super) told: u16,
     /// Parts that wait to be given to it.
@@ -160,6 +161,7 @@ impl Peer {
             asked_manifest: None,
             costly: Bucket::new(COSTLY.0, COSTLY.1, now),
             news: Vec::new(),
+            reported: 0,
             told: 0,
             queued: 0,
             lost: false,

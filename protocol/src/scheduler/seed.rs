@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use libp2p_identity::PeerId;
 
-use super::{Micros, Scheduler, peers::Peer, random::turn};
+use super::{Micros, Scheduler, peers::Peer, random::turn, report::TOGETHER};
 use crate::{
     manifest::Manifest,
     message::{Place, tail},
@@ -306,6 +306,7 @@ impl Scheduler {
         if seeded_it {
             self.seeding.confirm(self.now);
         }
+        let later = self.told_together();
         let Some(seeded) = self.seeding.parts.get_mut(&at) else {
             return;
         };
@@ -315,7 +316,7 @@ impl Scheduler {
             if seeded.silent.is_empty() {
                 let size = self.cache.get(place).map_or(0, Bytes::len);
                 let way = self.peers.get(&id).map_or(0, |peer| peer.reaches(size));
-                seeded.until = self.now + SPREAD + way;
+                seeded.until = self.now + SPREAD + later + way;
             }
         }
         if seeded.givers.is_empty() {
@@ -388,13 +389,13 @@ impl Scheduler {
                 // Not to have given it to someone whom it may not know yet is no fault.
                 let could = |(id, peer): (&PeerId, &Peer)| {
                     *id != giver
-                        && !peer.is_new(self.now)
+                        && !peer.is_new(seeded.since)
                         && peer.shares()
                         && peer.follows(place.rendition)
                         && self.seeded_as(peer) == at.1
                 };
                 let giver_ = self.peers.get(&giver);
-                let is_new = giver_.is_some_and(|peer| peer.is_new(self.now));
+                let is_new = giver_.is_some_and(|peer| peer.is_new(seeded.since));
                 if !is_new && self.peers.viewers().any(could) {
                     self.rest(giver);
                 }
@@ -413,6 +414,14 @@ impl Scheduler {
                 self.seeding.parts.insert(at, seeded);
                 self.seed(at, next);
             }
+        }
+    }
+
+    /// So much later than they have them viewers may tell of parts: where they are few, of several together.
+    fn told_together(&self) -> Micros {
+        match self.peers.viewers().count() <= FEW {
+            true => TOGETHER,
+            false => 0,
         }
     }
 

@@ -15,6 +15,7 @@ struct Rig {
     engine: Scheduler,
     publisher: Publisher,
     now: Micros,
+    newest: Option<Place>,
 }
 
 impl Rig {
@@ -26,6 +27,7 @@ impl Rig {
             engine: Scheduler::new(someone(1), name, Role::Gateway, settings, 7),
             publisher,
             now: 0,
+            newest: None,
         }
     }
 
@@ -74,14 +76,22 @@ impl Rig {
                 self.input(Input::Sent { peer, place, bytes });
             }
             for peer in has {
-                let message = Message::Have(vec![place]);
-                self.input(Input::Message {
-                    peer: *peer,
-                    message,
-                });
+                self.tells(*peer, vec![place]);
             }
+            self.newest = Some(place);
         }
         seeds
+    }
+
+    /// The newest part that was published.
+    fn newest(&self) -> Place {
+        self.newest.expect("something was published")
+    }
+
+    /// A viewer says that it has these.
+    fn tells(&mut self, peer: PeerId, places: Vec<Place>) {
+        let message = Message::Have(places);
+        self.input(Input::Message { peer, message });
     }
 }
 
@@ -222,5 +232,34 @@ fn where_there_are_many_those_are_seeds_who_pass_on_soonest() {
     for (at, peer) in viewers.iter().enumerate() {
         let is_seed = seeds.contains(peer);
         assert_eq!(is_seed, (1..=FEW).contains(&at), "viewer {at}");
+    }
+}
+
+#[test]
+fn among_few_it_is_waited_for_what_they_tell_together() {
+    let (one, other) = (someone(2), someone(3));
+    let mut rig = Rig::new();
+    rig.join(one);
+    rig.join(other);
+    for _ in 0..12 {
+        rig.publish(&[one, other]);
+    }
+    let mut late = Vec::new();
+    for round in 0..24 {
+        // The seed tells at once, who has it from the seed of three parts together.
+        let seeds = rig.publish(&[]);
+        assert_eq!(
+            seeds.len(),
+            1,
+            "{round}: it is given again, or nobody has it"
+        );
+        let place = rig.newest();
+        rig.tells(seeds[0], vec![place]);
+        late.push((if seeds[0] == one { other } else { one }, place));
+        if late.len() == 3 {
+            for (peer, place) in late.drain(..) {
+                rig.tells(peer, vec![place]);
+            }
+        }
     }
 }
