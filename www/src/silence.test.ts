@@ -16,9 +16,15 @@ function asked(silence: Silence, untilMs: number, given: (nowMs: number) => numb
 test("who says nothing for a second is silent, and it is looked at only then and halfway", () => {
   const silence = new Silence(0);
   assert.equal(silence.dueMs, 500);
-  assert.equal(silence.look(500, () => 7), false);
+  assert.equal(
+    silence.look(500, () => 7),
+    false,
+  );
   assert.equal(silence.dueMs, 1_000);
-  assert.equal(silence.look(1_000, () => 7), true);
+  assert.equal(
+    silence.look(1_000, () => 7),
+    true,
+  );
 });
 
 test("news and bytes begin it anew", () => {
@@ -28,7 +34,10 @@ test("news and bytes begin it anew", () => {
   assert.equal(silence.dueMs, 1_400);
   silence.flowed(1_300);
   assert.equal(silence.dueMs, 1_800);
-  assert.equal(silence.look(1_800, () => 0), false);
+  assert.equal(
+    silence.look(1_800, () => 0),
+    false,
+  );
   silence.flowed(1_000);
   assert.equal(silence.dueMs, 2_300);
 });
