@@ -1,9 +1,12 @@
 //! To whom: parts that were wanted or are pushed, as far as the upload budget and each peer's link go. What a seed pushes goes
 //! first, and then what the fewest have: of what nobody else gives, each copy that is late makes all behind it late.
 
+mod order;
+
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use libp2p_identity::PeerId;
+use order::each_once;
 
 use super::{
     Micros, Output, Role, Scheduler,
@@ -21,8 +24,6 @@ use crate::{
 const PUSH_FRESH: Micros = 400_000;
 /// What would leave later than this is refused: it is to be had elsewhere.
 const LONGEST_WAIT: f64 = 0.2;
-/// What is older than this on the stream's timeline (a newcomer fills its buffer) waits for what is new.
-const OLD: u64 = 10_000_000;
 /// What is so far behind the newest on the stream's timeline is late: nobody is preferred to who waits for it.
 const LATE: u64 = 1_000_000;
 /// A part is pushed to as many as get it within this, seconds; the others are told.
@@ -125,10 +126,11 @@ impl Scheduler {
     /// False if it will not be given.
     fn promise(&mut self, id: PeerId, place: Place) -> bool {
         let shares = self.shares();
-        if self.backlog() > LONGEST_WAIT {
+        let mut wait = self.backlog();
+        if wait > LONGEST_WAIT {
             self.prefer(&id, place);
+            wait = self.backlog();
         }
-        let wait = self.backlog();
         let mine = self.demand.wanted.contains_key(&place)
             || (self.window.is_ahead(place)
                 && (matches!(self.role, Role::Gateway) || self.demand.selects(place.rendition)));
@@ -154,24 +156,34 @@ impl Scheduler {
     /// What can wait most is refused, if that can wait longer than `place` for `to`: what most others could give as well, what
     /// is not late yet, for who can pass least on to others.
     fn prefer(&mut self, to: &PeerId, place: Place) {
+        if let Some((id, gone)) = self.can_wait_longer(to, place) {
+            self.take_back(id, gone);
+            self.send(id, Message::Lack(vec![gone]));
+        }
+    }
+
+    fn can_wait_longer(&self, to: &PeerId, place: Place) -> Option<(PeerId, Place)> {
         let newest = self.gifts.queue.keys().next_back().map(|key| key.0);
         let edge = newest
             .and_then(|place| self.window.start(place))
             .unwrap_or(0);
-        let rank = |place: Place, id: &PeerId| {
+        let mut of = each_once(|place| {
+            let is_late = self.window.start(place).is_none_or(|at| at + LATE < edge);
+            (self.holders(place), !is_late)
+        });
+        let mut rank = |place: Place, id: &PeerId| {
             let peer = self.peers.get(id);
             let upload = peer.map_or(0, Peer::upload).checked_ilog2();
-            let is_late = self.window.start(place).is_none_or(|at| at + LATE < edge);
-            (self.holders(place), !is_late, Reverse(upload), place)
+            let (holders, in_time) = of(place);
+            (holders, in_time, Reverse(upload), place)
         };
+        let first = rank(place, to);
         let queue = self.gifts.queue.iter();
         let others = queue.filter(|(_, gift)| !gift.pushed);
         let last = others.map(|((place, _, id), _)| (rank(*place, id), *id));
         let last = last.max_by_key(|(rank, _)| *rank);
-        if let Some(((.., gone), id)) = last.filter(|(last, _)| *last > rank(place, to)) {
-            self.take_back(id, gone);
-            self.send(id, Message::Lack(vec![gone]));
-        }
+        let last = last.filter(|(last, _)| *last > first);
+        last.map(|((.., gone), id)| (id, gone))
     }
 
     /// A peer does not want parts, or has them: it is not given them, nor is what has not left yet.
@@ -264,10 +276,11 @@ impl Scheduler {
     /// Gives what may leave now.
     pub(super) fn give(&mut self) {
         self.uplink.waits(false, self.now);
-        if self.gifts.queue.is_empty() {
+        if self.gifts.queue.is_empty() || !self.has_to_give() {
             return;
         }
         let now = self.now;
+        let mut out = self.out();
         for key in self.in_order() {
             let (place, _, id) = key;
             let Some(gift) = self.gifts.queue.get(&key).copied() else {
@@ -285,7 +298,7 @@ impl Scheduler {
             let Some(peer) = peer.filter(|peer| peer.has_room(gift.size, now)) else {
                 continue;
             };
-            if !self.may_send(peer.round_trip()) {
+            if !out.has_room(peer.round_trip()) {
                 self.uplink.waits(true, now);
                 continue;
             }
@@ -294,49 +307,15 @@ impl Scheduler {
                 self.send(id, Message::Lack(vec![place]));
                 continue;
             };
-            self.uplink.begin(self.on_its_way() == 0, now);
+            self.uplink.begin(out.is_idle(), now);
             self.peers.give(&id, place, gift.size, gift.pushed, now);
+            out = self.out();
             self.gifts.bucket.take(gift.size as f64);
             self.outputs.push_back(Output::SendPart {
                 peer: id,
                 place,
                 bytes,
             });
-        }
-    }
-
-    fn in_order(&self) -> Vec<(Place, u64, PeerId)> {
-        let newest = self.gifts.queue.keys().next_back().map(|key| key.0);
-        let edge = newest.and_then(|place| self.window.start(place));
-        let is_old = |place: Place| {
-            let start = self.window.start(place);
-            start.is_none_or(|start| edge.is_some_and(|edge| start + OLD < edge))
-        };
-        // Who can give more to others comes first.
-        let upload = |id: &PeerId| self.peers.get(id).map_or(0, Peer::upload);
-        let queue = self.gifts.queue.iter();
-        let mut gifts: Vec<_> = queue.map(|(key, gift)| (*key, gift.pushed)).collect();
-        gifts.sort_by_cached_key(|((place, _, id), pushed)| {
-            (
-                is_old(*place),
-                !pushed,
-                self.holders(*place),
-                *place,
-                Reverse(upload(id).checked_ilog2()),
-            )
-        });
-        gifts.into_iter().map(|(key, _)| key).collect()
-    }
-
-    /// How many that are linked have a part, and could give it in this one's stead. A gateway has thousands, and nobody who
-    /// asks it has asked others before.
-    fn holders(&self, place: Place) -> usize {
-        match self.role {
-            Role::Gateway => 0,
-            Role::Viewer => {
-                let peers = self.peers.iter();
-                peers.filter(|(_, peer)| peer.has.contains(&place)).count()
-            }
         }
     }
 

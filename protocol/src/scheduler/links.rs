@@ -312,10 +312,13 @@ impl Scheduler {
     /// Whether this viewer has come just now, and neighbours are likely to be linked soon.
     pub(super) fn expects_neighbours(&self) -> bool {
         let began = self.acquaintances.began.unwrap_or(self.now);
+        if self.now >= began + ACQUAINTS {
+            return false;
+        }
         let introduced = self.peers.gateways().map(|(_, gateway)| gateway.since());
         let until = introduced.map(|at| at + INTRODUCES).min();
         let dials = !self.acquaintances.dialling.is_empty();
-        self.now < began + ACQUAINTS && (dials || until.is_none_or(|until| self.now < until))
+        dials || until.is_none_or(|until| self.now < until)
     }
 
     /// Dials those heard of, as far as neighbours are missing; asks for more where that is not enough.

@@ -110,6 +110,39 @@ impl Uplink {
     }
 }
 
+/// What has gone out, and whether there is room for more. A gateway's line has no bound, and is not learned.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Out {
+    Any,
+    Within {
+        capacity: f64,
+        unsent: usize,
+        on_its_way: usize,
+    },
+}
+
+impl Out {
+    /// Whether one more part may be on its way to someone who is so far away.
+    pub(super) fn has_room(&self, round_trip: Micros) -> bool {
+        match *self {
+            Self::Any => true,
+            Self::Within {
+                capacity,
+                unsent,
+                on_its_way,
+            } => {
+                let most = ON_ITS_WAY.0 + ON_ITS_WAY.1 * round_trip as f64 / 1e6;
+                unsent as f64 <= capacity * WAITS && on_its_way as f64 <= capacity * most
+            }
+        }
+    }
+
+    /// Whether nothing is on its way.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self, Self::Within { on_its_way: 0, .. })
+    }
+}
+
 impl Scheduler {
     /// Bytes per second that this peer is likely to be able to give, within its limit.
     pub(super) fn capacity(&self) -> f64 {
@@ -129,22 +162,24 @@ impl Scheduler {
     }
 
     /// Bytes that were given and have not left.
-    pub(super) fn unsent(&self) -> usize {
+    fn unsent(&self) -> usize {
         self.peers.iter().map(|(_, peer)| peer.unsent()).sum()
     }
 
-    /// Whether one more part may be on its way to someone who is so far away.
-    pub(super) fn may_send(&self, round_trip: Micros) -> bool {
-        if matches!(self.role, Role::Gateway) {
-            return true;
+    /// What has gone out.
+    pub(super) fn out(&self) -> Out {
+        match self.role {
+            Role::Gateway => Out::Any,
+            Role::Viewer => Out::Within {
+                capacity: self.capacity(),
+                unsent: self.unsent(),
+                on_its_way: self.on_its_way(),
+            },
         }
-        let capacity = self.capacity();
-        let most = ON_ITS_WAY.0 + ON_ITS_WAY.1 * round_trip as f64 / 1e6;
-        self.unsent() as f64 <= capacity * WAITS && self.on_its_way() as f64 <= capacity * most
     }
 
     /// Bytes that were given and not acknowledged.
-    pub(super) fn on_its_way(&self) -> usize {
+    fn on_its_way(&self) -> usize {
         let peers = self.peers.iter();
         peers.map(|(_, peer)| peer.on_its_way(self.now)).sum()
     }
