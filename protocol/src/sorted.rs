@@ -52,6 +52,16 @@ impl<K, V> SortedMap<K, V> {
         self.entries.iter().map(|(key, value)| (key, value))
     }
 
+    /// The entry that so many are before.
+    pub(crate) fn at(&self, index: usize) -> Option<(&K, &V)> {
+        self.entries.get(index).map(|(key, value)| (key, value))
+    }
+
+    /// Its value.
+    pub(crate) fn at_mut(&mut self, index: usize) -> Option<&mut V> {
+        self.entries.get_mut(index).map(|(_, value)| value)
+    }
+
     pub(crate) fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (&K, &mut V)> {
         self.entries.iter_mut().map(|(key, value)| (&*key, value))
     }
@@ -76,7 +86,7 @@ impl<K, V> SortedMap<K, V> {
 
 impl<K: Ord, V> SortedMap<K, V> {
     /// Where a key is, or where it belongs.
-    fn find(&self, key: &K) -> Result<usize, usize> {
+    pub(crate) fn find(&self, key: &K) -> Result<usize, usize> {
         self.entries.binary_search_by(|(known, _)| known.cmp(key))
     }
 

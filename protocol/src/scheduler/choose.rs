@@ -293,7 +293,9 @@ impl Scheduler {
             let coming = peer.coming.filter(|coming| coming.place == place)?;
             eta(&coming, size, peer, self.now)
         };
-        self.peers.iter().filter_map(|(_, peer)| eta(peer)).min()
+        let flows = self.estimate.flows();
+        let coming = flows.filter_map(|id| eta(self.peers.get(id)?));
+        coming.min()
     }
 }
 

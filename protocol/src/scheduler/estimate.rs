@@ -129,6 +129,11 @@ impl Estimate {
         self.all.begin(now);
     }
 
+    /// Peers of which a part is coming in.
+    pub(super) fn flows(&self) -> impl Iterator<Item = &PeerId> {
+        self.flows.iter()
+    }
+
     pub(super) fn flowed(&mut self, bytes: usize, now: Micros) {
         self.all.add(bytes);
         self.all.measure(now, false);

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     message::{Place, tail},
-    sorted::SortedMap,
+    sorted::{SortedMap, SortedSet},
 };
 
 /// Linked peers; the driver's connection limits are lower.
@@ -16,11 +16,18 @@ pub(super) const MAX_PEERS: usize = 16_384;
 /// Peers that lied and are not taken back, the newest.
 const MAX_BANNED: usize = 256;
 
+/// So few are looked for by their tails, one after the other, which lie together in memory; ids are twenty times as long.
+const FEW: usize = 32;
+
 /// All linked peers, and those that are not taken back.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     /// Boxed: one that is looked for is found among names that lie together.
     linked: SortedMap<PeerId, Box<Peer>>,
+    /// Of each of them, in their order.
+    tails: Vec<u32>,
+    /// Those of them that are gateways, in the same order: hardly any, and asked for all the time.
+    gateways: SortedSet<PeerId>,
     /// Nothing that was given is given up for lost before: there may be thousands of peers, and this is asked all the time.
     lost_at: Option<Micros>,
     banned: Vec<PeerId>,
@@ -28,19 +35,45 @@ pub(super) struct Peers {
 
 impl Peers {
     pub(super) fn add(&mut self, peer: PeerId, kind: Kind, now: Micros) {
+        self.remove(&peer);
+        if let Err(at) = self.linked.find(&peer) {
+            self.tails.insert(at, tail(&peer));
+        }
+        if kind == Kind::Gateway {
+            self.gateways.insert(peer);
+        }
         self.linked.insert(peer, Box::new(Peer::new(kind, now)));
     }
 
     pub(super) fn remove(&mut self, peer: &PeerId) -> Option<Box<Peer>> {
+        let at = self.find(peer)?;
+        self.tails.remove(at);
+        self.gateways.remove(peer);
         self.linked.remove(peer)
     }
 
+    fn find(&self, peer: &PeerId) -> Option<usize> {
+        if self.tails.len() > FEW {
+            return self.linked.find(peer).ok();
+        }
+        let wanted = tail(peer);
+        let alike = self
+            .tails
+            .iter()
+            .enumerate()
+            .filter(|(_, of)| **of == wanted);
+        let is_it = |at: usize| self.linked.at(at).is_some_and(|(id, _)| id == peer);
+        alike.map(|(at, _)| at).find(|at| is_it(*at))
+    }
+
     pub(super) fn get(&self, peer: &PeerId) -> Option<&Peer> {
-        self.linked.get(peer).map(|peer| &**peer)
+        let (_, peer) = self.linked.at(self.find(peer)?)?;
+        Some(peer)
     }
 
     pub(super) fn get_mut(&mut self, peer: &PeerId) -> Option<&mut Peer> {
-        self.linked.get_mut(peer).map(|peer| &mut **peer)
+        let at = self.find(peer)?;
+        self.linked.at_mut(at).map(|peer| &mut **peer)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
@@ -53,7 +86,14 @@ impl Peers {
 
     /// A linked viewer by the [`tail`] of its id.
     pub(super) fn by_tail(&self, number: u32) -> Option<(&PeerId, &Peer)> {
-        self.viewers().find(|(id, _)| tail(id) == number)
+        let alike = self
+            .tails
+            .iter()
+            .enumerate()
+            .filter(|(_, of)| **of == number);
+        let mut alike = alike.filter_map(|(at, _)| self.linked.at(at));
+        let found = alike.find(|(_, peer)| peer.is_viewer());
+        found.map(|(id, peer)| (id, &**peer))
     }
 
     pub(super) fn viewers(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
@@ -61,7 +101,8 @@ impl Peers {
     }
 
     pub(super) fn gateways(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
-        self.iter().filter(|(_, peer)| !peer.is_viewer())
+        let gateways = self.gateways.iter();
+        gateways.filter_map(|id| Some((id, self.get(id)?)))
     }
 
     /// A part is given to a peer.
@@ -73,7 +114,7 @@ impl Peers {
         pushed: bool,
         now: Micros,
     ) {
-        if let Some(peer) = self.linked.get_mut(id) {
+        if let Some(peer) = self.get_mut(id) {
             peer.give(place, size, pushed, now);
             self.lost_at.get_or_insert(now + LOST);
         }

@@ -130,11 +130,13 @@ impl Scheduler {
                 (Role::Gateway, None) => Micros::MAX,
             }
         };
+        let mut far: Vec<Micros> = others.iter().map(away).collect();
         for place in 0..NEAR.min(others.len()) {
-            let rest = others[place..].iter().enumerate();
-            let nearest = rest.min_by_key(|(at, other)| (away(other), *at));
-            if let Some((at, _)) = nearest {
+            let rest = far[place..].iter().enumerate();
+            let nearest = rest.min_by_key(|(at, away)| (**away, *at));
+            if let Some(at) = nearest.map(|(at, _)| at) {
                 others[place..=place + at].rotate_right(1);
+                far[place..=place + at].rotate_right(1);
             }
         }
     }

@@ -130,12 +130,8 @@ impl Scheduler {
     /// A peer knows what is new up to there, and wants to be told what is behind that.
     pub(super) fn is_to_tell(&mut self, id: PeerId, known: (u64, u64)) {
         let is_gateway = matches!(self.role, Role::Gateway);
-        let told = self
-            .peers
-            .viewers()
-            .filter(|(_, peer)| peer.is_told)
-            .count();
-        let full = !is_gateway && (!self.shares() || told >= MAX_TOLD);
+        let told = || self.peers.viewers().filter(|(_, peer)| peer.is_told);
+        let full = !is_gateway && (!self.shares() || told().count() >= MAX_TOLD);
         let now = self.now;
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.is_viewer()) else {
             return;

@@ -5,7 +5,9 @@
 //! nearer to the gateway. What is on its way is bounded by it, too: more would wait in the uplink, where it cannot be taken
 //! back, and every part would be late.
 
-use super::{Micros, Role, Scheduler};
+use libp2p_identity::PeerId;
+
+use super::{Micros, Role, Scheduler, peers::Peer};
 
 /// Bytes a second before anything was measured: 5 Mbit/s.
 const UNKNOWN: f64 = 625_000.0;
@@ -198,8 +200,10 @@ impl Scheduler {
         if matches!(self.role, Role::Gateway) {
             return;
         }
-        let idle = self.on_its_way() == 0;
-        self.uplink.came(bytes, round_trip, idle, self.now);
+        let now = self.now;
+        let is_idle = |(_, peer): (&PeerId, &Peer)| peer.on_its_way(now) == 0;
+        let idle = self.peers.iter().all(is_idle);
+        self.uplink.came(bytes, round_trip, idle, now);
         let off = self.uplink.rate / self.uplink.told;
         if !(1.0 / OFF..=OFF).contains(&off) {
             self.uplink.told = self.uplink.rate;
@@ -211,10 +215,7 @@ impl Scheduler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        message::Place,
-        scheduler::{Kind, peers::Peer},
-    };
+    use crate::{message::Place, scheduler::Kind};
 
     /// Parts of 50 kB, one each `every` microseconds, each of which is acknowledged after `took`.
     fn measured(uplink: &mut Uplink, parts: std::ops::Range<u64>, every: Micros, took: Micros) {

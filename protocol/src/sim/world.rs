@@ -166,7 +166,8 @@ pub struct World {
     pub(super) scene: Scene,
     pub(super) random: Random,
     events: Queue<Event>,
-    numbers: HashMap<PeerId, usize>,
+    /// By the end of their names.
+    numbers: HashMap<u64, usize>,
     trunk: Trunk<Event>,
     /// What HTTP was asked for and has not begun to give, and when the answer before has left the gateway.
     answers: VecDeque<Answer>,
@@ -348,4 +349,11 @@ impl World {
             }
         }
     }
+}
+
+/// The last eight bytes of a name: to look at them is a fraction of looking at all.
+fn end(id: &PeerId) -> u64 {
+    let digest = id.as_ref().digest();
+    let end = digest.iter().rev().take(8);
+    end.fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }

@@ -199,7 +199,7 @@ impl World {
                 }
             }
             Output::Dial { peer } => {
-                let to = *self.numbers.get(&peer).expect("a known node");
+                let to = *self.numbers.get(&end(&peer)).expect("a known node");
                 self.dial(node, to);
             }
             Output::Drop { peer, ban, why } => {
@@ -256,7 +256,7 @@ impl World {
     }
 
     pub(super) fn linked_node(&self, node: usize, peer: &PeerId) -> Option<usize> {
-        let other = *self.numbers.get(peer)?;
+        let other = *self.numbers.get(&end(peer))?;
         self.linked(node, other).then_some(other)
     }
 

@@ -35,7 +35,8 @@ impl World {
             fetched: 0,
             marked: Default::default(),
         });
-        self.numbers.insert(id, number);
+        let same = self.numbers.insert(end(&id), number);
+        assert!(same.is_none(), "no two names end alike");
         number
     }
 
