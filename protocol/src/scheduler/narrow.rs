@@ -95,7 +95,7 @@ impl Narrow {
 impl Scheduler {
     /// Steps out of the swarm, or in again, as what is wanted comes late or in time.
     pub(super) fn judge_link(&mut self) {
-        if !matches!(self.role, Role::Viewer) || !self.has_choice() {
+        if !self.judges_link() {
             return;
         }
         let now = self.now;
@@ -132,9 +132,14 @@ impl Scheduler {
         }
     }
 
+    /// Whether anything follows from what is overdue.
+    fn judges_link(&self) -> bool {
+        matches!(self.role, Role::Viewer) && self.has_choice()
+    }
+
     /// When the next of what is wanted is overdue.
     pub(super) fn overdue_at(&self) -> Option<Micros> {
-        if self.narrow.is_out() {
+        if self.narrow.is_out() || !self.judges_link() {
             return None;
         }
         let at = self.due().map(|(at, _)| at).chain(self.silent_at());

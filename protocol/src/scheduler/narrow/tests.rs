@@ -226,3 +226,23 @@ fn a_part_right_behind_an_announcement_that_was_late_itself_is_not_late() {
         assert!(!narrowed(&pushed.part(20_000)));
     }
 }
+
+/// Nothing follows from what is overdue where there is no other rendition: a page that plays one is not woken for that.
+#[test]
+fn who_has_no_choice_is_not_woken_for_what_is_overdue() {
+    let (mut world, one, other) = swarm(vec![LARGE]);
+    let woken = |world: &World| world.nodes[one].woken + world.nodes[other].woken;
+    let before = woken(&world);
+    for _ in 0..1000 {
+        world.run(SECOND / 100);
+        assert_eq!(world.nodes[one].engine.overdue_at(), None);
+    }
+    let each_second = (woken(&world) - before) / 20;
+    assert!(each_second <= 10, "{each_second} times a second");
+
+    let (mut world, one, _) = swarm(vec![LARGE, SMALL]);
+    let due = until(&mut world, 2, |world| {
+        world.nodes[one].engine.overdue_at().is_some()
+    });
+    assert!(due.is_some(), "who has a choice looks at what is overdue");
+}
