@@ -58,6 +58,32 @@ test("the way to the gateway is asked once and taken at once; others are met whe
   assert.deepEqual([asked, told], [["/api/v1/peer"], ["shares", "here", "meets"]]);
 });
 
+test("the way to the gateway is asked before there is a peer, and not again when the gateway is heard or the peer is there", async () => {
+  const { network, peer, origin, asked, told, until } = await gateway();
+  await until(() => asked.length === 1);
+  network.renew(origin);
+  await shortly();
+  network.peer = peer;
+  assert.deepEqual(told, ["shares", "here"], "at once");
+  await shortly();
+  assert.deepEqual(asked, ["/api/v1/peer"]);
+});
+
+test("what failed before there was a peer is asked again as soon as the gateway is heard", async () => {
+  let tries = 0;
+  const { network, peer, origin, asked, until, told } = await gateway((request, response) => {
+    tries += 1;
+    if (tries === 1) request.socket.destroy();
+    else response.end("here");
+  });
+  await until(() => asked.length === 1);
+  await shortly();
+  network.renew(origin);
+  await until(() => asked.length === 2);
+  network.peer = peer;
+  await until(() => told.includes("here"));
+});
+
 test("a peer that takes another's place meets others at once where that did", async () => {
   const { network, peer, told } = await gateway();
   network.begin();

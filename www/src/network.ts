@@ -1,5 +1,5 @@
-// When the peer joins the network of gateway and viewers. The link to the gateway is made while the first parts are loaded: it
-// costs round trips and little else. Other viewers are met beside playback, never before it: those connections cost a
+// When the peer joins the network of gateway and viewers. How that is reached is asked while the peer is still loaded, and the
+// link to the gateway is made while the first parts are: both cost round trips and little else. Other viewers are met beside playback, never before it: those connections cost a
 // processor that has a picture to show.
 
 import { backoffMs } from "./backoff.ts";
@@ -24,6 +24,8 @@ export class Network {
   #url: string;
   #peer: Joining | null = null;
   #open = false;
+  /** What was asked before there was a peer is asked only once. */
+  #isFresh = true;
   #sharing: boolean;
   /** How the network is reached, and by what this peer joined it. */
   #answer: string | null = null;
@@ -38,6 +40,7 @@ export class Network {
     this.#url = peerUrl(gateway);
     this.#sharing = sharing;
     this.#beginning = setTimeout(() => this.begin(), beginAfterMs);
+    this.#ask();
   }
 
   /** Nothing that matters more is under way any longer. */
@@ -55,7 +58,10 @@ export class Network {
     this.#joined = null;
     peer?.upload(this.#sharing ? UPLOAD : 0);
     if (this.#open) peer?.meet();
-    this.#ask();
+    if (!peer) return;
+    if (this.#isFresh) this.#join();
+    else this.#ask();
+    this.#isFresh = false;
   }
 
   /** Off: nobody is told this viewer's address, nothing is given or taken but over the gateway's HTTP. */
@@ -74,7 +80,9 @@ export class Network {
 
   /** The gateway with this origin is there, back or the first time: it may be another, at other addresses. */
   renew(gateway: string): void {
-    this.#url = peerUrl(gateway);
+    const url = peerUrl(gateway);
+    if (this.#isFresh && url === this.#url) return;
+    this.#url = url;
     this.#attempt = 0;
     this.#ask();
   }
@@ -103,13 +111,14 @@ export class Network {
   }
 
   async #ask(): Promise<void> {
-    if (!this.#sharing || !this.#peer) return;
+    if (!this.#sharing) return;
     this.#stop();
     const asking = new AbortController();
     this.#asking = asking;
     const answer = await ask(this.#url, asking.signal);
     if (asking.signal.aborted) return;
     if (answer === "later") {
+      this.#isFresh = false;
       this.#again = setTimeout(() => this.#ask(), backoffMs(this.#attempt, Math.random()));
       this.#attempt += 1;
     } else if (answer !== "never") {
