@@ -30,6 +30,8 @@ const AGAIN: Micros = 1_000_000;
 /// What is behind that when its player asks for it.
 const NEXT: u64 = 400_000;
 const PATIENCE: (Micros, Micros) = (250_000, 2_000_000);
+/// Bytes a second that a newcomer reckons with of who has not said anything yet.
+const UNHEARD: f64 = 400_000.0;
 
 impl Scheduler {
     /// Decides about every part that it is time to look at.
@@ -69,17 +71,17 @@ impl Scheduler {
         let is_next = wanted.start < self.demand.next_start(now) + NEXT;
         let crosses = self.may_cross(place, wanted.since);
         // A newcomer whose neighbours are being linked has them in a moment: what it takes before is the gateway's alone.
-        let (reserve, least) = (self.settings.reserve, self.settings.reserve / LEAST_RESERVE);
-        let reserve = if self.expects_neighbours() {
-            least
+        let least = self.settings.reserve / LEAST_RESERVE;
+        let (reserve, expects) = if self.expects_neighbours() {
+            (least, self.http.usually())
         } else {
-            reserve
+            (self.settings.reserve, self.http.expects())
         };
-        let latest = deadline.saturating_sub(least + self.http.expects());
+        let latest = deadline.saturating_sub(least + expects);
         // Whoever was asked gets the time that it is likely to take, if there is as much.
         let likely = wanted.asked.map_or(0, |asked| asked.likely + LOOK);
         let fetch_at = deadline
-            .saturating_sub(reserve + self.http.expects())
+            .saturating_sub(reserve + expects)
             .max(likely.min(latest))
             .max(wanted.refetch)
             .max(self.http.opens_at())
@@ -195,6 +197,43 @@ impl Scheduler {
         }
         self.send(peer, Message::Want(vec![place]));
         Some(until)
+    }
+
+    /// A newcomer asks who was just linked for what it lacks next, and does not wait to hear what that one has: what it begins
+    /// with is some time old, and nearly everyone has it.
+    pub(super) fn ask_unheard(&mut self, id: PeerId) {
+        let now = self.now;
+        // Where the gateway is at another site, who is linked may be there as well: it is heard first.
+        if self.is_far_off() {
+            return;
+        }
+        let lacks = |wanted: &super::demand::Wanted| {
+            let comes = wanted.fetch.is_some() || wanted.asked.is_some();
+            !comes && now >= wanted.pushed_until && now < self.demand.deadline(wanted, now)
+        };
+        let mut wanted = self.demand.wanted.iter();
+        let next = wanted.find(|(_, wanted)| lacks(wanted));
+        let next = next.map(|(place, _)| *place);
+        drop(wanted);
+        let Some(place) = next else {
+            return;
+        };
+        let (Some(wanted), Some(peer)) =
+            (self.demand.wanted.get_mut(&place), self.peers.get_mut(&id))
+        else {
+            return;
+        };
+        let size = wanted.entry.size as usize;
+        let expected = peer.round_trip() + (size as f64 / UNHEARD * 1e6) as Micros;
+        wanted.asked = Some(Asked {
+            peer: id,
+            at: now,
+            likely: now + expected,
+            until: now + (2 * expected + SLACK).clamp(PATIENCE.0, PATIENCE.1),
+        });
+        wanted.next = 0;
+        peer.asked += size;
+        self.send(id, Message::Want(vec![place]));
     }
 
     /// Gets a part over HTTP; nobody else needs to give it.

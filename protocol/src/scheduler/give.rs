@@ -1,5 +1,6 @@
 //! To whom: parts that were wanted or are pushed, as far as the upload budget and each peer's link go. What a seed pushes goes
-//! first, and then what the fewest have: of what nobody else gives, each copy that is late makes all behind it late.
+//! first, then what newcomers ask for, and then what the fewest have: of what nobody else gives, each copy that is late makes
+//! all behind it late.
 
 mod order;
 
@@ -153,8 +154,8 @@ impl Scheduler {
         }
     }
 
-    /// What can wait most is refused, if that can wait longer than `place` for `to`: what most others could give as well, what
-    /// is not late yet, for who can pass least on to others.
+    /// What can wait most is refused, if that can wait longer than `place` for `to`: what is not for a newcomer, what most others
+    /// could give as well, what is not late yet, for who can pass least on to others.
     fn prefer(&mut self, to: &PeerId, place: Place) {
         if let Some((id, gone)) = self.can_wait_longer(to, place) {
             self.take_back(id, gone);
@@ -175,7 +176,7 @@ impl Scheduler {
             let peer = self.peers.get(id);
             let upload = peer.map_or(0, Peer::upload).checked_ilog2();
             let (holders, in_time) = of(place);
-            (holders, in_time, Reverse(upload), place)
+            (!self.has_just_come(id), holders, in_time, Reverse(upload), place)
         };
         let first = rank(place, to);
         let queue = self.gifts.queue.iter();

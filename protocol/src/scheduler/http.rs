@@ -51,6 +51,11 @@ impl Http {
         (self.mean + 2.0 * self.deviation).min(MOST) as Micros
     }
 
+    /// What most fetches take at most.
+    pub(super) fn usually(&self) -> Micros {
+        (self.mean + self.deviation).min(MOST) as Micros
+    }
+
     pub(super) fn answered(&mut self, took: Micros) {
         let took = took.min(10_000_000) as f64;
         if !std::mem::replace(&mut self.tried, true) {
@@ -132,6 +137,10 @@ mod tests {
         assert_eq!(http.expects(), 250_000);
         http.answered(80_000);
         assert!((80_000..120_000).contains(&http.expects()), "{http:?}");
+        assert!(
+            (80_000..http.expects()).contains(&http.usually()),
+            "{http:?}"
+        );
         http.answered(160_000);
         assert!((120_000..200_000).contains(&http.expects()), "{http:?}");
     }

@@ -20,7 +20,7 @@ const REDIAL: Micros = 5_000_000;
 const MAX_KNOWN: usize = 64;
 /// So many are dialled at a time, and the next ones so much later: to make a connection costs both ends more than a
 /// second's video does, and a picture that is shown meanwhile is not to wait.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 4;
 const PACE: Micros = 250_000;
 /// More neighbours are asked for after this, then later and later, up to the longest.
 const SEEK: (Micros, Micros) = (2_000_000, 30_000_000);
@@ -86,6 +86,9 @@ impl Scheduler {
             self.send(id, Message::Join(join));
         } else {
             self.introduce_myself();
+        }
+        if kind == Kind::Viewer && self.expects_neighbours() {
+            self.ask_unheard(id);
         }
         if kind == Kind::Gateway {
             self.gateway_linked(id);

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Viewers of a rendition for each seed of its parts: each more is a copy of the stream.
-const VIEWERS_PER_SEED: usize = 500;
+const VIEWERS_PER_SEED: usize = 1_000;
 /// Seeds of one part.
 const MAX_SEEDS: usize = 32;
 /// Share of the viewers, those who can pass on soonest what they are given, that are seeds by turns, where there are many.
@@ -208,7 +208,7 @@ impl Scheduler {
         let followers = self.peers.viewers();
         let followers =
             followers.filter(|(_, p)| p.follows(place.rendition) && self.seeded_as(p) == site);
-        (1 + followers.count() / VIEWERS_PER_SEED).min(MAX_SEEDS)
+        seeds_for(followers.count())
     }
 
     /// Pushes a part to these, and watches them.
@@ -446,6 +446,12 @@ impl Scheduler {
             }
         }
     }
+}
+
+/// Seeds of a part that so many follow.
+fn seeds_for(followers: usize) -> usize {
+    let seeds = (followers + VIEWERS_PER_SEED / 2) / VIEWERS_PER_SEED;
+    seeds.clamp(1, MAX_SEEDS)
 }
 
 /// How long it takes until a viewer is likely to have what is pushed to it now, and to have given some copies of it.

@@ -59,12 +59,18 @@ impl Scheduler {
             (
                 is_old,
                 !pushed,
+                !self.has_just_come(id),
                 holders,
                 *place,
                 Reverse(upload(id).checked_ilog2()),
             )
         });
         gifts.into_iter().map(|(key, _)| key).collect()
+    }
+
+    /// Whether a viewer was linked a moment ago: it may know nobody else yet, and the gateway alone gives what it is not given.
+    pub(super) fn has_just_come(&self, id: &PeerId) -> bool {
+        matches!(self.role, Role::Viewer) && self.peers.get(id).is_some_and(|p| p.is_new(self.now))
     }
 
     /// How many that are linked have a part, and could give it in this one's stead. A gateway has thousands, and nobody who

@@ -196,6 +196,33 @@ fn what_others_have_as_well_is_refused_for_what_they_lack() {
 }
 
 #[test]
+fn who_has_just_come_is_given_first_and_refused_last_what_others_have_as_well() {
+    for (came, is_new) in [(3_500_000, true), (1_900_000, false)] {
+        let (mut viewer, neighbours, places) = with_two_parts(true);
+        let newcomer = someone(6);
+        viewer.now = came;
+        viewer.linked(newcomer, Kind::Viewer);
+        while viewer.output().is_some() {}
+        viewer.now = 4_000_000;
+        viewer.gifts.limit(25_000, viewer.now);
+        viewer.queue(neighbours[1], places[1], false);
+        viewer.queue(newcomer, places[0], false);
+        let order: Vec<PeerId> = viewer.in_order().iter().map(|key| key.2).collect();
+        let first = if is_new { newcomer } else { neighbours[1] };
+        assert_eq!(order[0], first, "it came at {came}");
+
+        viewer.take_back(newcomer, places[0]);
+        viewer.is_wanted(newcomer, vec![places[0]]);
+        let (peer, refused) = match is_new {
+            true => (neighbours[1], places[1]),
+            false => (newcomer, places[0]),
+        };
+        let message = Message::Lack(vec![refused]);
+        assert_eq!(viewer.output(), Some(Output::Send { peer, message }));
+    }
+}
+
+#[test]
 fn a_seed_pushes_on_at_once_however_much_waits() {
     let (mut viewer, neighbours, places) = with_two_parts(false);
     let gateway = someone(9);

@@ -10,9 +10,9 @@ use crate::{
 };
 
 #[test]
-fn a_newcomer_dials_two_of_those_it_hears_of_at_a_time() {
+fn a_newcomer_dials_four_of_those_it_hears_of_at_a_time() {
     let publisher = Publisher::new(&[400_000]);
-    let settings = settings(5, u32::MAX);
+    let settings = settings(6, u32::MAX);
     let name = publisher.key().name();
     let mut viewer = Scheduler::new(someone(1), name, Role::Viewer, settings, 7);
     let gateway = someone(2);
@@ -35,7 +35,8 @@ fn a_newcomer_dials_two_of_those_it_hears_of_at_a_time() {
         input(&mut viewer, Input::Wake, now);
     }
     let later = |rounds: u64| 1_000 + rounds * PACE;
-    assert_eq!(dials, [later(0), later(0), later(1), later(1), later(2)]);
+    let (first, then) = (later(0), later(1));
+    assert_eq!(dials, [first, first, first, first, then, then]);
 }
 
 #[test]
@@ -74,8 +75,9 @@ fn more_neighbours_are_asked_for_until_there_are_enough() {
     }
 }
 
-#[test]
-fn a_newcomer_fetches_what_its_player_begins_with_and_then_waits_to_be_introduced() {
+/// A viewer whose player has just asked for the window's first part, and what came of that; where that is on the
+/// timeline.
+fn newcomer() -> (Scheduler, Vec<Output>, u64) {
     let mut publisher = Publisher::new(&[400_000]);
     for number in 1..30 {
         publisher.publish(number * 200_000);
@@ -89,15 +91,66 @@ fn a_newcomer_fetches_what_its_player_begins_with_and_then_waits_to_be_introduce
     let window = Input::Envelope(&envelope);
     viewer.handle(window, 1_000).expect("genuine");
     let manifest = viewer.manifest().expect("a window");
+    let first = manifest.segments().next().expect("some segments");
+    let (msn, start) = (first.msn, first.start);
     let place = Place {
-        msn: manifest.segments().next().expect("some segments").msn,
+        msn,
         part: 0,
         rendition: 0,
     };
     let demand = Input::Demand { place, first: 0 };
     viewer.handle(demand, 1_000).expect("no envelope");
-    let outputs = std::iter::from_fn(|| viewer.output());
-    let fetched = outputs.filter_map(|output| match output {
+    let outputs = std::iter::from_fn(|| viewer.output()).collect();
+    (viewer, outputs, start)
+}
+
+#[test]
+fn a_newcomer_asks_who_was_just_linked_for_what_it_lacks_next_before_it_hears_what_that_one_has() {
+    for far_off in [false, true] {
+        let (mut viewer, ..) = newcomer();
+        let (mine, gateway) = (1, if far_off { 2 } else { 1 });
+        let site = Input::Site { mine, gateway };
+        viewer.handle(site, 2_000).expect("no envelope");
+        let mut wants = Vec::new();
+        for (peer, now) in [(someone(2), 300_000), (someone(3), 310_000)] {
+            let kind = Kind::Viewer;
+            let linked = Input::Linked { peer, kind };
+            viewer.handle(linked, now).expect("no envelope");
+            let outputs = std::iter::from_fn(|| viewer.output());
+            wants.extend(outputs.filter_map(|output| match output {
+                Output::Send {
+                    peer: to,
+                    message: Message::Want(places),
+                } => Some((to == peer, places.iter().map(|place| place.part).collect())),
+                _ => None,
+            }));
+        }
+        let each: [(bool, Vec<u32>); 2] = [(true, vec![2]), (true, vec![3])];
+        let expected: &[_] = if far_off { &[] } else { &each };
+        assert_eq!(wants, expected, "0.4 s are fetched; far off: {far_off}");
+    }
+}
+
+#[test]
+fn who_has_been_there_for_long_waits_to_hear_what_is_to_be_had() {
+    let (mut viewer, ..) = newcomer();
+    let (peer, kind) = (someone(2), Kind::Viewer);
+    let linked = Input::Linked { peer, kind };
+    viewer.handle(linked, 10_000_000).expect("no envelope");
+    let mut outputs = std::iter::from_fn(|| viewer.output());
+    assert!(!outputs.any(|output| matches!(
+        output,
+        Output::Send {
+            message: Message::Want(_),
+            ..
+        }
+    )));
+}
+
+#[test]
+fn a_newcomer_fetches_what_its_player_begins_with_and_then_waits_to_be_introduced() {
+    let (_, outputs, _) = newcomer();
+    let fetched = outputs.into_iter().filter_map(|output| match output {
         Output::Fetch { place } => Some(place.part),
         _ => None,
     });

@@ -10,6 +10,20 @@ use crate::{
     sim::Publisher,
 };
 
+#[test]
+fn a_thousand_viewers_have_one_seed_and_ten_thousand_ten() {
+    for (viewers, seeds) in [
+        (1, 1),
+        (1_100, 1),
+        (1_499, 1),
+        (1_500, 2),
+        (10_100, 10),
+        (100_000, 32),
+    ] {
+        assert_eq!(seeds_for(viewers), seeds, "{viewers}");
+    }
+}
+
 /// A gateway of one stream, and the time.
 struct Rig {
     engine: Scheduler,

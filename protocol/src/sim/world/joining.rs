@@ -7,8 +7,7 @@
 
 use super::*;
 
-/// The page asks the gateway how its peer is reached; then these.
-const ASKED: u64 = 1;
+/// How the gateway is reached the page asks as it opens its stream's socket, and is answered no later; then these.
 const GATEWAY: (u64, Micros) = (3, 45_000);
 /// By way of the relay, and directly.
 const NEIGHBOUR: (u64, u64, Micros) = (3, 3, 45_000);
@@ -21,7 +20,7 @@ impl World {
     /// When a page that hears of its stream `late` from now is linked to the gateway.
     pub(super) fn joined_at(&self, node: usize, late: Micros) -> Micros {
         let trip = 2 * self.way(node, 0);
-        self.now + late + (ASKED + GATEWAY.0) * trip + GATEWAY.1
+        self.now + late + GATEWAY.0 * trip + GATEWAY.1
     }
 
     /// A viewer is to be linked to another: as soon as its page has a picture to show.
@@ -84,10 +83,7 @@ mod tests {
                 let off = simulated.abs_diff(measured);
                 assert!(5 * off <= measured, "{delay}: {simulated} for {measured}");
             };
-            near(
-                world.joined_at(comes, 0) - world.now - 2 * delay,
-                to_gateway,
-            );
+            near(world.joined_at(comes, 0) - world.now, to_gateway);
             world.unlink(comes, there);
             let from = world.now;
             world.dial(comes, there);
