@@ -176,7 +176,13 @@ impl Scheduler {
             let peer = self.peers.get(id);
             let upload = peer.map_or(0, Peer::upload).checked_ilog2();
             let (holders, in_time) = of(place);
-            (!self.has_just_come(id), holders, in_time, Reverse(upload), place)
+            (
+                !self.has_just_come(id),
+                holders,
+                in_time,
+                Reverse(upload),
+                place,
+            )
         };
         let first = rank(place, to);
         let queue = self.gifts.queue.iter();
