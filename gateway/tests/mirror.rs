@@ -353,6 +353,15 @@ fn a_mirror_that_is_killed_has_what_it_told_also_without_its_origin_and_goes_on_
     serves(&copy, "copy", &later);
 }
 
+/// Connections of its swarm over QUIC.
+fn over_quic(gateway: &Gateway) -> u64 {
+    let (_, metrics) = gateway.get("/metrics");
+    let metrics = String::from_utf8(metrics).unwrap();
+    let name = "meshlive_p2p_connections{transport=\"quic\"} ";
+    let value = metrics.lines().find_map(|one| one.strip_prefix(name));
+    value.map_or(0, |value| value.parse().unwrap())
+}
+
 /// Nobody says that a process is gone which was reached over QUIC.
 #[test]
 fn a_mirror_that_follows_over_quic_goes_on_soon_after_its_origin_was_killed() {
@@ -370,9 +379,12 @@ fn a_mirror_that_follows_over_quic_goes_on_soon_after_its_origin_was_killed() {
         &["--follow", &follow, "--p2p-tcp", "off"],
     );
     until("the mirror is live", || is_live(&copy, "copy"));
+    until("it asks for blocks as well", || over_quic(&copy) > 0);
     first.kill();
     std::thread::sleep(Duration::from_secs(4));
     assert!(!is_live(&copy, "copy"), "nothing comes in");
+    // What asks for blocks has a connection of its own, and would ask on it in vain.
+    assert_eq!(over_quic(&copy), 0);
     let port = format!("127.0.0.1:{}", socket.port());
     let second = Gateway::start(folders[0].path(), &["--input", CARD, "--p2p-quic", &port]);
     let began = Instant::now();

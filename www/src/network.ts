@@ -1,6 +1,6 @@
-// When the peer joins the network of gateway and viewers. How that is reached is asked while the peer is still loaded, and the
-// link to the gateway is made while the first parts are: both cost round trips and little else. Other viewers are met beside playback, never before it: those connections cost a
-// processor that has a picture to show.
+// When the peer joins the network of gateway and viewers. How that is reached is asked while the peer is still loaded, and
+// the link to the gateway is made while the first parts are: both cost round trips and little else. Other viewers are met
+// beside playback, never before it: those connections cost a processor that has a picture to show.
 
 import { backoffMs } from "./backoff.ts";
 

@@ -176,26 +176,32 @@ impl Scheduler {
                 best = Some((cost, *id, expected));
             }
         }
-        let wanted = self.demand.wanted.get_mut(&place)?;
         let Some((_, peer, expected)) = best else {
             return (later < Micros::MAX).then_some(later);
         };
+        self.ask_of(peer, place, expected)
+    }
+
+    /// Asks a neighbour for a part, which is likely to take so long; says when to look again.
+    fn ask_of(&mut self, id: PeerId, place: Place, expected: Micros) -> Option<Micros> {
+        let now = self.now;
+        let wanted = self.demand.wanted.get_mut(&place)?;
         let until = now + (2 * expected + SLACK).clamp(PATIENCE.0, PATIENCE.1);
         wanted.asked = Some(Asked {
-            peer,
+            peer: id,
             at: now,
             likely: now + expected,
             until,
         });
         // A push that did not come in time is not to come beside it.
         let pushers = std::mem::take(&mut wanted.pushers);
-        if let Some(peer) = self.peers.get_mut(&peer) {
-            peer.asked += size;
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.asked += wanted.entry.size as usize;
         }
-        for late in pushers.into_iter().filter(|late| *late != peer) {
+        for late in pushers.into_iter().filter(|late| *late != id) {
             self.send(late, Message::Cancel(vec![place]));
         }
-        self.send(peer, Message::Want(vec![place]));
+        self.send(id, Message::Want(vec![place]));
         Some(until)
     }
 
@@ -211,29 +217,14 @@ impl Scheduler {
             let comes = wanted.fetch.is_some() || wanted.asked.is_some();
             !comes && now >= wanted.pushed_until && now < self.demand.deadline(wanted, now)
         };
-        let mut wanted = self.demand.wanted.iter();
-        let next = wanted.find(|(_, wanted)| lacks(wanted));
-        let next = next.map(|(place, _)| *place);
-        drop(wanted);
-        let Some(place) = next else {
+        let next = self.demand.wanted.iter().find(|(_, wanted)| lacks(wanted));
+        let next = next.map(|(place, wanted)| (*place, wanted.entry.size));
+        let (Some((place, size)), Some(peer)) = (next, self.peers.get(&id)) else {
             return;
         };
-        let (Some(wanted), Some(peer)) =
-            (self.demand.wanted.get_mut(&place), self.peers.get_mut(&id))
-        else {
-            return;
-        };
-        let size = wanted.entry.size as usize;
-        let expected = peer.round_trip() + (size as f64 / UNHEARD * 1e6) as Micros;
-        wanted.asked = Some(Asked {
-            peer: id,
-            at: now,
-            likely: now + expected,
-            until: now + (2 * expected + SLACK).clamp(PATIENCE.0, PATIENCE.1),
-        });
-        wanted.next = 0;
-        peer.asked += size;
-        self.send(id, Message::Want(vec![place]));
+        let expected = peer.round_trip() + (f64::from(size) / UNHEARD * 1e6) as Micros;
+        self.ask_of(id, place, expected);
+        self.demand.touch(place);
     }
 
     /// Gets a part over HTTP; nobody else needs to give it.

@@ -29,7 +29,9 @@ impl Scheduler {
         peer.reported = now;
         let mut places = std::mem::take(&mut peer.news);
         places.retain(|place| self.cache.holds(*place));
-        self.send(gateway, Message::Have(places));
+        if !places.is_empty() {
+            self.send(gateway, Message::Have(places));
+        }
     }
 }
 

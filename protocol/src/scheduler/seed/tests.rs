@@ -45,6 +45,18 @@ impl Rig {
         }
     }
 
+    /// With two viewers, who are there for long and have had all parts.
+    fn of_two() -> (Self, PeerId, PeerId) {
+        let (one, other) = (someone(2), someone(3));
+        let mut rig = Self::new();
+        rig.join(one);
+        rig.join(other);
+        for _ in 0..20 {
+            rig.publish(&[one, other]);
+        }
+        (rig, one, other)
+    }
+
     fn input(&mut self, input: Input<'_>) {
         self.engine.handle(input, self.now).expect("no envelope");
     }
@@ -130,13 +142,7 @@ fn a_newcomer_is_fed_by_those_who_are_there_and_then_takes_its_turns() {
 
 #[test]
 fn who_gives_nothing_to_one_who_is_there_for_long_rests() {
-    let (old, silent) = (someone(2), someone(3));
-    let mut rig = Rig::new();
-    rig.join(old);
-    rig.join(silent);
-    for _ in 0..20 {
-        rig.publish(&[old, silent]);
-    }
+    let (mut rig, ..) = Rig::of_two();
     // Each has only what the gateway gave it.
     let mut rests = 0;
     for _ in 0..20 {
@@ -251,16 +257,10 @@ fn where_there_are_many_those_are_seeds_who_pass_on_soonest() {
 
 #[test]
 fn among_few_it_is_waited_for_what_they_tell_together() {
-    let (one, other) = (someone(2), someone(3));
-    let mut rig = Rig::new();
-    rig.join(one);
-    rig.join(other);
-    for _ in 0..12 {
-        rig.publish(&[one, other]);
-    }
+    let (mut rig, one, other) = Rig::of_two();
     let mut late = Vec::new();
     for round in 0..24 {
-        // The seed tells at once, who has it from the seed of three parts together.
+        // The seed tells at once, who has it from the seed of several parts together, and late.
         let seeds = rig.publish(&[]);
         assert_eq!(
             seeds.len(),
@@ -270,7 +270,7 @@ fn among_few_it_is_waited_for_what_they_tell_together() {
         let place = rig.newest();
         rig.tells(seeds[0], vec![place]);
         late.push((if seeds[0] == one { other } else { one }, place));
-        if late.len() == 3 {
+        if late.len() == 5 {
             for (peer, place) in late.drain(..) {
                 rig.tells(peer, vec![place]);
             }
