@@ -160,12 +160,6 @@ fn until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-fn metric(gateway: &Gateway, name: &str) -> f64 {
-    let text = String::from_utf8(gateway.get("/metrics").1).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    line.expect(name).trim().parse().unwrap()
-}
-
 /// Live on a disk that takes nothing from some time on, on and after which the gateway is killed twice. The lines of shell make
 /// the disk, break it, and mend it, while a gateway runs where that `can` be.
 fn takes_nothing([make, break_it, mend]: [&str; 3], can: bool, error: &str) {
@@ -176,7 +170,7 @@ fn takes_nothing([make, break_it, mend]: [&str; 3], can: bool, error: &str) {
     let gateway = machine.start();
     announced.hear(&gateway, 10);
     assert_eq!(gateway.get("/readyz").0, 200);
-    assert_eq!(metric(&gateway, "meshlive_store_takes_blocks"), 1.0);
+    assert_eq!(gateway.metric("meshlive_store_takes_blocks"), Some(1));
     machine.sh(break_it);
     until("it says that it is not ready", || {
         gateway.get("/readyz").0 == 503
@@ -184,8 +178,8 @@ fn takes_nothing([make, break_it, mend]: [&str; 3], can: bool, error: &str) {
     until("the log names what is wrong", || machine.logged(error));
     announced.hear(&gateway, 20);
     announced.are_live(&gateway);
-    assert_eq!(metric(&gateway, "meshlive_store_takes_blocks"), 0.0);
-    assert!(metric(&gateway, "meshlive_store_blocks_not_stored_total") >= 3.0);
+    assert_eq!(gateway.metric("meshlive_store_takes_blocks"), Some(0));
+    assert!(gateway.metric("meshlive_store_blocks_not_stored_total") >= Some(3));
     gateway.kill();
 
     // What was told since is written nowhere: the next run knows nothing of it, not even how much it was.
@@ -199,7 +193,7 @@ fn takes_nothing([make, break_it, mend]: [&str; 3], can: bool, error: &str) {
     announced.hear(&gateway, 15);
     assert!(!can || machine.sh(mend), "{mend}");
     until("it is ready again", || gateway.get("/readyz").0 == 200);
-    assert_eq!(metric(&gateway, "meshlive_store_takes_blocks"), 1.0);
+    assert_eq!(gateway.metric("meshlive_store_takes_blocks"), Some(1));
     let (live, _) = announced.hear(&gateway, 15);
     announced.are_live(&gateway);
     gateway.kill();

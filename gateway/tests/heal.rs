@@ -19,7 +19,7 @@ use process::Gateway;
 const CARD: &str = "testcard?name=cam&size=320x240&rate=15&bit_rate=200000";
 /// So soon after the origin's return it is whole again.
 const SOON: Duration = Duration::from_secs(60);
-const DAMAGED: &str = "meshlive_archive_damaged_blocks ";
+const DAMAGED: &str = "meshlive_archive_damaged_blocks";
 
 /// A data folder whose stream `cam` has an hour of the past.
 fn with_past(folder: &Path) {
@@ -149,10 +149,7 @@ fn until(what: &str, within: Duration, is_so: impl Fn() -> bool) {
 
 /// How many blocks its last reading back found damaged.
 fn damaged(gateway: &Gateway) -> u64 {
-    let (_, metrics) = gateway.get("/metrics");
-    let metrics = String::from_utf8(metrics).unwrap();
-    let value = metrics.lines().find_map(|line| line.strip_prefix(DAMAGED));
-    value.unwrap().parse().unwrap()
+    gateway.metric(DAMAGED).unwrap()
 }
 
 fn archive(gateway: &Gateway) -> serde_json::Value {

@@ -85,6 +85,14 @@ impl Gateway {
         let head = String::from_utf8_lossy(&answer[..end]).into_owned();
         (head[9..12].parse().unwrap(), answer.split_off(end + 4))
     }
+
+    /// One of its counters, by its name with its labels; `None` before it was counted.
+    #[allow(dead_code, reason = "as above")]
+    pub(crate) fn metric(&self, name: &str) -> Option<u64> {
+        let metrics = String::from_utf8(self.get("/metrics").1).unwrap();
+        let of = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+        metrics.lines().find_map(of)
+    }
 }
 
 impl Drop for Gateway {
