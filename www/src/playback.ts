@@ -1,8 +1,14 @@
 // One run of hls.js over one source: its settings, its errors, and the rate that holds the latency.
 
-import Hls, { type ErrorData, type HlsConfig, type Level, type RetryConfig } from "hls.js/light";
+import Hls, {
+  type ErrorData,
+  type HlsConfig,
+  type Level,
+  type LevelDetails,
+  type RetryConfig,
+} from "hls.js/light";
 import { ENOUGH, LatencyController } from "./latency.ts";
-import { loadInits, partLoader, playlistLoader, type Source } from "./loader.ts";
+import { loadInits, locate, partLoader, playlistLoader, type Source } from "./loader.ts";
 import { paced } from "./pace.ts";
 import { rateController, type Ways } from "./rate-controller.ts";
 import { Given, settle } from "./settle.ts";
@@ -10,6 +16,9 @@ import { parseTarget } from "./url.ts";
 
 /** What must be buffered from the start position on before the picture begins, seconds. */
 const START_WITH = 0.1;
+/** Loading is slow where the picture has not begun after so long, and then it begins with so much, wherever that lies. */
+const SLOW_MS = 1500;
+const START_SLOWLY_WITH = 0.35;
 /** A start this far off is left to the playback rate, before and after the first frame. */
 const START_TOLERANCE = 0.3;
 const LATE_TOLERANCE = 1.5;
@@ -57,6 +66,7 @@ export class Playback {
   #source: Source;
   #closed = new AbortController();
   #mediaErrors: number[] = [];
+  #sinceMs = performance.now();
   #shownAtMs: number | null = null;
   #stalledAtMs: number | null = null;
   #narrowed: () => void = () => {};
@@ -112,6 +122,7 @@ export class Playback {
       this.#push();
     });
     this.#hls.on(Hls.Events.BUFFER_APPENDED, this.#tuneIn);
+    this.#hls.once(Hls.Events.LEVEL_UPDATED, (_, { details }) => this.#loadFirst(details));
     this.#hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => {
       const end = this.#bufferedEnd();
       if (end !== null) settle(details, end, given);
@@ -214,7 +225,8 @@ export class Playback {
   /**
    * hls.js shows nothing before all announced parts of the first segment are loaded, and then begins where the
    * live edge was when it set out. This puts the playhead where the picture should be by now, as soon as that is
-   * buffered: before the first frame, or once more right after it when loading was slow. From then on never.
+   * buffered: before the first frame, or once more right after it when loading was slow. From then on never. Where
+   * loading takes long the first picture that there is comes first.
    */
   #tuneIn = (): void => {
     const video = this.#video;
@@ -225,12 +237,34 @@ export class Playback {
     const off = Math.abs(video.currentTime - wanted);
     const tolerance = shownMs === null ? START_TOLERANCE : LATE_TOLERANCE;
     if (shownMs !== null && (shownMs > TUNE_IN_MS || off < tolerance)) return this.#tuned();
-    const isBuffered =
-      wanted >= video.buffered.start(last) && wanted <= video.buffered.end(last) - START_WITH;
-    if (!isBuffered || off < tolerance) return;
-    if (shownMs !== null) this.#tuned();
-    video.currentTime = wanted;
+    const [start, end] = [video.buffered.start(last), video.buffered.end(last)];
+    const isBuffered = wanted >= start && wanted <= end - START_WITH;
+    if (isBuffered && off >= tolerance) {
+      if (shownMs !== null) this.#tuned();
+      video.currentTime = wanted;
+    } else if (shownMs === null && performance.now() - this.#sinceMs > SLOW_MS) {
+      // Whoever loads no faster than live moves on would wait for that place for long: the picture begins with what there
+      // is, and stays with it: a jump would leave nothing in reserve.
+      const hasNothing = video.readyState < 2 && (video.currentTime < start || video.currentTime > end);
+      if (!hasNothing || end - start < START_SLOWLY_WITH) return;
+      this.#tuned();
+      video.currentTime = start;
+    }
   };
+
+  /** hls.js asks for what it begins with when it has the init segment; here that is asked for beside it. */
+  #loadFirst({ partList }: LevelDetails): void {
+    const wanted = this.#hls.liveSyncPosition;
+    const parts = partList ?? [];
+    const first = parts.findLast(({ independent, start }) => independent && start <= (wanted ?? 0));
+    if (wanted === null || !first) return;
+    const until = Math.min(wanted + START_WITH, first.start + START_SLOWLY_WITH);
+    for (const { url } of parts.filter(({ start }) => start >= first.start && start < until)) {
+      for (const one of locate(this.#source, url)) {
+        this.#source.parts.part(one, this.#closed.signal).catch(() => {});
+      }
+    }
+  }
 
   #tuned(): void {
     this.#hls.off(Hls.Events.BUFFER_APPENDED, this.#tuneIn);
