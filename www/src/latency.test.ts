@@ -76,12 +76,23 @@ test("a stall with enough buffered leaves the target as it is", () => {
   assert.equal(controller.goal(0), 1);
 });
 
-test("a stall widens the target, at most by 2 s, and minutes without one take it back", () => {
+test("a stall widens the target, at most by 2 s, and time without one takes it back", () => {
   const controller = new LatencyController(1);
   controller.stalled(0.1, 0);
   assert.equal(controller.goal(0), 1.25);
   for (let i = 0; i < 20; i += 1) controller.stalled(0.1, i);
   assert.equal(controller.goal(20), 3);
-  assert.equal(controller.goal(20 + 60_000), 2.75);
-  assert.equal(controller.goal(20 + 8 * 60_000), 1);
+  assert.equal(controller.goal(20 + 10_000), 2.75);
+  assert.equal(controller.goal(20 + 8 * 10_000), 1);
+});
+
+test("each stall after one was taken back is taken back later, up to a minute", () => {
+  const controller = new LatencyController(1);
+  let nowMs = 0;
+  for (const afterMs of [10_000, 20_000, 40_000, 60_000, 60_000]) {
+    controller.stalled(0.1, nowMs);
+    assert.equal(controller.goal(nowMs + afterMs - 1), 1.25);
+    nowMs += afterMs;
+    assert.equal(controller.goal(nowMs), 1);
+  }
 });

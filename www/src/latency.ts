@@ -31,7 +31,11 @@ const SMOOTH_MS = 800;
 export const ENOUGH = 0.5;
 const STALL_ADDS = 0.25;
 const STALL_ADDS_AT_MOST = 2;
-const FORGIVE_AFTER_MS = 60_000;
+/**
+ * So long without a stall takes one back: soon at first, as a page that begins wants for a processor as much as for media,
+ * and twice as long, up to the longest, with each stall that comes after one was taken back.
+ */
+const FORGIVES_MS = { first: 10_000, longest: 60_000 };
 
 /** Pure: `rate(sight)` gives the playback rate, `stalled(buffered, nowMs)` widens the target for a while. */
 export class LatencyController {
@@ -39,6 +43,7 @@ export class LatencyController {
   target: number;
   #allowance = 0;
   #allowanceAtMs = 0;
+  #forgivesMs = FORGIVES_MS.first;
   #smooth: number | null = null;
   #smoothAtMs = 0;
   #correcting = false;
@@ -49,15 +54,16 @@ export class LatencyController {
 
   /** The distance aimed at now: the target and what recent stalls have added to it. */
   goal(nowMs: number): number {
-    const minutes = Math.max(0, nowMs - this.#allowanceAtMs) / FORGIVE_AFTER_MS;
-    return this.target + Math.max(0, this.#allowance - STALL_ADDS * Math.floor(minutes));
+    const forgiven = Math.floor(Math.max(0, nowMs - this.#allowanceAtMs) / this.#forgivesMs);
+    return this.target + Math.max(0, this.#allowance - STALL_ADDS * forgiven);
   }
 
-  /** A stall for want of media says that the target was too bold for this network; a minute without one takes the widening back. */
+  /** A stall for want of media says that the target was too bold for this network; time without one takes the widening back. */
   stalled(buffered: number, nowMs: number): void {
     this.restart();
     if (buffered >= ENOUGH) return;
     const current = this.goal(nowMs) - this.target;
+    if (current < this.#allowance) this.#forgivesMs = Math.min(2 * this.#forgivesMs, FORGIVES_MS.longest);
     this.#allowance = Math.min(current + STALL_ADDS, STALL_ADDS_AT_MOST);
     this.#allowanceAtMs = nowMs;
   }
