@@ -67,6 +67,7 @@ export class Playback {
   #closed = new AbortController();
   #mediaErrors: number[] = [];
   #sinceMs = performance.now();
+  #beganSlowly = false;
   #shownAtMs: number | null = null;
   #stalledAtMs: number | null = null;
   #narrowed: () => void = () => {};
@@ -226,7 +227,7 @@ export class Playback {
    * hls.js shows nothing before all announced parts of the first segment are loaded, and then begins where the
    * live edge was when it set out. This puts the playhead where the picture should be by now, as soon as that is
    * buffered: before the first frame, or once more right after it when loading was slow. From then on never. Where
-   * loading takes long the first picture that there is comes first.
+   * loading takes long the first picture that there is comes first, and that place when there is enough in reserve.
    */
   #tuneIn = (): void => {
     const video = this.#video;
@@ -238,16 +239,15 @@ export class Playback {
     const tolerance = shownMs === null ? START_TOLERANCE : LATE_TOLERANCE;
     if (shownMs !== null && (shownMs > TUNE_IN_MS || off < tolerance)) return this.#tuned();
     const [start, end] = [video.buffered.start(last), video.buffered.end(last)];
-    const isBuffered = wanted >= start && wanted <= end - START_WITH;
+    const isBuffered = wanted >= start && wanted <= end - (this.#beganSlowly ? ENOUGH : START_WITH);
     if (isBuffered && off >= tolerance) {
       if (shownMs !== null) this.#tuned();
       video.currentTime = wanted;
-    } else if (shownMs === null && performance.now() - this.#sinceMs > SLOW_MS) {
-      // Whoever loads no faster than live moves on would wait for that place for long: the picture begins with what there
-      // is, and stays with it: a jump would leave nothing in reserve.
+    } else if (!this.#beganSlowly && shownMs === null && performance.now() - this.#sinceMs > SLOW_MS) {
+      // Whoever loads no faster than live moves on would wait for that place for long.
       const hasNothing = video.readyState < 2 && (video.currentTime < start || video.currentTime > end);
       if (!hasNothing || end - start < START_SLOWLY_WITH) return;
-      this.#tuned();
+      this.#beganSlowly = true;
       video.currentTime = start;
     }
   };
