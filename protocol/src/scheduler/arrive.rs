@@ -191,6 +191,7 @@ impl Scheduler {
         let entry = self.window.part(place).copied();
         if let (Some(bytes), Some(entry)) = (bytes, entry) {
             self.http.answered(took);
+            self.crossed(took, true);
             if bytes.len() == entry.size as usize && (self.checks.verify)(&entry.cid, &bytes) {
                 if self.cache.holds(place) {
                     self.counters.parts_duplicate += 1;

@@ -282,7 +282,9 @@ impl Scheduler {
     /// A part that is wanted no longer need not be fetched.
     pub(super) fn stopped(&mut self, place: Place, wanted: &super::demand::Wanted) {
         if let Some(since) = wanted.fetch {
-            self.http.given_up(self.now.saturating_sub(since), self.now);
+            let took = self.now.saturating_sub(since);
+            self.http.given_up(took, self.now);
+            self.crossed(took, false);
             self.estimate.fetch_aborted(place, self.now);
             self.outputs.push_back(Output::Abort { place });
         }

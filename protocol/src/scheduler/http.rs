@@ -13,7 +13,7 @@ const OFF: f64 = 0.25;
 const MOST: f64 = 300_000.0;
 /// What takes longer than this is slow: then fewer are asked for at a time, down to one. If all stand still at once, all
 /// would ask at once, and the gateway would be busy for long with what comes from neighbours meanwhile.
-const SLOW: Micros = 700_000;
+pub(super) const SLOW: Micros = 700_000;
 /// A fetch that takes much longer than usual no longer keeps neighbours from being asked, within these bounds.
 const HANGS: (f64, f64) = (500_000.0, 1_500_000.0);
 /// After a failure the next fetch waits, then twice as long, and so on up to the longest.

@@ -216,7 +216,7 @@ impl Scheduler {
         let place = at.0;
         let now = self.now;
         let size = self.cache.get(place).map_or(0, Bytes::len);
-        let mut wait = 0;
+        let mut wait = self.usually_takes(at.1);
         for id in &seeds {
             wait = wait.max(self.peers.get(id).map_or(0, |peer| peer.reaches(size)));
             self.queue(*id, place, true);
@@ -311,6 +311,7 @@ impl Scheduler {
             return;
         };
         if seeded_it {
+            (self.site).took(at.1, self.now.saturating_sub(seeded.published));
             seeded.silent.retain(|silent| *silent != id);
             seeded.givers.push(id);
             if seeded.silent.is_empty() {

@@ -12,7 +12,7 @@
 
 use libp2p_identity::PeerId;
 
-use super::{Micros, Role, Scheduler, peers::Peer, random::turn};
+use super::{Micros, Role, Scheduler, http::SLOW, peers::Peer, random::turn};
 use crate::{message::Place, sorted::SortedMap};
 
 /// Sites that are seeded by themselves, the largest: each is one more copy of the stream.
@@ -22,12 +22,21 @@ const MOST: usize = 16;
 /// pushes again what its seeds do not get.)
 const LATER: Micros = 2_500_000;
 const OTHERS: Micros = 8_000_000;
+/// Whose fetch is slow has found the way between full, and crosses it no more for so long, then for twice as long, and so on up
+/// to the longest; each fetch that is not slow halves it. If all went on, what is pushed would find the way full of what is
+/// asked for because it is late.
+const PAUSE: (Micros, Micros) = (8_000_000, 64_000_000);
 /// Of those that a viewer is introduced to, so many are likely to be near; the others keep the swarm together.
 const NEAR: usize = 5;
 /// Round trips that differ by less than this, and an eighth, are alike.
 const ALIKE: Micros = 2_000;
-/// A gateway waits so many times as long for a seed at another site.
+/// A gateway waits so many times as long for a seed at another site; and longer by this share of what its seeds take lately than
+/// that, at the most so long: where the way there is full, nothing comes sooner for being pushed once more.
 const SLOWER: Micros = 3;
+const USUALLY: f64 = 1.5;
+const LONGEST: f64 = 8_000_000.0;
+/// The weight of one part in what seeds take.
+const WEIGHT: f64 = 0.2;
 
 /// Where this peer is.
 #[derive(Debug, Default)]
@@ -37,12 +46,24 @@ pub(super) struct Site {
     gateway: u32,
     /// Gateway: sites that are seeded by themselves.
     seeded: Vec<u32>,
+    /// Gateway: from a part's publication until a seed of a site says that it has it, lately, microseconds.
+    takes: SortedMap<u32, f64>,
+    /// Nothing is fetched from another site before, by who has neighbours; and how long that pause is.
+    crosses_at: Micros,
+    pause: Micros,
 }
 
 impl Site {
     /// The number by which a part is seeded to viewers of this site: its own, or 0 for all that are few.
     pub(super) fn seeded_as(&self, site: u32) -> u32 {
         if self.seeded.contains(&site) { site } else { 0 }
+    }
+
+    /// A seed of a site says that it has a part, so long after that was published.
+    pub(super) fn took(&mut self, site: u32, took: Micros) {
+        let took = took as f64;
+        let takes = self.takes.or_insert_with(site, || took);
+        *takes += (took - *takes) * WEIGHT;
     }
 }
 
@@ -107,7 +128,22 @@ impl Scheduler {
             (false, true) => LATER,
             _ => OTHERS,
         };
-        since + waits
+        (since + waits).max(self.site.crosses_at)
+    }
+
+    /// A fetch has taken so long, and was answered or given up.
+    pub(super) fn crossed(&mut self, took: Micros, answered: bool) {
+        if !self.is_far_off() {
+            return;
+        }
+        if took > SLOW {
+            let pause = (2 * self.site.pause).clamp(PAUSE.0, PAUSE.1);
+            self.site.pause = pause;
+            let some = pause / 2 + self.random.below(pause as usize) as Micros;
+            self.site.crosses_at = self.now + some;
+        } else if answered {
+            self.site.pause /= 2;
+        }
     }
 
     /// Puts a few first who are likely to be near to a peer: a gateway knows how far each is from itself, and a viewer tells
@@ -151,6 +187,13 @@ impl Scheduler {
         }
     }
 
+    /// How much longer it is waited for, by what seeds of a site take lately; one of this gateway's own is not.
+    pub(super) fn usually_takes(&self, site: u32) -> Micros {
+        let takes = self.site.takes.get(&site);
+        let takes = takes.filter(|_| site != 0 && site != self.site.mine);
+        takes.map_or(0, |takes| (USUALLY * takes).min(LONGEST) as Micros)
+    }
+
     /// Looks which sites have viewers that share, and so are seeded by themselves. Those that had none before.
     pub(super) fn look_at_sites(&mut self) -> Vec<u32> {
         let mut count: SortedMap<u32, usize> = SortedMap::new();
@@ -163,6 +206,7 @@ impl Scheduler {
         sites.truncate(MOST);
         let sites: Vec<u32> = sites.into_iter().map(|(_, site)| site).collect();
         let before = std::mem::replace(&mut self.site.seeded, sites.clone());
+        (self.site.takes).retain(|site, _| *site == 0 || sites.contains(site));
         let mine = self.site.mine;
         let fresh = sites.into_iter();
         fresh

@@ -140,3 +140,99 @@ fn who_has_neighbours_of_its_site_asks_a_far_gateway_later() {
         );
     }
 }
+
+#[test]
+fn who_finds_the_way_to_another_site_full_crosses_it_more_and_more_seldom() {
+    let publisher = Publisher::new(&[400_000]);
+    let place = Place {
+        msn: 0,
+        part: 0,
+        rendition: 0,
+    };
+    for gateway in [1, 2] {
+        let far = gateway == 1;
+        let mut viewer = engine(&publisher, Role::Viewer);
+        let sites = Input::Site { mine: 2, gateway };
+        viewer.handle(sites, 1).expect("no envelope");
+        join(&mut viewer, someone(2), 2, 1);
+        let at_first = viewer.may_cross(place, 0);
+        for (took, answered) in [(SLOW, true), (SLOW, false)] {
+            viewer.crossed(took, answered);
+            assert_eq!(viewer.may_cross(place, 0), at_first, "it was not slow");
+        }
+        let mut pause = PAUSE.0;
+        for round in 1..10 {
+            viewer.now = round * 1_000_000_000;
+            viewer.crossed(SLOW + 1, round % 2 == 0);
+            let rests = viewer.may_cross(place, 0).saturating_sub(viewer.now);
+            assert_eq!(far, rests > 0);
+            let some = pause / 2..=pause * 3 / 2;
+            assert!(!far || some.contains(&rests), "{pause}: {rests}");
+            pause = (2 * pause).min(PAUSE.1);
+        }
+        let longest = viewer.site.pause;
+        viewer.crossed(SLOW, false);
+        assert_eq!(viewer.site.pause, longest, "who gave up knows nothing");
+        viewer.crossed(SLOW, true);
+        assert_eq!(viewer.site.pause, longest / 2);
+    }
+}
+
+#[test]
+fn what_is_on_a_full_way_to_another_site_is_not_pushed_there_again() {
+    const LATE: Micros = 2_000_000;
+    let mut publisher = Publisher::new(&[400_000]);
+    let mut gateway = engine(&publisher, Role::Gateway);
+    let (mine, of_gateway) = (1, 1);
+    let site = Input::Site {
+        mine,
+        gateway: of_gateway,
+    };
+    gateway.handle(site, 1).expect("no envelope");
+    for number in 2..6 {
+        join(&mut gateway, someone(number), 2, 1);
+    }
+    outputs(&mut gateway);
+    let mut pushed = Vec::new();
+    for round in 1..12 {
+        let mut now = round * 10_000_000;
+        let published = publisher.publish(now);
+        let place = published.parts[0].0;
+        for (place, bytes) in published.parts {
+            let published = Input::Published { place, bytes };
+            gateway.handle(published, now).expect("no envelope");
+        }
+        let (envelope, manifest) = (published.envelope, publisher.manifest.clone());
+        let manifest = &manifest;
+        let announced = Input::Announced { envelope, manifest };
+        gateway.handle(announced, now).expect("no envelope");
+        // Whoever gets it says so two seconds later.
+        let mut says = Vec::new();
+        let mut times = 0;
+        for _ in 0..100 {
+            for output in outputs(&mut gateway) {
+                if let Output::SendPart {
+                    peer, place: of, ..
+                } = output
+                    && of == place
+                {
+                    times += u32::from(now < round * 10_000_000 + LATE);
+                    says.push((now + LATE, peer));
+                    let bytes = 10_000;
+                    let sent = Input::Sent { peer, place, bytes };
+                    gateway.handle(sent, now).expect("no envelope");
+                }
+            }
+            now += 50_000;
+            for (_, peer) in says.extract_if(.., |(at, _)| *at <= now) {
+                let message = Message::Have(vec![place]);
+                let says = Input::Message { peer, message };
+                gateway.handle(says, now).expect("no envelope");
+            }
+            gateway.handle(Input::Wake, now).expect("no envelope");
+        }
+        pushed.push(times);
+    }
+    assert!(pushed[0] > 1, "nothing is known of the way: {pushed:?}");
+    assert_eq!(pushed[10], 1, "{pushed:?}");
+}
