@@ -14,7 +14,7 @@ const COLUMNS = [
   ["latency median / 95 %", (row) => `${ms(row.latency)} / ${ms(row.latency95)}`],
   ["first frame", (row) => ms(row.firstFrame)],
   ["stalls", (row) => `${row.stalls} (${(row.stalledMs / 1000).toFixed(1)} s)`],
-  ["upload : download", (row) => `${number(row.shareLow, 2)}–${number(row.shareHigh, 2)}`],
+  ["upload : download", (row) => (row.shareLow <= row.shareHigh ? `${number(row.shareLow, 2)}–${number(row.shareHigh, 2)}` : "–")], // nobody stayed
   ["duplicates", (row) => (row.side === "ours" ? `${number(100 * row.duplicates, 1)} %` : "–")],
   ["processor, all browsers", (row) => (row.cpu === null ? "–" : `${number(row.cpu, 2)} cores`)],
   ["control traffic", (row) => `${number(100 * row.control, 1)} %, ${number(row.controlKbit, 0)} kbit/s each`],
