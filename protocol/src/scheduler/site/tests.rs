@@ -30,6 +30,20 @@ fn join(engine: &mut Scheduler, peer: PeerId, site: u32, now: Micros) {
     }
 }
 
+/// The place of a new part.
+fn publish(gateway: &mut Scheduler, publisher: &mut Publisher, now: Micros) -> Place {
+    let published = publisher.publish(now);
+    let newest = published.parts[0].0;
+    for (place, bytes) in published.parts {
+        let published = Input::Published { place, bytes };
+        gateway.handle(published, now).expect("no envelope");
+    }
+    let (envelope, manifest) = (published.envelope, &publisher.manifest);
+    let announced = Input::Announced { envelope, manifest };
+    gateway.handle(announced, now).expect("no envelope");
+    newest
+}
+
 fn outputs(engine: &mut Scheduler) -> Vec<Output> {
     std::iter::from_fn(|| engine.output()).collect()
 }
@@ -56,15 +70,7 @@ fn a_gateway_gives_each_site_a_seed_of_its_own_and_names_no_other() {
     }
     for at in 1..10 {
         let now = at * PART;
-        let published = publisher.publish(now);
-        for (place, bytes) in published.parts {
-            let published = Input::Published { place, bytes };
-            gateway.handle(published, now).expect("no envelope");
-        }
-        let (envelope, manifest) = (published.envelope, publisher.manifest.clone());
-        let manifest = &manifest;
-        let announced = Input::Announced { envelope, manifest };
-        gateway.handle(announced, now).expect("no envelope");
+        publish(&mut gateway, &mut publisher, now);
         let mut given = Vec::new();
         for output in outputs(&mut gateway) {
             match output {
@@ -196,16 +202,7 @@ fn what_is_on_a_full_way_to_another_site_is_not_pushed_there_again() {
     let mut pushed = Vec::new();
     for round in 1..12 {
         let mut now = round * 10_000_000;
-        let published = publisher.publish(now);
-        let place = published.parts[0].0;
-        for (place, bytes) in published.parts {
-            let published = Input::Published { place, bytes };
-            gateway.handle(published, now).expect("no envelope");
-        }
-        let (envelope, manifest) = (published.envelope, publisher.manifest.clone());
-        let manifest = &manifest;
-        let announced = Input::Announced { envelope, manifest };
-        gateway.handle(announced, now).expect("no envelope");
+        let place = publish(&mut gateway, &mut publisher, now);
         // Whoever gets it says so two seconds later.
         let mut says = Vec::new();
         let mut times = 0;
