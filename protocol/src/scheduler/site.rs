@@ -30,8 +30,8 @@ const PAUSE: (Micros, Micros) = (8_000_000, 64_000_000);
 const NEAR: usize = 5;
 /// Round trips that differ by less than this, and an eighth, are alike.
 const ALIKE: Micros = 2_000;
-/// A gateway waits so many times as long for a seed at another site; and longer by this share of what its seeds take lately than
-/// that, at the most so long: where the way there is full, nothing comes sooner for being pushed once more.
+/// A gateway waits so many times as long for a seed at another site, and so many times what that site's seeds took lately
+/// besides, at the most so long: where the way there is full, nothing comes sooner for being pushed once more.
 const SLOWER: Micros = 3;
 const USUALLY: f64 = 1.5;
 const LONGEST: f64 = 8_000_000.0;
@@ -206,7 +206,7 @@ impl Scheduler {
         sites.truncate(MOST);
         let sites: Vec<u32> = sites.into_iter().map(|(_, site)| site).collect();
         let before = std::mem::replace(&mut self.site.seeded, sites.clone());
-        (self.site.takes).retain(|site, _| *site == 0 || sites.contains(site));
+        (self.site.takes).retain(|site, _| sites.contains(site));
         let mine = self.site.mine;
         let fresh = sites.into_iter();
         fresh

@@ -189,11 +189,8 @@ fn what_is_on_a_full_way_to_another_site_is_not_pushed_there_again() {
     const LATE: Micros = 2_000_000;
     let mut publisher = Publisher::new(&[400_000]);
     let mut gateway = engine(&publisher, Role::Gateway);
-    let (mine, of_gateway) = (1, 1);
-    let site = Input::Site {
-        mine,
-        gateway: of_gateway,
-    };
+    let (mine, its) = (1, 1);
+    let site = Input::Site { mine, gateway: its };
     gateway.handle(site, 1).expect("no envelope");
     for number in 2..6 {
         join(&mut gateway, someone(number), 2, 1);
@@ -231,5 +228,5 @@ fn what_is_on_a_full_way_to_another_site_is_not_pushed_there_again() {
         pushed.push(times);
     }
     assert!(pushed[0] > 1, "nothing is known of the way: {pushed:?}");
-    assert_eq!(pushed[10], 1, "{pushed:?}");
+    assert!(pushed[1..].iter().all(|times| *times == 1), "{pushed:?}");
 }
