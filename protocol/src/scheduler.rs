@@ -13,9 +13,11 @@
 //! - `arrive`: bytes are checked against their CID, kept (`cache`), and told to the player
 //! - `give`: they are passed on, as far as the upload budget (`bucket`) and the `uplink` go; gateways hear of it (`report`)
 //! - `site`: what lies between two sites is crossed once
-//! - `links`, `ledger`, `peers`: who is linked, who is introduced to whom, what is known of each
+//! - `links`, `ledger`, `peers`: who is linked, what is known of each; `acquaintances`: who is dialled; `invite`: who can give
+//!   most is linked to others like it
 //! - `estimate`: how much could come in, for the choice of rendition
 
+mod acquaintances;
 mod arrive;
 mod bucket;
 mod cache;
@@ -28,6 +30,7 @@ mod demand;
 mod estimate;
 mod give;
 mod http;
+mod invite;
 mod ledger;
 mod links;
 mod narrow;
@@ -91,7 +94,7 @@ pub struct Scheduler {
     demand: demand::Demand,
     http: http::Http,
     peers: ledger::Peers,
-    acquaintances: links::Acquaintances,
+    acquaintances: acquaintances::Acquaintances,
     /// What everyone was told of this peer.
     said: Option<Join>,
     gifts: give::Gifts,
@@ -129,7 +132,7 @@ impl Scheduler {
             demand: demand::Demand::default(),
             http: http::Http::new(),
             peers: ledger::Peers::default(),
-            acquaintances: links::Acquaintances::default(),
+            acquaintances: acquaintances::Acquaintances::default(),
             said: None,
             gifts: give::Gifts::new(settings.upload),
             uplink: uplink::Uplink::default(),
@@ -305,7 +308,7 @@ impl Scheduler {
             Message::Want(places) => self.is_wanted(peer, places),
             Message::Cancel(places) => self.cancelled(peer, places),
             Message::Lack(places) => self.lacks(peer, places),
-            Message::Neighbours(peers) => self.heard_of(peers),
+            Message::Neighbours(peers) => self.heard_of(peer, peers),
             Message::WantNeighbours => self.neighbours_wanted(peer),
             Message::Tell { epoch, sequence } => self.is_to_tell(peer, (epoch, sequence)),
             Message::Hush => self.is_to_hush(peer),

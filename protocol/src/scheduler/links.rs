@@ -1,59 +1,22 @@
 //! Who is linked: greetings, introductions, and who is dropped.
 
-use std::collections::VecDeque;
-
 use libp2p_identity::PeerId;
 
 use super::{Kind, Micros, Output, Role, Scheduler, ledger::MAX_PEERS, peers::Peer};
-use crate::{
-    message::{Join, MAX_NEIGHBOURS, Message, Place},
-    sorted::SortedMap,
-};
+use crate::message::{Join, Message, Place};
 
 /// Viewers that a newcomer is told of.
 const INTRODUCED: usize = 8;
-/// A dial that led to no link for so long has failed.
-const DIAL: Micros = 20_000_000;
-/// Who could not be reached is not dialled again before.
-const REDIAL: Micros = 5_000_000;
-/// Viewers heard of, and viewers that could not be reached: the newest.
-const MAX_KNOWN: usize = 64;
-/// So many are dialled at a time, and the next ones so much later: to make a connection costs both ends more than a
-/// second's video does, and a picture that is shown meanwhile is not to wait.
-const AT_ONCE: usize = 4;
-const PACE: Micros = 250_000;
-/// More neighbours are asked for after this, then later and later, up to the longest.
-const SEEK: (Micros, Micros) = (2_000_000, 30_000_000);
 /// Neighbours are told this often at most.
 const TELL_EVERY: Micros = 1_000_000;
 /// Who had too much to give is not asked before.
 const BUSY: Micros = 60_000;
-/// So long a gateway takes to name others, and a newcomer to be linked to them.
-const INTRODUCES: Micros = 500_000;
-const ACQUAINTS: Micros = 3_000_000;
-/// With fewer neighbours that follow the same rendition, others are sought: with four, a viewer often finds all of them busy
-/// while others have nothing to do.
-const FEW: usize = 6;
-
-/// Viewers that are not linked yet.
-#[derive(Debug, Default)]
-pub(super) struct Acquaintances {
-    known: VecDeque<PeerId>,
-    /// When each is to be given up.
-    dialling: SortedMap<PeerId, Micros>,
-    /// When each may be tried again.
-    unreached: SortedMap<PeerId, Micros>,
-    pause: Micros,
-    /// When this viewer first wanted something.
-    began: Option<Micros>,
-    pub(super) seek_at: Option<Micros>,
-}
 
 impl Scheduler {
     /// A link stands.
     pub(super) fn linked(&mut self, id: PeerId, kind: Kind) {
-        self.acquaintances.dialling.remove(&id);
-        self.acquaintances.unreached.remove(&id);
+        self.acquaintances.dialled(&id);
+        self.acquaintances.reached(&id);
         if id == self.me || self.peers.is_banned(&id) {
             return self.outputs.push_back(Output::Drop {
                 peer: id,
@@ -116,7 +79,7 @@ impl Scheduler {
     /// A link ended, or could not be made.
     pub(super) fn unlinked(&mut self, id: PeerId) {
         let now = self.now;
-        if self.acquaintances.dialling.remove(&id).is_some() {
+        if self.acquaintances.dialled(&id) {
             self.unreached(id);
         }
         self.estimate.flow_ended(id, now);
@@ -152,7 +115,7 @@ impl Scheduler {
         }
         if ban {
             self.peers.ban(id);
-            self.acquaintances.known.retain(|known| *known != id);
+            self.acquaintances.forget(&id);
         }
         self.outputs.push_back(Output::Drop { peer: id, ban, why });
         self.unlinked(id);
@@ -210,6 +173,9 @@ impl Scheduler {
             }
             self.introduce(id);
         }
+        if before.is_some_and(|before| before.upload < join.upload) {
+            self.invite(id);
+        }
         self.seek_soon();
     }
 
@@ -260,141 +226,6 @@ impl Scheduler {
         if !others.is_empty() {
             let peers = others.into_iter().map(|(.., id)| id).collect();
             self.send(to, Message::Neighbours(peers));
-        }
-    }
-
-    /// A peer names others.
-    pub(super) fn heard_of(&mut self, peers: Vec<PeerId>) {
-        if matches!(self.role, Role::Gateway) {
-            return;
-        }
-        for id in peers.into_iter().take(MAX_NEIGHBOURS) {
-            let known = self.peers.get(&id).is_some()
-                || self.peers.is_banned(&id)
-                || self.acquaintances.dialling.contains_key(&id)
-                || self.acquaintances.known.contains(&id);
-            if id == self.me || known {
-                continue;
-            }
-            if self.acquaintances.known.len() == MAX_KNOWN {
-                self.acquaintances.known.pop_front();
-            }
-            self.acquaintances.known.push_back(id);
-        }
-        self.seek();
-    }
-
-    /// It could not be reached.
-    fn unreached(&mut self, id: PeerId) {
-        let unreached = &mut self.acquaintances.unreached;
-        unreached.insert(id, self.now + REDIAL);
-        if unreached.len() > MAX_KNOWN {
-            let soonest = unreached.iter().min_by_key(|(_, at)| **at);
-            if let Some(id) = soonest.map(|(id, _)| *id) {
-                unreached.remove(&id);
-            }
-        }
-    }
-
-    fn seek_soon(&mut self) {
-        if matches!(self.role, Role::Gateway) {
-            return;
-        }
-        self.acquaintances.began.get_or_insert(self.now);
-        self.acquaintances.pause = 0;
-        let at = self.now + SEEK.0;
-        let soon = self.acquaintances.seek_at.map_or(at, |known| known.min(at));
-        self.acquaintances.seek_at = Some(soon);
-    }
-
-    /// Whether it is linked to all viewers that it has heard of: in a large swarm a newcomer is not yet.
-    pub(super) fn knows_no_others(&self) -> bool {
-        self.acquaintances.known.is_empty() && self.acquaintances.dialling.is_empty()
-    }
-
-    /// Whether this viewer has come just now, and neighbours are likely to be linked soon.
-    pub(super) fn expects_neighbours(&self) -> bool {
-        let began = self.acquaintances.began.unwrap_or(self.now);
-        if self.now >= began + ACQUAINTS {
-            return false;
-        }
-        let introduced = self.peers.gateways().map(|(_, gateway)| gateway.since());
-        let until = introduced.map(|at| at + INTRODUCES).min();
-        let dials = !self.acquaintances.dialling.is_empty();
-        dials || until.is_none_or(|until| self.now < until)
-    }
-
-    /// Dials those heard of, as far as neighbours are missing; asks for more where that is not enough.
-    pub(super) fn seek(&mut self) {
-        let now = self.now;
-        let failed = self.acquaintances.dialling.iter();
-        let failed: Vec<_> = failed
-            .filter(|(_, at)| **at <= now)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in failed {
-            self.acquaintances.dialling.remove(&id);
-            self.unreached(id);
-        }
-        self.acquaintances.unreached.retain(|_, at| *at > now);
-        if let Some(far) = self.needless() {
-            self.drop_peer(
-                far,
-                false,
-                "it is at another site, and there are enough at this one",
-            );
-        }
-        let all = self.settings.neighbours;
-        let mine = self.demand.selected;
-        let useful = self
-            .peers
-            .viewers()
-            .filter(|(_, peer)| peer.join.is_none_or(|join| join.renditions & mine != 0))
-            .filter(|(_, peer)| !self.is_far(peer));
-        let useful = useful.count();
-        let linked = self.peers.viewers().count();
-        let mut missing = if useful < FEW.min(all) {
-            all.saturating_sub(useful).max(1)
-        } else {
-            all.saturating_sub(linked)
-        };
-        missing = missing.saturating_sub(self.acquaintances.dialling.len());
-        let mut at_most = AT_ONCE;
-        while missing > 0 {
-            let acquaintances = &mut self.acquaintances;
-            let mut next = acquaintances.known.iter();
-            let next = next.position(|id| !acquaintances.unreached.contains_key(id));
-            if at_most == 0 && next.is_some() {
-                acquaintances.seek_at = Some(now + PACE);
-                return;
-            }
-            let Some(id) = next.and_then(|at| acquaintances.known.remove(at)) else {
-                break;
-            };
-            if self.peers.get(&id).is_some() || self.peers.is_banned(&id) {
-                continue;
-            }
-            acquaintances.dialling.insert(id, now + DIAL);
-            self.outputs.push_back(Output::Dial { peer: id });
-            missing -= 1;
-            at_most -= 1;
-        }
-        if missing > 0 && useful < FEW.min(all) {
-            self.ask_neighbours();
-        }
-        let pause = (self.acquaintances.pause * 2).clamp(SEEK.0, SEEK.1);
-        self.acquaintances.pause = pause;
-        self.acquaintances.seek_at = Some(now + pause);
-    }
-
-    fn ask_neighbours(&mut self) {
-        let ids: Vec<PeerId> = match self.peers.gateways().next() {
-            Some((id, _)) => vec![*id],
-            None => self.peers.viewers().map(|(id, _)| *id).collect(),
-        };
-        if !ids.is_empty() {
-            let id = ids[self.random.below(ids.len())];
-            self.send(id, Message::WantNeighbours);
         }
     }
 
@@ -464,6 +295,3 @@ impl Scheduler {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

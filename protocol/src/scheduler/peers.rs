@@ -122,6 +122,8 @@ pub(super) struct Peer {
     pub(super) lost: bool,
     pub(super) manifest_at: Option<Micros>,
     pub(super) neighbours_at: Option<Micros>,
+    /// Gateway: it was told of others that can give as much as it.
+    pub(super) is_invited: bool,
     /// Gateway: what it seeded, bytes; seeds it missed in a row; not asked again before.
     pub(super) seeded: u64,
     pub(super) missed: u32,
@@ -167,6 +169,7 @@ impl Peer {
             lost: false,
             manifest_at: None,
             neighbours_at: None,
+            is_invited: false,
             seeded: 0,
             missed: 0,
             rests_until: 0,

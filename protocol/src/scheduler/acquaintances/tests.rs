@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
+    message::{Join, Place},
     scheduler::{
-        Input,
+        Input, Kind,
         rig::{settings, someone},
     },
     sim::Publisher,
