@@ -97,6 +97,7 @@ impl Scheduler {
 
     /// Begins to dial someone.
     pub(super) fn dial(&mut self, id: PeerId) {
+        self.acquaintances.known.retain(|known| *known != id);
         self.acquaintances.dialling.insert(id, self.now + DIAL);
         self.outputs.push_back(Output::Dial { peer: id });
     }
@@ -222,6 +223,9 @@ impl Scheduler {
         };
         if !ids.is_empty() {
             let id = ids[self.random.below(ids.len())];
+            if let Some(peer) = self.peers.get_mut(&id) {
+                peer.owes_names = true;
+            }
             self.send(id, Message::WantNeighbours);
         }
     }

@@ -122,6 +122,8 @@ pub(super) struct Peer {
     pub(super) lost: bool,
     pub(super) manifest_at: Option<Micros>,
     pub(super) neighbours_at: Option<Micros>,
+    /// It is to name others: it was just linked, or was asked for some.
+    pub(super) owes_names: bool,
     /// Gateway: it was told of others that can give as much as it.
     pub(super) is_invited: bool,
     /// Gateway: what it seeded, bytes; seeds it missed in a row; not asked again before.
@@ -169,6 +171,7 @@ impl Peer {
             lost: false,
             manifest_at: None,
             neighbours_at: None,
+            owes_names: true,
             is_invited: false,
             seeded: 0,
             missed: 0,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    message::{Join, MAX_NEIGHBOURS},
+    message::Join,
     scheduler::{
         Input, Kind, Micros, Output,
         rig::{settings, someone},
@@ -106,60 +106,62 @@ fn no_more_than_six_are_named_and_none_where_there_are_few() {
     }
 }
 
-/// A viewer with all the neighbours that it wants, when one of them or its gateway names twelve others, two of them twice:
-/// whom it dials in the second after.
-fn dialled(names: PeerId) -> Vec<PeerId> {
+/// A peer names others: whom the viewer dials at once.
+fn dials(viewer: &mut Scheduler, peer: PeerId, names: &[PeerId], now: Micros) -> Vec<PeerId> {
+    let message = Message::Neighbours(names.to_vec());
+    dialled(handle(viewer, Input::Message { peer, message }, now))
+}
+
+fn dialled(outputs: Vec<Output>) -> Vec<PeerId> {
+    let dialled = outputs.into_iter().filter_map(|output| match output {
+        Output::Dial { peer } => Some(peer),
+        _ => None,
+    });
+    dialled.collect()
+}
+
+/// A viewer that is linked to its gateway, number 10, and to so many of the neighbours that it wants, from 11 on.
+fn viewer(neighbours: usize) -> Scheduler {
     let mut viewer = engine(Role::Viewer);
     handle(&mut viewer, Input::Select { renditions: 1 }, 1);
     let kinds = std::iter::once(Kind::Gateway).chain(std::iter::repeat(Kind::Viewer));
-    for (number, kind) in (10..).zip(kinds).take(1 + NEIGHBOURS) {
+    for (number, kind) in (10..).zip(kinds).take(1 + neighbours) {
         let peer = someone(number);
         handle(&mut viewer, Input::Linked { peer, kind }, 1);
         says(&mut viewer, peer, USUAL, 1);
     }
-    let others = [11, 20, 20]
-        .into_iter()
-        .chain(21..30)
-        .map(someone)
-        .collect();
-    let message = Message::Neighbours(others);
-    let mut outputs = handle(
-        &mut viewer,
-        Input::Message {
-            peer: names,
-            message,
-        },
-        1_000,
-    );
-    while let Some(at) = viewer.wake_at().filter(|at| *at < 1_000_000) {
-        outputs.extend(handle(&mut viewer, Input::Wake, at));
-    }
-    let dials = outputs.into_iter().filter_map(|output| match output {
-        Output::Dial { peer } => Some(peer),
-        _ => None,
-    });
-    dials.collect()
+    viewer
+}
+
+/// Twelve, of whom one is linked and one is there twice.
+fn twelve() -> Vec<PeerId> {
+    let numbers = [11, 20, 20].into_iter().chain(21..30);
+    numbers.map(someone).collect()
 }
 
 #[test]
 fn those_that_a_gateway_names_come_on_top_of_the_neighbours_that_there_are() {
-    // As many again, for whoever is dialled takes no more.
-    assert_eq!(dialled(someone(10)), [20, 21, 22, 23].map(someone));
-    assert_eq!(dialled(someone(11)), [], "a viewer names them");
+    let mut viewer = viewer(NEIGHBOURS);
+    let gateway = someone(10);
+    let first = dials(&mut viewer, gateway, &twelve(), 999);
+    assert_eq!(first, [], "it does so whenever it is linked");
+    let mut all = dials(&mut viewer, gateway, &twelve(), 1_000);
+    while let Some(at) = viewer.wake_at().filter(|at| *at < 1_000_000) {
+        all.extend(dialled(handle(&mut viewer, Input::Wake, at)));
+    }
+    // As many again as it wants: whoever is dialled takes no more.
+    assert_eq!(all, [20, 21, 22, 23].map(someone));
+    assert!(viewer.acquaintances.invited.is_empty());
 }
 
 #[test]
-fn where_there_is_no_room_none_of_those_named_are_kept() {
-    let mut viewer = engine(Role::Viewer);
-    viewer.settings.neighbours = 0;
-    let (peer, kind) = (someone(10), Kind::Gateway);
-    handle(&mut viewer, Input::Linked { peer, kind }, 1);
-    let message = Message::Neighbours((20..).map(someone).take(MAX_NEIGHBOURS).collect());
-    let outputs = handle(&mut viewer, Input::Message { peer, message }, 2);
-    assert!(
-        !outputs
-            .iter()
-            .any(|output| matches!(output, Output::Dial { .. }))
-    );
-    assert!(viewer.acquaintances.invited.is_empty());
+fn what_was_asked_for_or_comes_from_a_viewer_is_dialled_where_neighbours_are_missing() {
+    let mut full = viewer(NEIGHBOURS);
+    for now in [999, 1_000] {
+        assert_eq!(dials(&mut full, someone(11), &twelve(), now), []);
+    }
+    let mut lacks = viewer(NEIGHBOURS - 1);
+    let gateway = someone(10);
+    assert_eq!(dials(&mut lacks, gateway, &twelve(), 999), [someone(20)]);
+    assert_eq!(dials(&mut lacks, gateway, &twelve(), 1_000), []);
 }
