@@ -125,10 +125,10 @@ fn panel(svg: &mut String, x: f64, y: f64, title: &str, lines: &[Line]) {
             svg,
             "<text x=\"{px:.0}\" y=\"{:.0}\" text-anchor=\"middle\">{}</text><text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{}</text>",
             bottom + 14.0,
-            short(h),
+            short(h, (across.1 - across.0) / 4.0),
             left - 4.0,
             py + 4.0,
-            short(v)
+            short(v, (up.1 - up.0) / 4.0)
         );
     }
     for (at, (name, points)) in lines.iter().enumerate() {
@@ -150,10 +150,11 @@ fn panel(svg: &mut String, x: f64, y: f64, title: &str, lines: &[Line]) {
     }
 }
 
-fn short(number: f64) -> String {
-    if number.abs() >= 10.0 || number.fract() == 0.0 {
-        format!("{number:.0}")
-    } else {
-        format!("{number:.2}")
+/// A number of an axis, with as many digits as tell it from the next one, a `step` farther.
+fn short(number: f64, step: f64) -> String {
+    if number.fract() == 0.0 {
+        return format!("{number:.0}");
     }
+    let digits = (1.0 - step.log10().floor()).clamp(0.0, 4.0);
+    format!("{number:.*}", digits as usize)
 }
