@@ -18,17 +18,17 @@ const INVITED: usize = 6;
 impl Scheduler {
     /// Gateway: a viewer can give more than was known. If that is much, it is told of others.
     pub(super) fn invite(&mut self, id: PeerId) {
-        let Some(peer) = self
-            .peers
-            .get(&id)
-            .filter(|_| matches!(self.role, Role::Gateway))
-        else {
+        let now = self.now;
+        let is_gateway = matches!(self.role, Role::Gateway);
+        let Some(peer) = self.peers.get_mut(&id).filter(|_| is_gateway) else {
             return;
         };
-        let (site, renditions) = (peer.site(), peer.join.map_or(0, |join| join.renditions));
-        if !peer.is_viewer() || peer.is_invited {
+        // All viewers are looked at: nobody makes that happen as often as it likes.
+        if !peer.is_viewer() || peer.is_invited || !peer.costly.open(now) {
             return;
         }
+        peer.costly.take(1.0);
+        let (site, renditions) = (peer.site(), peer.join.map_or(0, |join| join.renditions));
         let sharing = self.peers.viewers().filter(|(_, peer)| peer.shares());
         let mut uploads: Vec<u32> = sharing.map(|(_, peer)| peer.upload()).collect();
         if uploads.len() <= FEW {
@@ -37,7 +37,7 @@ impl Scheduler {
         let half = uploads.len() / 2;
         let large = LARGE * f64::from(*uploads.select_nth_unstable(half).1);
         let is_large = |peer: &Peer| f64::from(peer.upload()) >= large;
-        if !is_large(peer) {
+        if !self.peers.get(&id).is_some_and(is_large) {
             return;
         }
         let is_like_it = |peer: &Peer| {

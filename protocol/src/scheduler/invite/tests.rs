@@ -95,6 +95,19 @@ fn who_turns_out_to_give_much_is_told_once_of_others_like_it() {
 }
 
 #[test]
+fn who_says_so_again_and_again_is_not_looked_at() {
+    for (times, told) in [(100, 1), (200, 0)] {
+        let mut gateway = gateway(20);
+        says(&mut gateway, someone(101), MUCH, 1);
+        for more in 0..times {
+            says(&mut gateway, someone(102), USUAL + 1 + more, 1);
+        }
+        let named = named(says(&mut gateway, someone(102), MUCH, 1));
+        assert_eq!(named.len(), told, "after {times} times");
+    }
+}
+
+#[test]
 fn no_more_than_six_are_named_and_none_where_there_are_few() {
     let mut many = gateway(40);
     let most = (101..=112).map(|number| named(says(&mut many, someone(number), MUCH, 1)));
