@@ -71,7 +71,9 @@ impl Scheduler {
         if matches!(self.role, Role::Gateway) {
             return;
         }
-        if self.is_invited_by(&from) {
+        let named = self.peers.get_mut(&from);
+        let owed = named.is_some_and(|peer| std::mem::take(&mut peer.owes_names));
+        if !owed && self.may_invite(&from) {
             self.acquaintances.invited = peers.into_iter().take(MAX_INVITED).collect();
             return self.seek();
         }
@@ -167,6 +169,14 @@ impl Scheduler {
                 "it is at another site, and there are enough at this one",
             );
         }
+        let mut at_most = AT_ONCE;
+        while at_most > 0 && self.dial_invited() {
+            at_most -= 1;
+        }
+        if !self.acquaintances.invited.is_empty() {
+            self.acquaintances.seek_at = Some(now + PACE);
+            return;
+        }
         let all = self.settings.neighbours;
         let mine = self.demand.selected;
         let useful = self
@@ -182,14 +192,6 @@ impl Scheduler {
             all.saturating_sub(linked)
         };
         missing = missing.saturating_sub(self.acquaintances.dialling.len());
-        let mut at_most = AT_ONCE;
-        while at_most > 0 && self.dial_invited() {
-            at_most -= 1;
-        }
-        if !self.acquaintances.invited.is_empty() {
-            self.acquaintances.seek_at = Some(now + PACE);
-            return;
-        }
         while missing > 0 {
             let acquaintances = &mut self.acquaintances;
             let mut next = acquaintances.known.iter();

@@ -61,14 +61,11 @@ impl Scheduler {
         self.send(id, Message::Neighbours(others));
     }
 
-    /// Viewer: whether those that a peer names are to be linked besides the neighbours that there are: a gateway names them,
-    /// and neither because it was asked nor because it was linked.
-    pub(super) fn is_invited_by(&mut self, from: &PeerId) -> bool {
-        let Some(peer) = self.peers.get_mut(from) else {
-            return false;
-        };
-        let owed = std::mem::take(&mut peer.owes_names);
-        !owed && !peer.is_viewer() && self.peers.viewers().count() >= self.settings.neighbours
+    /// Viewer: whether those that a peer names, and neither owes nor was asked for, are to be linked besides the neighbours
+    /// that there are.
+    pub(super) fn may_invite(&self, from: &PeerId) -> bool {
+        let is_gateway = self.peers.get(from).is_some_and(|peer| !peer.is_viewer());
+        is_gateway && self.peers.viewers().count() >= self.settings.neighbours
     }
 
     /// Dials the next of those that a gateway has named, as far as others are sure to have room for as many. False if there
