@@ -1,8 +1,10 @@
-//! A swarm in one thread: the same [`Scheduler`](crate::scheduler::Scheduler) for a gateway and its viewers, discrete
+//! A swarm in one process: the same [`Scheduler`](crate::scheduler::Scheduler) for a gateway and its viewers, discrete
 //! events, virtual time. A seed replays a run.
 //!
-//! - `world`: nodes, links, the clock; `world::members`: who comes and goes; `world::drive`: the driver's part of the
-//!   contract, and what it must never see
+//! - `world`: nodes and the clock; `world::members`: who comes and goes; `world::links`: what connects them;
+//!   `world::drive`: the driver's part of the contract, and what it must never see
+//! - `world::shard`: events of nodes, in their order; `world::windows`: shards in threads of their own; `world::common`: what
+//!   all of them see
 //! - `wire`: serial uplinks and downlinks, delay, loss; `network`: sites, HTTP; `queue`: what happens when
 //! - `sctp`: what two browsers do about loss, packet by packet; `world::association`: that between nodes; `hop`: alone
 //! - `publisher`: a stream with real keys, announcements and CIDs

@@ -7,7 +7,7 @@ use std::{
     io::{IsTerminal, Write},
     process::ExitCode,
     sync::{
-        Mutex,
+        Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Instant,
@@ -76,32 +76,40 @@ fn run() -> std::result::Result<(), String> {
 
 /// Each run of each row, some at a time.
 fn run_all(rows: &[Row], threads: usize) -> Vec<Result> {
-    let jobs: Vec<(usize, table::Run)> = rows
-        .iter()
-        .enumerate()
-        .flat_map(|(row, of)| of.runs().into_iter().map(move |run| (row, run)))
-        .collect();
+    // Of each row its runs, and the oracle of all of them.
+    let jobs = rows.iter().enumerate().flat_map(|(row, of)| {
+        let runs = of.runs().into_iter().map(Some);
+        runs.chain([None]).map(move |run| (row, run))
+    });
+    let jobs: Vec<(usize, Option<table::Run>)> = jobs.collect();
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let oracles: Vec<OnceLock<Vec<Oracle>>> = rows.iter().map(|_| OnceLock::new()).collect();
     let shown = Mutex::new(vec![String::new(); threads]);
     std::thread::scope(|scope| {
         for thread in 0..threads.min(jobs.len()) {
             let (next, done, jobs, shown) = (&next, &done, &jobs, &shown);
+            let oracles = &oracles;
             scope.spawn(move || {
                 loop {
                     let job = next.fetch_add(1, Ordering::Relaxed);
                     let Some((row, run)) = jobs.get(job) else {
                         break;
                     };
-                    let scenario = rows[*row].scenario(run);
+                    let of = &rows[*row];
+                    let Some(run) = run else {
+                        progress(shown, thread, &format!("{} oracle", of.name));
+                        let _ = oracles[*row].set(oracle(of));
+                        continue;
+                    };
+                    let scenario = of.scenario(run);
                     let began = Instant::now();
-                    let name = format!("{} {}", rows[*row].name, run.name());
+                    let name = format!("{} {}", of.name, run.name());
                     let outcome = swarm::run(&scenario, |second, of| {
                         progress(shown, thread, &format!("{name} {second}/{of} s"));
                     });
-                    let oracle = swarm::oracle(&scenario);
                     let seconds = began.elapsed().as_secs_f64();
                     let mut done = done.lock().expect("no thread panics while it holds it");
-                    done.push((job, *row, *run, outcome, oracle, seconds));
+                    done.push((job, *row, *run, outcome, seconds));
                 }
                 progress(shown, thread, "");
             });
@@ -110,20 +118,26 @@ fn run_all(rows: &[Row], threads: usize) -> Vec<Result> {
     eprintln!();
     let mut done = done.into_inner().expect("no thread panicked");
     done.sort_by_key(|done| done.0);
-    let mut results: Vec<Result> = rows
-        .iter()
-        .map(|_| Result {
-            runs: Vec::new(),
-            oracles: Vec::new(),
-            seconds: 0.0,
-        })
-        .collect();
-    for (_, row, run, outcome, oracle, seconds) in done {
+    let results = oracles.into_iter().map(|oracles| Result {
+        runs: Vec::new(),
+        oracles: oracles.into_inner().expect("each row has that job"),
+        seconds: 0.0,
+    });
+    let mut results: Vec<Result> = results.collect();
+    for (_, row, run, outcome, seconds) in done {
         results[row].runs.push((run, outcome));
-        results[row].oracles.push(oracle);
         results[row].seconds += seconds;
     }
     results
+}
+
+/// In the order of the row's runs.
+fn oracle(row: &Row) -> Vec<Oracle> {
+    let scenarios = row.runs().into_iter().map(|run| row.scenario(&run));
+    let scenarios: Vec<_> = scenarios.collect();
+    let latencies: Vec<f64> = scenarios.iter().map(|scenario| scenario.latency).collect();
+    let first = scenarios.first();
+    first.map_or(Vec::new(), |any| swarm::oracle(any, &latencies))
 }
 
 /// One line that says how far it is.

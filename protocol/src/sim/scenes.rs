@@ -27,7 +27,7 @@ fn swarm(seed: u64, viewers: usize, upload: u32, line: Line) -> World {
 }
 
 fn viewers(world: &World) -> Vec<usize> {
-    (1..world.nodes.len())
+    (1..world.count())
         .filter(|node| world.is_alive(*node))
         .collect()
 }
@@ -50,7 +50,7 @@ fn sum(world: &World, of: impl Fn(Counters) -> u64) -> u64 {
 
 /// What a node would show a player.
 fn playlist(world: &World, node: usize) -> Option<String> {
-    playlist::media(world.nodes[node].engine.manifest()?, "r0", Skip::No)
+    playlist::media(world.node(node).engine.manifest()?, "r0", Skip::No)
 }
 
 fn show(world: &World) -> String {
@@ -58,13 +58,13 @@ fn show(world: &World) -> String {
     let mut text = format!("copies pushed {pushed:.3}, fetched {fetched:.3}\n");
     for node in viewers(world) {
         let report = world.report(node);
-        let player = world.nodes[node].player.as_ref().unwrap();
+        let player = world.node(node).player.as_ref().unwrap();
         let counters = report.counters;
         text += &format!(
             "{node}: {} stalls, {} ms behind, {} woken, in {} + {}, out {}, bad {}, twice {}\n",
             report.stalls,
             player.behind(world.now) / 1000,
-            world.nodes[node].woken,
+            world.node(node).woken,
             counters.bytes_from_peers,
             counters.bytes_from_gateway,
             counters.bytes_uploaded,
@@ -168,13 +168,13 @@ fn a_liar_among_six_is_dropped_and_nobody_stalls() {
     for lie in lies {
         let mut world = swarm(7, 6, UPLOAD, Line::default());
         let liar = 3;
-        let id = world.nodes[liar].id;
+        let id = world.id(liar);
         world.lies(liar, lie);
         world.run(20 * SECOND);
         for node in viewers(&world).into_iter().filter(|node| *node != liar) {
             let rejected = world.report(node).counters.parts_rejected;
             assert!(rejected <= 1, "{lie:?}: {}", show(&world));
-            let banned = &world.nodes[node].banned;
+            let banned = &world.node(node).banned;
             assert!(banned.iter().all(|(_, peer, _)| *peer == id), "{banned:?}");
             // Who promises and does not give is no liar that can be told from a slow one: it is asked less and less.
             if lie != Lie::PromisesAll {
@@ -197,7 +197,7 @@ fn nobody_is_dropped_without_a_lie() {
     let mut world = swarm(7, 6, UPLOAD, line);
     world.run(20 * SECOND);
     for node in viewers(&world) {
-        assert!(world.nodes[node].banned.is_empty());
+        assert!(world.node(node).banned.is_empty());
     }
 }
 
@@ -254,7 +254,7 @@ fn the_gateway_is_gone_for_20_s_and_returns() {
                 .into_iter()
                 .filter(|o| world.linked(node, *o));
             assert!(links.count() >= 2, "viewer {node} is one of the swarm");
-            let player = world.nodes[node].player.as_ref().unwrap();
+            let player = world.node(node).player.as_ref().unwrap();
             assert!(player.stalls <= 2, "{}", show(&world));
         }
         assert_eq!(stalls(&world), 0, "{}", show(&world));
@@ -322,8 +322,8 @@ fn a_seed_replays_a_run() {
 
 /// What the page's choice of rendition does, in short: the best that the estimate carries with a margin.
 fn adapt(world: &mut World, node: usize) -> u8 {
-    let now = world.nodes[node].player.as_ref().unwrap().rendition;
-    let Some(estimate) = world.nodes[node].engine.estimate() else {
+    let now = world.node(node).player.as_ref().unwrap().rendition;
+    let Some(estimate) = world.node(node).engine.estimate() else {
         return now;
     };
     let share = |rendition: u8| LADDER[usize::from(rendition)] * 100 / estimate.max(1);
@@ -362,11 +362,11 @@ fn narrows(seed: u64, kbit: f64) -> (World, f64, f64) {
     };
     until(&mut world, 100, |rendition| rendition == 0);
     world.mark();
-    world.nodes[1].line.down = kbit * 1000.0 / 8.0;
-    world.nodes[1].line.up = kbit * 1000.0 / 8.0;
+    world.node_mut(1).line.down = kbit * 1000.0 / 8.0;
+    world.node_mut(1).line.up = kbit * 1000.0 / 8.0;
     let down = until(&mut world, 100, |rendition| rendition != 0);
     until(&mut world, 80, |_| false);
-    world.nodes[1].line = Line::default();
+    world.node_mut(1).line = Line::default();
     let up = until(&mut world, 200, |rendition| rendition == 0);
     (world, down, up)
 }

@@ -9,7 +9,6 @@ mod tests;
 use super::{
     Lie, Line, Player, Scene, World,
     network::{Congestion, Network, Sites},
-    trace::Trace,
 };
 use crate::scheduler::{Micros, random::Random};
 use draw::Viewer;
@@ -21,6 +20,8 @@ const SECOND: f64 = 1e6;
 const UPLOAD: u32 = 2_500_000;
 /// A browser begins to play with so much, microseconds.
 const ENOUGH: u64 = 400_000;
+/// So many viewers, and more, are in two shards.
+const LARGE: usize = 4000;
 /// How often who comes and goes is drawn.
 const STEP: Micros = 100_000;
 
@@ -124,6 +125,12 @@ impl Scenario {
         self.rate as f64 / 8.0
     }
 
+    /// Two threads where the work is worth it.
+    fn shards(&self) -> usize {
+        let can = self.trunk.is_none() && self.congestion != Congestion::Chromium;
+        1 + usize::from(can && self.sites > 1 && self.viewers >= LARGE)
+    }
+
     fn layout(&self) -> (Sites, Random) {
         let mut random = Random::new(self.seed ^ 0x5157_a12b);
         let mut sites = Sites::draw(self.sites.max(1), &mut random);
@@ -166,8 +173,9 @@ pub fn run(scenario: &Scenario, mut progress: impl FnMut(u64, u64)) -> Outcome {
         neighbours: 8,
         cache: 8 << 20,
         hushes: scenario.hushes,
+        shards: scenario.shards(),
     });
-    world.trace = Some(Trace::new());
+    world.trace();
     let mut run = Run {
         scenario,
         world,
@@ -212,7 +220,7 @@ impl Run<'_> {
     /// As many come as are due when this share of the time to come has passed.
     fn arrive(&mut self, share: f64) {
         let due = (self.scenario.viewers as f64 * share.min(1.0)) as usize;
-        while self.world.nodes.len() <= due && share <= 1.0 {
+        while self.world.count() <= due && share <= 1.0 {
             self.join();
         }
     }

@@ -104,34 +104,22 @@ impl Own {
     }
 }
 
-/// Everyone's.
-pub(super) struct Trace {
-    /// When each part was published, by number.
+/// When each part was published, and which are counted.
+pub(super) struct Calendar {
+    /// By number.
     pub(super) at: Vec<Micros>,
-    /// Parts that are counted, by number.
+    /// Numbers of those that are counted.
     pub(super) from: u64,
     pub(super) to: u64,
-    /// Parts that came after so many milliseconds, by hops; the last: after longer.
-    pub(super) delays: Vec<Vec<u32>>,
-    /// Announcements that came after so many milliseconds.
-    pub(super) told: Vec<u32>,
-    /// Bytes of messages.
-    pub(super) said: u64,
-    /// Bytes that HTTP gave, by [`Why`].
-    pub(super) fetched: [u64; WHY.len()],
 }
 
-impl Trace {
+impl Calendar {
     /// Nothing is counted before `from` and `to` are set.
     pub(super) fn new() -> Self {
         Self {
             at: Vec::new(),
             from: u64::MAX,
             to: u64::MAX,
-            delays: vec![vec![0; LONGEST + 1]; MAX_HOPS + 1],
-            told: vec![0; LONGEST + 1],
-            said: 0,
-            fetched: [0; WHY.len()],
         }
     }
 
@@ -143,16 +131,50 @@ impl Trace {
         self.at[number] = now;
     }
 
+    fn counts(&self, own: &Own, number: u64, published: Micros) -> bool {
+        number >= self.from && number < self.to && published >= own.joined + SETTLES
+    }
+
+    /// Parts that a viewer that stays to the end should have counted.
+    pub(super) fn expected(&self, own: &Own) -> u64 {
+        let of = |(number, at): (usize, &Micros)| self.counts(own, number as u64, *at);
+        self.at.iter().enumerate().filter(|part| of(*part)).count() as u64
+    }
+}
+
+/// What came to the viewers of a shard.
+pub(super) struct Trace {
+    /// Parts that came after so many milliseconds, by hops; the last: after longer.
+    pub(super) delays: Vec<Vec<u32>>,
+    /// Announcements that came after so many milliseconds.
+    pub(super) told: Vec<u32>,
+    /// Bytes of messages.
+    pub(super) said: u64,
+    /// Bytes that HTTP gave, by [`Why`].
+    pub(super) fetched: [u64; WHY.len()],
+}
+
+impl Trace {
+    pub(super) fn new() -> Self {
+        Self {
+            delays: vec![vec![0; LONGEST + 1]; MAX_HOPS + 1],
+            told: vec![0; LONGEST + 1],
+            said: 0,
+            fetched: [0; WHY.len()],
+        }
+    }
+
     /// A viewer is told what was published then.
-    pub(super) fn told(&mut self, own: &Own, published: Micros, now: Micros) {
-        let newest = self.at.len() as u64;
-        if (self.from..=self.to).contains(&newest) && published >= own.joined + SETTLES {
+    pub(super) fn told(&mut self, calendar: &Calendar, own: &Own, published: Micros, now: Micros) {
+        let newest = calendar.at.len() as u64;
+        let counts = (calendar.from..=calendar.to).contains(&newest);
+        if counts && published >= own.joined + SETTLES {
             let late = ((now - published) / 1000) as usize;
             self.told[late.min(LONGEST)] += 1;
         }
     }
 
-    pub(super) fn got(&mut self, own: &mut Own, place: Place, now: Micros) {
+    pub(super) fn got(&mut self, calendar: &Calendar, own: &mut Own, place: Place, now: Micros) {
         if own.seen.is_empty() {
             own.seen = vec![(0, 0); REMEMBERED];
         }
@@ -167,23 +189,31 @@ impl Trace {
         if hops > 1 {
             own.first_from_peer.get_or_insert(now);
         }
-        let Some(published) = self.at.get(number as usize) else {
+        let Some(published) = calendar.at.get(number as usize) else {
             return;
         };
-        if self.counts(own, number, *published) {
+        if calendar.counts(own, number, *published) {
             own.counted += 1;
             let late = ((now - published) / 1000) as usize;
             self.delays[usize::from(hops).min(MAX_HOPS)][late.min(LONGEST)] += 1;
         }
     }
 
-    fn counts(&self, own: &Own, number: u64, published: Micros) -> bool {
-        number >= self.from && number < self.to && published >= own.joined + SETTLES
+    /// What came to the viewers of another shard, too.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (sums, more) in self.delays.iter_mut().zip(&other.delays) {
+            add(sums, more);
+        }
+        add(&mut self.told, &other.told);
+        self.said += other.said;
+        for (sum, more) in self.fetched.iter_mut().zip(other.fetched) {
+            *sum += more;
+        }
     }
+}
 
-    /// Parts that a viewer that stays to the end should have counted.
-    pub(super) fn expected(&self, own: &Own) -> u64 {
-        let of = |(number, at): (usize, &Micros)| self.counts(own, number as u64, *at);
-        self.at.iter().enumerate().filter(|part| of(*part)).count() as u64
+fn add(sums: &mut [u32], more: &[u32]) {
+    for (sum, more) in sums.iter_mut().zip(more) {
+        *sum += more;
     }
 }

@@ -1,6 +1,9 @@
-//! Nodes, links and the clock: a driver for many engines at once, and what it must never see one of them do.
+//! Nodes and the clock: a driver for many engines at once, and what it must never see one of them do.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    ops::{Index, IndexMut},
+};
 
 use bytes::Bytes;
 use libp2p_identity::PeerId;
@@ -13,7 +16,7 @@ use super::{
     player::{Player, TOLD},
     publisher::{KEY_PART, PART, Publisher, START},
     queue::Queue,
-    trace::{Own, Trace},
+    trace::{Calendar, Own, Trace},
     wire::{Wire, micros},
 };
 use crate::{
@@ -23,15 +26,21 @@ use crate::{
 };
 
 mod association;
+mod common;
 mod counts;
 mod drive;
 mod http;
 mod joining;
+mod links;
 mod members;
+mod shard;
+mod windows;
 
 use association::Association;
+pub(super) use common::Common;
 pub use counts::Report;
 use http::Answer;
+use shard::{Driver, Event, Shard};
 
 /// How long it takes until a connection to a node that vanished is given up.
 const VANISHED: Micros = 5_000_000;
@@ -61,6 +70,9 @@ pub struct Scene {
     pub cache: usize,
     /// Whether viewers tell each other what is new.
     pub hushes: bool,
+    /// Sites are dealt out to so many shards, each of which has a thread: see `windows`. More than one where there are sites,
+    /// no narrow link, and hops are not gone packet by packet, as both ends have these at once.
+    pub shards: usize,
 }
 
 impl Default for Scene {
@@ -81,43 +93,13 @@ impl Default for Scene {
             neighbours: 8,
             cache: 16 << 20,
             hushes: true,
+            shards: 1,
         }
     }
 }
 
-enum Event {
-    Wake(usize),
-    Tick(usize),
-    Ask(usize),
-    Lie(usize),
-    Publish,
-    Link(usize, usize),
-    Unlink(usize, usize),
-    Feed(usize, Bytes),
-    Message(usize, usize, Message),
-    /// So many bytes are at a node's downlink; when they are through, the other happens.
-    Down(usize, usize, Box<Event>),
-    Uplink(usize),
-    /// A part has left a node for another.
-    Sent(usize, usize, Place, usize),
-    /// Something happens on the way from one to another, where that is gone packet by packet.
-    Path(usize, usize),
-    /// A viewer at the uplink's other end: to, from, place, the part, how far it is here, hops so far.
-    Slice(usize, usize, Place, Bytes, usize, u8),
-    Fetched(usize, Place, Option<Bytes>, Micros, u64, usize),
-    /// The gateway's HTTP was asked.
-    Asked(Answer),
-    /// It may answer the next.
-    Answer,
-    /// Something is at the narrow link; it may let the next through.
-    AtTrunk(usize, Flow, Waiting<Event>),
-    OverTrunk(usize),
-}
-
 /// One peer.
 pub struct Node {
-    /// Its libp2p name.
-    pub id: PeerId,
     /// What is simulated: the very engine that runs in browsers and gateways.
     pub engine: Scheduler,
     /// Of a viewer.
@@ -125,7 +107,6 @@ pub struct Node {
     /// Its way to everyone else.
     pub line: Line,
     lie: Option<Lie>,
-    alive: bool,
     wire: Wire,
     /// By the other node's number, where ways are gone packet by packet.
     associations: BTreeMap<usize, Association>,
@@ -133,12 +114,11 @@ pub struct Node {
     wakes: Micros,
     /// How often it wanted to be woken and was.
     pub woken: u64,
-    fetching: BTreeMap<Place, u64>,
+    /// What it asks HTTP for: which attempt it is, and when its question is at the gateway.
+    fetching: BTreeMap<Place, (u64, Micros)>,
     connections: Connections,
     /// Whom its page is not ready to dial yet.
     held: Vec<usize>,
-    /// Its site, where the network has any.
-    pub(super) site: usize,
     /// What it got when, where that is traced.
     pub(super) own: Own,
     heard: Vec<Bytes>,
@@ -157,83 +137,123 @@ pub struct Node {
 pub struct World {
     /// Virtual time, microseconds since the beginning.
     pub now: Micros,
-    /// In the order in which they were made; the gateway is the first.
-    pub nodes: Vec<Node>,
     /// Bytes of all parts that were published.
     pub publisher_bytes: u64,
-    /// Bytes of announcements that the gateway told.
-    pub announced: u64,
-    pub(super) scene: Scene,
-    pub(super) random: Random,
-    events: Queue<Event>,
-    /// By the end of their names.
-    numbers: HashMap<u64, usize>,
-    trunk: Trunk<Event>,
-    /// What HTTP was asked for and has not begun to give, and when the answer before has left the gateway.
-    answers: VecDeque<Answer>,
-    http_free: Micros,
-    pub(super) trace: Option<Trace>,
-    count: u64,
-    publisher: Publisher,
-    parts: BTreeMap<Place, Bytes>,
-    up: bool,
+    pub(super) common: Common,
+    /// By number; the gateway is in the first.
+    shards: Vec<Shard>,
+    /// The shortest way between two of them.
+    shortest: Micros,
+    /// When the next part is published.
+    publishes: Option<Micros>,
     marked: (u64, u64, u64),
 }
 
 impl World {
     /// The gateway, node 0, publishes; nobody looks yet.
     pub fn new(scene: Scene) -> Self {
-        let publisher = Publisher::new(&scene.rates).with_key_part(scene.key_part);
+        let (seed, line, of) = (scene.seed, scene.gateway, scene.shards.max(1));
+        let common = Common::new(scene);
+        let shards = (0..of).map(|number| {
+            let seed = seed.wrapping_add((number as u64) << 32);
+            Shard::new((number, of), seed)
+        });
         let mut world = Self {
             now: 0,
-            nodes: Vec::new(),
             publisher_bytes: 0,
-            announced: 0,
-            random: Random::new(scene.seed),
-            events: Queue::new(),
-            numbers: HashMap::new(),
-            trunk: Trunk::default(),
-            answers: VecDeque::new(),
-            http_free: 0,
-            trace: None,
-            count: 0,
-            publisher,
-            parts: BTreeMap::new(),
-            up: true,
+            shards: shards.collect(),
+            shortest: if of > 1 {
+                common.shortest()
+            } else {
+                Micros::MAX
+            },
+            publishes: Some(PART),
             marked: (0, 0, 0),
-            scene,
+            common,
         };
-        let line = world.scene.gateway;
-        world.add(Role::Gateway, u32::MAX, line);
+        world.add(Role::Gateway, u32::MAX, 0, line);
         world.place_gateway();
-        world.at(PART, Event::Publish);
         world
+    }
+
+    /// What came to whom and when is remembered from now on.
+    pub(super) fn trace(&mut self) {
+        self.common.calendar = Some(Calendar::new());
+        for shard in &mut self.shards {
+            shard.trace = Some(Trace::new());
+        }
+    }
+
+    /// What came to whom since then.
+    pub(super) fn traced(&self) -> Trace {
+        let mut all = Trace::new();
+        for trace in self.shards.iter().filter_map(|shard| shard.trace.as_ref()) {
+            all.add(trace);
+        }
+        all
+    }
+
+    /// All that ever came, in the order in which they did; the gateway is the first.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        (0..self.count()).map(|node| self.node(node))
+    }
+
+    /// How many those are.
+    pub fn count(&self) -> usize {
+        self.common.addresses.len()
+    }
+
+    /// One of them.
+    pub fn node(&self, node: usize) -> &Node {
+        &self.shards[self.common.addresses[node].shard].nodes[node]
+    }
+
+    /// The same, to change it.
+    pub fn node_mut(&mut self, node: usize) -> &mut Node {
+        &mut self.shards[self.common.addresses[node].shard].nodes[node]
+    }
+
+    /// Its libp2p name.
+    pub fn id(&self, node: usize) -> PeerId {
+        self.common.addresses[node].id
+    }
+
+    /// Where what a node does is done.
+    fn driver(&mut self, node: usize) -> Driver<'_> {
+        self.shards[self.common.addresses[node].shard].driver(&self.common)
+    }
+
+    /// Bytes of announcements that the gateway told.
+    pub fn announced(&self) -> u64 {
+        self.shards[0].announced
     }
 
     /// Bytes of parts, and of messages, that crossed the narrow link.
     pub(super) fn crossed(&self) -> (u64, u64) {
-        (self.trunk.crossed, self.trunk.said)
+        let trunk = &self.shards[0].trunk;
+        (trunk.crossed, trunk.said)
     }
 
     /// Nothing leaves the gateway for so long; then all of it does.
     pub fn silence(&mut self, micros: Micros) {
         let until = self.now + micros;
-        self.nodes[0].wire.rest(until);
-        self.http_free = self.http_free.max(until);
+        let shard = &mut self.shards[0];
+        shard.nodes[0].wire.rest(until);
+        shard.http_free = shard.http_free.max(until);
     }
 
     /// A viewer that the gateway pushed one of the newest parts to.
     pub(super) fn newest_seed(&self) -> Option<usize> {
-        let newest = *self.parts.keys().next_back()?;
+        let newest = *self.common.parts.keys().next_back()?;
         let older = (0..newest.part.min(5))
             .rev()
             .map(|part| Place { part, ..newest });
         let places: Vec<Place> = older.collect();
         let is_seed = |node: &usize| {
-            let node = &self.nodes[*node];
-            node.alive && places.iter().any(|place| node.own.hops(*place) == 1)
+            let own = &self.node(*node).own;
+            self.is_alive(*node) && places.iter().any(|place| own.hops(*place) == 1)
         };
-        (1..self.nodes.len()).find(is_seed)
+        (1..self.count()).find(is_seed)
     }
 
     /// The viewer's or operator's limit, bytes per second.
@@ -243,7 +263,7 @@ impl World {
 
     /// A player goes over to another rendition.
     pub fn switch(&mut self, node: usize, rendition: u8) {
-        if let Some(player) = &mut self.nodes[node].player {
+        if let Some(player) = &mut self.node_mut(node).player {
             player.switch(rendition);
         }
         let renditions = 1 << rendition;
@@ -252,108 +272,68 @@ impl World {
 
     /// Whether two nodes have a link.
     pub fn linked(&self, one: usize, other: usize) -> bool {
-        self.nodes[one].links.contains(&other)
+        self.node(one).links.contains(&other)
     }
 
     /// Whether it has not crashed or left.
     pub fn is_alive(&self, node: usize) -> bool {
-        self.nodes[node].alive
+        self.common.addresses[node].alive
     }
 
     /// Lets so much time pass.
     pub fn run(&mut self, micros: Micros) {
         let end = self.now + micros;
-        while let Some((at, event)) = self.events.pop(end) {
-            self.now = at;
-            self.happen(event);
+        loop {
+            let until = self.publishes.filter(|at| *at <= end);
+            self.pass_until(until.unwrap_or(end));
+            if until.is_none() {
+                break;
+            }
+            self.publish();
+        }
+    }
+
+    fn pass_until(&mut self, end: Micros) {
+        if let [shard] = &mut self.shards[..] {
+            shard.driver(&self.common).pass_until(end);
+        } else {
+            let time = (self.now, end);
+            windows::pass(&mut self.shards, &self.common, time, self.shortest);
         }
         self.now = end;
     }
 
-    fn at(&mut self, at: Micros, event: Event) {
-        self.events.push(at, event);
-    }
-
-    fn happen(&mut self, event: Event) {
-        match event {
-            Event::Wake(node) => {
-                if self.nodes[node].wakes <= self.now {
-                    self.nodes[node].wakes = 0;
-                    self.nodes[node].woken += 1;
-                    self.input(node, Input::Wake);
-                }
+    fn publish(&mut self) {
+        let published = self.common.publisher.publish(self.now);
+        for (place, bytes) in published.parts {
+            self.publisher_bytes += bytes.len() as u64;
+            if let Some(calendar) = &mut self.common.calendar {
+                calendar.published(place, self.now);
+                // Thousands of parts: HTTP gives none that is older than a window.
+                let kept = |kept: &Place| kept.msn + 30 > place.msn;
+                self.common.parts.retain(|place, _| kept(place));
             }
-            Event::Tick(node) => {
-                self.tick(node);
-                let this = &self.nodes[node];
-                let begun = this.player.as_ref().is_some_and(Player::has_begun);
-                if this.alive {
-                    let next = if begun { TOLD } else { TICK };
-                    self.at(self.now + next, Event::Tick(node));
-                }
-            }
-            Event::Ask(node) => self.tick(node),
-            Event::Lie(node) => self.lie(node),
-            Event::Publish => self.publish(),
-            Event::Link(one, other) => self.link(one, other),
-            Event::Unlink(node, gone) => {
-                self.nodes[node].links.remove(&gone);
-                self.nodes[node].wire.unlink(gone);
-                self.nodes[node].associations.remove(&gone);
-                let peer = self.nodes[gone].id;
-                self.input(node, Input::Unlinked { peer });
-            }
-            Event::Feed(node, envelope) => {
-                let taken = self.handle(node, Input::Envelope(&envelope));
-                assert!(
-                    matches!(taken, Ok(()) | Err(crate::manifest::Rejected::Gap { .. })),
-                    "the page's own socket is honest: {taken:?}"
-                );
-            }
-            Event::Message(to, from, message) => {
-                if self.nodes[to].links.contains(&from) {
-                    let peer = self.nodes[from].id;
-                    self.input(to, Input::Message { peer, message });
-                }
-            }
-            Event::Down(node, bytes, event) => {
-                let line = self.nodes[node].line;
-                let at = self.nodes[node].wire.taken_in(&line, self.now, bytes);
-                self.at(at, *event);
-            }
-            Event::Uplink(node) => self.leave(node),
-            Event::Path(from, to) => self.pass(from, to),
-            Event::Sent(node, to, place, bytes) => {
-                self.nodes[node].given += bytes as u64;
-                if self.nodes[node].links.contains(&to) {
-                    let peer = self.nodes[to].id;
-                    self.input(node, Input::Sent { peer, place, bytes });
-                }
-            }
-            Event::Slice(to, from, place, bytes, until, hops) => {
-                self.arrive(to, from, place, bytes, until, hops)
-            }
-            Event::Asked(answer) => self.asked(answer),
-            Event::Answer => self.answer(),
-            Event::AtTrunk(way, flow, waiting) => self.at_trunk(way, flow, waiting),
-            Event::OverTrunk(way) => self.over_trunk(way),
-            Event::Fetched(node, place, bytes, since, token, connection) => {
-                if bytes.is_some() {
-                    self.nodes[node].connections.ends(connection, self.now);
-                }
-                if self.nodes[node].fetching.get(&place) == Some(&token) {
-                    self.nodes[node].fetching.remove(&place);
-                    let took = self.now - since;
-                    self.input(node, Input::Fetched { place, bytes, took });
-                }
+            self.common.parts.insert(place, bytes.clone());
+            self.input(0, Input::Published { place, bytes });
+        }
+        let envelope = published.envelope;
+        if self.common.scene.feed {
+            for node in 1..self.count() {
+                let at = self.now + self.common.way(0, node);
+                self.at(at, Event::Feed(node, envelope.clone()));
             }
         }
+        let manifest = self.common.publisher.manifest.clone();
+        let manifest = &manifest;
+        self.input(0, Input::Announced { envelope, manifest });
+        self.publishes = Some(self.now + PART);
     }
-}
 
-/// The last eight bytes of a name: to look at them is a fraction of looking at all.
-fn end(id: &PeerId) -> u64 {
-    let digest = id.as_ref().digest();
-    let end = digest.iter().rev().take(8);
-    end.fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    fn at(&mut self, at: Micros, event: Event) {
+        self.driver(event.node()).at(at, event);
+    }
+
+    fn input(&mut self, node: usize, input: Input<'_>) {
+        self.driver(node).input(node, input);
+    }
 }

@@ -32,12 +32,12 @@ fn swarm(rates: Vec<u64>) -> (World, usize, usize) {
 }
 
 fn narrow(world: &mut World, node: usize, kbit: f64) {
-    world.nodes[node].line.down = kbit * 125.0;
-    world.nodes[node].line.up = kbit * 125.0;
+    world.node_mut(node).line.down = kbit * 125.0;
+    world.node_mut(node).line.up = kbit * 125.0;
 }
 
 fn is_out(world: &World, node: usize) -> bool {
-    world.nodes[node].engine.narrow.is_out()
+    world.node(node).engine.narrow.is_out()
 }
 
 /// How many seconds pass until it is so, at most `most`.
@@ -59,9 +59,9 @@ fn a_viewer_whose_link_narrows_steps_out_and_is_back_with_a_smaller_rendition() 
     narrow(&mut world, one, 300.0);
     let out = until(&mut world, 5, |world| is_out(world, one)).expect("it steps out");
     assert!(out < 1.5, "after {out} s");
-    let join = world.nodes[one].engine.join();
+    let join = world.node(one).engine.join();
     assert_eq!((join.renditions, join.upload), (0, 0));
-    assert!(world.nodes[one].engine.estimate().unwrap_or(0) < 450_000);
+    assert!(world.node(one).engine.estimate().unwrap_or(0) < 450_000);
     assert!(!is_out(&world, other), "its neighbour's link is as wide");
 
     world.switch(one, 1);
@@ -70,7 +70,7 @@ fn a_viewer_whose_link_narrows_steps_out_and_is_back_with_a_smaller_rendition() 
     assert!(within > 2.0, "after {within} s");
     world.run(10 * SECOND);
     assert!(!is_out(&world, one), "it stays in the swarm");
-    assert_eq!(world.nodes[one].engine.join().renditions, 2);
+    assert_eq!(world.node(one).engine.join().renditions, 2);
 }
 
 #[test]
@@ -231,18 +231,18 @@ fn a_part_right_behind_an_announcement_that_was_late_itself_is_not_late() {
 #[test]
 fn who_has_no_choice_is_not_woken_for_what_is_overdue() {
     let (mut world, one, other) = swarm(vec![LARGE]);
-    let woken = |world: &World| world.nodes[one].woken + world.nodes[other].woken;
+    let woken = |world: &World| world.node(one).woken + world.node(other).woken;
     let before = woken(&world);
     for _ in 0..1000 {
         world.run(SECOND / 100);
-        assert_eq!(world.nodes[one].engine.overdue_at(), None);
+        assert_eq!(world.node(one).engine.overdue_at(), None);
     }
     let each_second = (woken(&world) - before) / 20;
     assert!(each_second <= 10, "{each_second} times a second");
 
     let (mut world, one, _) = swarm(vec![LARGE, SMALL]);
     let due = until(&mut world, 2, |world| {
-        world.nodes[one].engine.overdue_at().is_some()
+        world.node(one).engine.overdue_at().is_some()
     });
     assert!(due.is_some(), "who has a choice looks at what is overdue");
 }

@@ -92,26 +92,28 @@ pub(super) struct Measured {
 
 impl Measured {
     pub(super) fn begin(world: &mut World, scenario: &Scenario) -> Self {
-        let counters = world.nodes.iter().map(|node| node.engine.counters());
+        let counters = world.nodes().map(|node| node.engine.counters());
         let counters: Vec<Counters> = counters.collect();
-        let stalls = world.nodes.iter().map(|node| {
+        let stalls = world.nodes().map(|node| {
             let player = node.player.as_ref();
             player.map_or((0, 0), |player| (player.stalled, player.played))
         });
         let stalls = stalls.collect();
         let parts = (scenario.measure / part_seconds()) as u64;
         let now = world.now;
-        let (given, fetched) = (world.nodes[0].given, world.nodes[0].fetched);
+        let (given, fetched) = (world.node(0).given, world.node(0).fetched);
         let stream = world.publisher_bytes;
         let crossed = world.crossed();
-        let trace = world.trace.as_mut().expect("a swarm is traced");
-        trace.from = trace.at.len() as u64;
-        trace.to = trace.from + parts;
+        let trace = world.traced();
+        let calendar = world.common.calendar.as_mut();
+        let calendar = calendar.expect("a swarm is traced");
+        calendar.from = calendar.at.len() as u64;
+        calendar.to = calendar.from + parts;
         Self {
             stream,
             pushed: given,
             fetched,
-            announced: world.announced,
+            announced: world.announced(),
             said: trace.said,
             crossed,
             began: now,
@@ -128,7 +130,7 @@ impl Measured {
     pub(super) fn second(&mut self, world: &World) {
         let now = (
             world.publisher_bytes,
-            world.nodes[0].given + world.nodes[0].fetched,
+            world.node(0).given + world.node(0).fetched,
         );
         let stream = (now.0 - self.last.0).max(1) as f64;
         self.each_second.push((now.1 - self.last.1) as f64 / stream);
@@ -137,13 +139,12 @@ impl Measured {
 
     /// It ends; what was published by now may still be on its way.
     pub(super) fn end(&mut self, world: &World) {
-        let gateway = &world.nodes[0];
-        let trace = world.trace.as_ref().expect("a swarm is traced");
+        let (gateway, trace) = (world.node(0), world.traced());
         self.ended = Some((
             world.publisher_bytes,
             gateway.given,
             gateway.fetched,
-            world.announced,
+            world.announced(),
             trace.said,
             world.crossed(),
             trace.fetched,
@@ -151,7 +152,9 @@ impl Measured {
     }
 
     pub(super) fn outcome(self, world: &World, scenario: &Scenario, liars: &[usize]) -> Outcome {
-        let trace = world.trace.as_ref().expect("a swarm is traced");
+        let trace = world.traced();
+        let calendar = world.common.calendar.as_ref();
+        let calendar = calendar.expect("a swarm is traced");
         let (stream, given, fetched, announced, said, crossed, causes) =
             self.ended.expect("it has ended");
         let stream = (stream - self.stream) as f64;
@@ -173,7 +176,7 @@ impl Measured {
         let mut firsts = Vec::new();
         let (mut taken, mut parts, mut twice) = (0, 0, 0);
         let (mut missing, mut stalled, mut played) = (0, 0, 0);
-        for (node, viewer) in world.nodes.iter().enumerate().skip(1) {
+        for (node, viewer) in world.nodes().enumerate().skip(1) {
             let own = &viewer.own;
             if own.joined >= self.began && own.first.is_some() {
                 start_ups.push(own.start_up as f64 / rate);
@@ -201,7 +204,7 @@ impl Measured {
             twice += now.parts_duplicate - then.parts_duplicate;
             outcome.altered += now.parts_rejected - then.parts_rejected;
             let banned = &viewer.banned;
-            let is_liar = |id| liars.iter().any(|liar| world.nodes[*liar].id == id);
+            let is_liar = |id| liars.iter().any(|liar| world.id(*liar) == id);
             outcome.wronged += banned.iter().filter(|ban| !is_liar(ban.1)).count();
             if let Some(player) = &viewer.player {
                 let before = self.stalls.get(node).copied().unwrap_or_default();
@@ -209,7 +212,7 @@ impl Measured {
                 played += player.played - before.1;
             }
             if own.left.is_none() && !liars.contains(&node) {
-                missing += trace.expected(own).saturating_sub(own.counted);
+                missing += calendar.expected(own).saturating_sub(own.counted);
                 if then.parts_from_peers > 0 {
                     let gave = now.bytes_uploaded - then.bytes_uploaded;
                     outcome.fairness.push(gave as f64 / took.max(1) as f64);

@@ -39,9 +39,10 @@ pub struct Oracle {
     pub seeds: usize,
 }
 
-/// The best for the viewers of a scenario: as many seeds as make the fewest copies.
-pub fn oracle(scenario: &Scenario) -> Oracle {
-    let mut best: Option<Oracle> = None;
+/// The best for the viewers of a scenario, for each of these times that players play behind the live edge, seconds: as many
+/// seeds as make the fewest copies.
+pub fn oracle(scenario: &Scenario, latencies: &[f64]) -> Vec<Oracle> {
+    let mut best: Vec<Option<Oracle>> = latencies.iter().map(|_| None).collect();
     let limit = (scenario.gateway / 2.0) as usize;
     for seeds in [1, 2, 4, 8, 16, 32] {
         if seeds > limit.max(1) || seeds > scenario.viewers {
@@ -53,30 +54,34 @@ pub fn oracle(scenario: &Scenario) -> Oracle {
         {
             let delays = Pass::new(scenario, seeds, policy).run();
             let at = |share: f64| delays[((delays.len() - 1) as f64 * share) as usize];
-            let due = (scenario.latency * 1e6) as Micros - HTTP;
-            let late = delays
-                .iter()
-                .rev()
-                .take_while(|delay| **delay > due)
-                .count();
-            let late = late as f64 / delays.len() as f64 * scenario.viewers as f64;
-            let come = scenario.viewers as f64 * scenario.churn / 60.0 * START;
-            let found = Oracle {
-                delay_99: at(0.99),
-                delay_999: at(0.999),
-                copies: seeds as f64 + late + come,
-                seeds,
-            };
-            let better = |best: Oracle| {
-                let (a, b) = (found.copies, best.copies);
-                a + 0.5 < b || (a < b + 0.5 && found.delay_99 < best.delay_99)
-            };
-            if best.is_none_or(better) {
-                best = Some(found);
+            for (latency, best) in latencies.iter().zip(&mut best) {
+                let found = Oracle {
+                    delay_99: at(0.99),
+                    delay_999: at(0.999),
+                    copies: copies(scenario, seeds, &delays, *latency),
+                    seeds,
+                };
+                let better = |best: &Oracle| {
+                    let (a, b) = (found.copies, best.copies);
+                    a + 0.5 < b || (a < b + 0.5 && found.delay_99 < best.delay_99)
+                };
+                if best.as_ref().is_none_or(better) {
+                    *best = Some(found);
+                }
             }
         }
     }
-    best.expect("one seed can always be fed")
+    let found = |best: Option<Oracle>| best.expect("one seed can always be fed");
+    best.into_iter().map(found).collect()
+}
+
+/// Those of the seeds, of what comes too late, and of what newcomers begin with.
+fn copies(scenario: &Scenario, seeds: usize, delays: &[Micros], latency: f64) -> f64 {
+    let due = (latency * 1e6) as Micros - HTTP;
+    let in_time = delays.partition_point(|delay| *delay <= due);
+    let late = 1.0 - in_time as f64 / delays.len() as f64;
+    let come = scenario.churn / 60.0 * START;
+    seeds as f64 + scenario.viewers as f64 * (late + come)
 }
 
 enum Event {

@@ -18,16 +18,16 @@ pub(super) struct Association {
     ahead: Ahead,
 }
 
-impl World {
+impl Driver<'_> {
     /// Something sets out: [`PARTS`] or [`MESSAGES`], so many bytes; when it is whole at the other end, the event happens.
     pub(super) fn give(&mut self, from: usize, to: usize, stream: u8, bytes: usize, event: Event) {
-        let (now, way) = (self.now, self.way(from, to));
+        let (now, way) = (self.shard.now, self.common.way(from, to));
         let Node {
             associations,
             wire,
             line,
             ..
-        } = &mut self.nodes[from];
+        } = &mut self.shard.nodes[from];
         let association = associations.entry(to).or_insert_with(|| Association {
             sctp: Sctp::new(way, line.loss),
             carried: Default::default(),
@@ -38,20 +38,20 @@ impl World {
         association.carried[stream].push_back(event);
         let up = line.up;
         let mut uplink = |bytes| wire.leaves(now, bytes, up);
-        (association.sctp).give(stream, bytes, now, &mut self.random, &mut uplink);
+        (association.sctp).give(stream, bytes, now, &mut self.shard.random, &mut uplink);
         self.plan(from, to);
     }
 
     /// What is due on the way to a node.
     pub(super) fn pass(&mut self, from: usize, to: usize) {
-        let now = self.now;
-        let is_there = self.nodes[to].alive;
+        let now = self.shard.now;
+        let is_there = self.common.addresses[to].alive;
         let Node {
             associations,
             wire,
             line,
             ..
-        } = &mut self.nodes[from];
+        } = &mut self.shard.nodes[from];
         let Some(association) = associations.get_mut(&to).filter(|one| one.planned <= now) else {
             return;
         };
@@ -61,7 +61,9 @@ impl World {
         }
         let up = line.up;
         let mut uplink = |bytes| wire.leaves(now, bytes, up);
-        association.sctp.pass(now, &mut self.random, &mut uplink);
+        association
+            .sctp
+            .pass(now, &mut self.shard.random, &mut uplink);
         let mut whole = Vec::new();
         for (stream, carried) in association.carried.iter_mut().enumerate() {
             let count = association.sctp.take_whole(stream);
@@ -75,7 +77,7 @@ impl World {
     }
 
     fn plan(&mut self, from: usize, to: usize) {
-        let Some(association) = self.nodes[from].associations.get_mut(&to) else {
+        let Some(association) = self.shard.nodes[from].associations.get_mut(&to) else {
             return;
         };
         let planned = association.planned;
@@ -91,8 +93,8 @@ impl World {
     /// left for the engine when the browser has taken it.
     pub(super) fn fill(&mut self, from: usize, to: usize) {
         loop {
-            let this = &mut self.nodes[from];
-            let (now, association) = (self.now, this.associations.get_mut(&to));
+            let this = &mut self.shard.nodes[from];
+            let (now, association) = (self.shard.now, this.associations.get_mut(&to));
             let has_room =
                 association.is_none_or(|one| one.ahead.has_room(one.sctp.waiting(), now));
             if !has_room || !this.wire.has_part(to) {
@@ -108,11 +110,11 @@ impl World {
                 slice,
                 Event::Slice(to, from, place, bytes, until, hops),
             );
-            if let Some(one) = self.nodes[from].associations.get_mut(&to) {
+            if let Some(one) = self.shard.nodes[from].associations.get_mut(&to) {
                 one.ahead.wrote(slice, now);
             }
             if until == size {
-                self.at(self.now, Event::Sent(from, to, place, size));
+                self.at(self.shard.now, Event::Sent(from, to, place, size));
             }
         }
     }

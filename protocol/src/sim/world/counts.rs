@@ -15,12 +15,10 @@ pub struct Report {
 impl World {
     /// Counts from here.
     pub fn mark(&mut self) {
-        self.marked = (
-            self.publisher_bytes,
-            self.nodes[0].given,
-            self.nodes[0].fetched,
-        );
-        for node in &mut self.nodes {
+        let gateway = self.node(0);
+        self.marked = (self.publisher_bytes, gateway.given, gateway.fetched);
+        for node in 0..self.count() {
+            let node = self.node_mut(node);
             node.marked = (
                 node.engine.counters(),
                 node.player.as_ref().map_or(0, |p| p.stalls.into()),
@@ -31,14 +29,14 @@ impl World {
     /// Copies of the stream that left the gateway since the mark: pushed, over HTTP.
     pub fn copies(&self) -> (f64, f64) {
         let stream = (self.publisher_bytes - self.marked.0) as f64;
-        let pushed = (self.nodes[0].given - self.marked.1) as f64;
-        let fetched = (self.nodes[0].fetched - self.marked.2) as f64;
+        let pushed = (self.node(0).given - self.marked.1) as f64;
+        let fetched = (self.node(0).fetched - self.marked.2) as f64;
         (pushed / stream, fetched / stream)
     }
 
     /// What a viewer did since the mark.
     pub fn report(&self, node: usize) -> Report {
-        let node = &self.nodes[node];
+        let node = self.node(node);
         let (now, then) = (node.engine.counters(), node.marked.0);
         Report {
             counters: Counters {

@@ -17,10 +17,10 @@ pub(super) struct Answer {
     why: Why,
 }
 
-impl World {
+impl Driver<'_> {
     /// Why a viewer asks HTTP for a part.
     fn why(&self, node: usize, place: Place) -> Why {
-        let of = &self.nodes[node];
+        let of = &self.shard.nodes[node];
         if of.lie.is_some() {
             return Why::Liar;
         }
@@ -29,7 +29,7 @@ impl World {
         }
         match of.engine.cause(place) {
             Cause::Alone => Why::Alone,
-            _ if self.now < of.own.joined + SETTLES => Why::Newcomer,
+            _ if self.shard.now < of.own.joined + SETTLES => Why::Newcomer,
             Cause::Unheld => Why::Unheld,
             Cause::Refused => Why::Refused,
             Cause::Late => Why::Late,
@@ -38,34 +38,35 @@ impl World {
     }
 
     pub(super) fn fetch(&mut self, node: usize, place: Place) {
-        self.count += 1;
-        let token = self.count;
-        let before = self.nodes[node].fetching.insert(place, token);
+        self.shard.count += 1;
+        let token = self.shard.count;
+        let now = self.shard.now;
+        let before = self.shard.nodes[node].fetching.insert(place, (token, now));
         assert!(
             before.is_none(),
             "a part is fetched once at a time: {place:?}"
         );
         assert!(
-            self.nodes[node].engine.part(place).is_none(),
+            self.shard.nodes[node].engine.part(place).is_none(),
             "what is there is not fetched: {place:?}"
         );
-        self.nodes[node].fetches += 1;
-        let way = self.way(node, 0);
-        let open = self.up && self.scene.network.http;
-        let Some(bytes) = self.parts.get(&place).filter(|_| open).cloned() else {
+        self.shard.nodes[node].fetches += 1;
+        let way = self.common.way(node, 0);
+        let open = self.common.up && self.common.scene.network.http;
+        let Some(bytes) = self.common.parts.get(&place).filter(|_| open).cloned() else {
             return self.at(
-                self.now + 2 * way,
-                Event::Fetched(node, place, None, self.now, token, 0),
+                self.shard.now + 2 * way,
+                Event::Fetched(node, place, None, self.shard.now, token, 0),
             );
         };
         let size = bytes.len();
-        let since = self.now;
-        if self.nodes[node].own.is_waiting() {
-            self.nodes[node].own.start_up += size as u64;
+        let since = self.shard.now;
+        if self.shard.nodes[node].own.is_waiting() {
+            self.shard.nodes[node].own.start_up += size as u64;
         }
-        if self.scene.network.sites.is_some() {
-            let (loss, random) = (self.scene.gateway.loss, &mut self.random);
-            let connections = &mut self.nodes[node].connections;
+        if self.common.scene.network.sites.is_some() {
+            let (loss, random) = (self.common.scene.gateway.loss, &mut self.shard.random);
+            let connections = &mut self.shard.nodes[node].connections;
             let (trips, connection) = connections.round_trips(since, size, loss, random);
             let asked = since + (2 * trips - 1) * way;
             let answer = Answer {
@@ -77,44 +78,64 @@ impl World {
                 connection,
                 why: self.why(node, place),
             };
+            self.shard.nodes[node]
+                .fetching
+                .insert(place, (token, asked));
             return self.at(asked, Event::Asked(answer));
         }
-        self.nodes[0].fetched += size as u64;
-        let (_, connection) =
-            (self.nodes[node].connections).round_trips(since, size, 0.0, &mut self.random);
-        let arrives = since + 2 * way + micros(size, self.scene.gateway.up);
+        self.shard.nodes[0].fetched += size as u64;
+        let (_, connection) = (self.shard.nodes[node].connections).round_trips(
+            since,
+            size,
+            0.0,
+            &mut self.shard.random,
+        );
+        let arrives = since + 2 * way + micros(size, self.common.scene.gateway.up);
         let event = Event::Fetched(node, place, Some(bytes), since, token, connection);
         self.through(node, arrives, size, event);
     }
 
     /// An answer waits for its turn; the gateway gives one after the other.
     pub(super) fn asked(&mut self, answer: Answer) {
-        self.answers.push_back(answer);
-        if self.answers.len() == 1 {
-            self.at(self.http_free.max(self.now), Event::Answer);
+        self.shard.answers.push_back(answer);
+        if self.shard.answers.len() == 1 {
+            self.at(self.shard.http_free.max(self.shard.now), Event::Answer);
         }
+    }
+
+    /// A viewer does not wait for a part any more: its connection is closed, no sooner than it has asked.
+    pub(super) fn abort(&mut self, node: usize, place: Place) {
+        let was = self.shard.nodes[node].fetching.remove(&place);
+        let (token, asked) = was.expect("only what is being fetched is aborted");
+        let late = self.shard.now + self.common.way(node, 0);
+        self.at(late.max(asked), Event::Closed(node, token));
+    }
+
+    /// Nobody waits for this answer any more.
+    pub(super) fn closed(&mut self, node: usize, token: u64) {
+        let is_it = |answer: &Answer| answer.node == node && answer.token == token;
+        self.shard.answers.retain(|answer| !is_it(answer));
     }
 
     /// The next answer leaves the gateway, unless nobody waits for it any more: its connection is closed then.
     pub(super) fn answer(&mut self) {
-        if self.now < self.http_free {
-            return self.at(self.http_free, Event::Answer);
+        if self.shard.now < self.shard.http_free {
+            return self.at(self.shard.http_free, Event::Answer);
         }
-        let waits = |world: &Self, answer: &Answer| {
-            let node = &world.nodes[answer.node];
-            node.alive && node.fetching.get(&answer.place) == Some(&answer.token)
-        };
-        while let Some(answer) = self.answers.pop_front() {
-            if !waits(self, &answer) {
+        while let Some(answer) = self.shard.answers.pop_front() {
+            if !self.common.addresses[answer.node].alive {
                 continue;
             }
             let size = answer.bytes.len();
-            self.nodes[0].fetched += size as u64;
-            if let Some(trace) = &mut self.trace {
+            self.shard.nodes[0].fetched += size as u64;
+            if let Some(trace) = &mut self.shard.trace {
                 trace.fetched[answer.why as usize] += size as u64;
             }
-            self.http_free = self.now + micros(size, self.scene.gateway.up);
-            let times = (self.http_free, self.http_free + self.way(answer.node, 0));
+            self.shard.http_free = self.shard.now + micros(size, self.common.scene.gateway.up);
+            let times = (
+                self.shard.http_free,
+                self.shard.http_free + self.common.way(answer.node, 0),
+            );
             let event = Event::Fetched(
                 answer.node,
                 answer.place,
@@ -126,8 +147,8 @@ impl World {
             self.sets_out((0, answer.node, HTTP), times, size, event);
             break;
         }
-        if !self.answers.is_empty() {
-            self.at(self.http_free, Event::Answer);
+        if !self.shard.answers.is_empty() {
+            self.at(self.shard.http_free, Event::Answer);
         }
     }
 }

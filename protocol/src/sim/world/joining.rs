@@ -16,32 +16,39 @@ const BEGINS: Micros = 1_000_000;
 /// Who is gone is dialled in vain for so long.
 const IN_VAIN: Micros = 10_000_000;
 
-impl World {
-    /// When a page that hears of its stream `late` from now is linked to the gateway.
-    pub(super) fn joined_at(&self, node: usize, late: Micros) -> Micros {
-        let trip = 2 * self.way(node, 0);
-        self.now + late + GATEWAY.0 * trip + GATEWAY.1
+impl Common {
+    /// How long a page that hears of its stream takes from there until it is linked to the gateway.
+    pub(super) fn takes_to_join(&self, node: usize) -> Micros {
+        GATEWAY.0 * 2 * self.way(node, 0) + GATEWAY.1
     }
+}
 
+impl Driver<'_> {
     /// A viewer is to be linked to another: as soon as its page has a picture to show.
     pub(super) fn dial(&mut self, node: usize, to: usize) {
-        self.nodes[node].held.push(to);
+        self.shard.nodes[node].held.push(to);
         self.meet(node);
     }
 
     /// Dials those who were held back, where the page is ready for that.
     pub(super) fn meet(&mut self, node: usize) {
-        let this = &mut self.nodes[node];
+        let this = &mut self.shard.nodes[node];
         let plays = this.player.as_ref().is_none_or(Player::has_begun);
-        if !plays && self.now < this.own.joined + BEGINS {
+        if !plays && self.shard.now < this.own.joined + BEGINS {
             return;
         }
         for to in std::mem::take(&mut this.held) {
-            let relayed = 2 * (self.way(node, 0) + self.way(to, 0));
-            let direct = 2 * self.way(node, to);
+            let relayed = 2 * (self.common.way(node, 0) + self.common.way(to, 0));
+            let direct = 2 * self.common.way(node, to);
             let takes = NEIGHBOUR.0 * relayed + NEIGHBOUR.1 * direct + NEIGHBOUR.2;
-            let takes = if self.nodes[to].alive { takes } else { IN_VAIN };
-            self.at(self.now + takes, Event::Link(node, to));
+            if self.common.addresses[to].alive {
+                self.at(
+                    self.shard.now + takes - direct / 2,
+                    Event::Dialled(to, node),
+                );
+            } else {
+                self.at(self.shard.now + IN_VAIN, Event::Answered(node, to, false));
+            }
         }
     }
 }
@@ -83,10 +90,11 @@ mod tests {
                 let off = simulated.abs_diff(measured);
                 assert!(5 * off <= measured, "{delay}: {simulated} for {measured}");
             };
-            near(world.joined_at(comes, 0) - world.now, to_gateway);
-            world.unlink(comes, there);
+            near(world.common.takes_to_join(comes), to_gateway);
+            world.driver(comes).close(comes, there);
+            world.run(100_000);
             let from = world.now;
-            world.dial(comes, there);
+            world.driver(comes).dial(comes, there);
             near(since(&mut world, (comes, there), from), to_neighbour);
         }
     }

@@ -3,21 +3,21 @@
 use super::*;
 
 impl World {
-    pub(super) fn add(&mut self, role: Role, upload: u32, line: Line) -> usize {
-        let number = self.nodes.len();
+    pub(super) fn add(&mut self, role: Role, upload: u32, site: usize, line: Line) -> usize {
+        let number = self.count();
         let mut secret = [1; 32];
         secret[..8].copy_from_slice(&(number as u64 + 1000).to_le_bytes());
         let key = SigningKey::from_secret(secret).to_protobuf();
         let pair = libp2p_identity::Keypair::from_protobuf_encoding(&key).expect("a key");
         let id = pair.public().to_peer_id();
         let engine = self.engine(id, role, upload);
-        self.nodes.push(Node {
-            id,
+        self.common.enter(id, site, &line);
+        let shard = &mut self.shards[self.common.addresses[number].shard];
+        let node = Node {
             engine,
             player: None,
             line,
             lie: None,
-            alive: true,
             wire: Wire::default(),
             associations: BTreeMap::new(),
             links: BTreeSet::new(),
@@ -26,7 +26,6 @@ impl World {
             fetching: BTreeMap::new(),
             connections: Connections::default(),
             held: Vec::new(),
-            site: 0,
             own: Own::new(self.now),
             heard: Vec::new(),
             banned: Vec::new(),
@@ -34,22 +33,23 @@ impl World {
             given: 0,
             fetched: 0,
             marked: Default::default(),
-        });
-        let same = self.numbers.insert(end(&id), number);
-        assert!(same.is_none(), "no two names end alike");
+        };
+        shard.nodes.put(number, node);
         number
     }
 
     pub(super) fn engine(&mut self, id: PeerId, role: Role, upload: u32) -> Scheduler {
+        let scene = &self.common.scene;
         let settings = Settings {
-            cache_bytes: self.scene.cache,
-            neighbours: self.scene.neighbours,
+            cache_bytes: scene.cache,
+            neighbours: scene.neighbours,
             upload,
             reserve: 300_000,
-            hushes: self.scene.hushes,
+            hushes: scene.hushes,
         };
-        let name = self.publisher.key().name();
-        Scheduler::new(id, name, role, settings, self.random.next()).checked_by(checks::shared())
+        let name = self.common.publisher.key().name();
+        let seed = self.shards[0].random.next();
+        Scheduler::new(id, name, role, settings, seed).checked_by(checks::shared())
     }
 
     /// A viewer opens the page: its player starts at once, its peer beside it.
@@ -64,10 +64,9 @@ impl World {
 
     /// The same at a site of the network's.
     pub fn join_at(&mut self, site: usize, upload: u32, line: Line, player: Player) -> usize {
-        let node = self.add(Role::Viewer, upload, line);
-        self.nodes[node].site = site;
+        let node = self.add(Role::Viewer, upload, site, line);
         let rendition = player.rendition;
-        self.nodes[node].player = Some(player);
+        self.node_mut(node).player = Some(player);
         if self.has_trunk() {
             let mine = site as u32 + 1;
             self.input(node, Input::Site { mine, gateway: 1 });
@@ -78,12 +77,14 @@ impl World {
                 renditions: 1 << rendition,
             },
         );
-        let whole = self.publisher.signed();
-        let late = 2 * self.way(node, 0) + 20_000;
-        self.at(self.now + late, Event::Feed(node, whole));
+        let whole = self.common.publisher.signed();
+        let way = self.common.way(node, 0);
+        let hears = self.now + 2 * way + 20_000;
+        self.at(hears, Event::Feed(node, whole));
         self.at(self.now + TICK, Event::Tick(node));
-        if self.up {
-            self.at(self.joined_at(node, late), Event::Link(node, 0));
+        if self.common.up {
+            let joined = hears + self.common.takes_to_join(node);
+            self.at(joined - way, Event::Dialled(0, node));
         }
         node
     }
@@ -98,13 +99,13 @@ impl World {
 
     /// Whether sites are worth a name: where something narrow lies between them.
     fn has_trunk(&self) -> bool {
-        let sites = self.scene.network.sites.as_ref();
+        let sites = self.common.scene.network.sites.as_ref();
         sites.is_some_and(|sites| sites.trunk.is_some())
     }
 
     /// A node lies from now on.
     pub fn lies(&mut self, node: usize, lie: Lie) {
-        self.nodes[node].lie = Some(lie);
+        self.node_mut(node).lie = Some(lie);
         self.at(self.now + LIES, Event::Lie(node));
     }
 
@@ -119,54 +120,54 @@ impl World {
     }
 
     fn ends(&mut self, node: usize, noticed: Micros) {
-        self.nodes[node].alive = false;
-        let links = std::mem::take(&mut self.nodes[node].links);
-        for other in links {
-            let late = noticed + self.way(node, other);
-            self.at(self.now + late, Event::Unlink(other, node));
+        self.common.addresses[node].alive = false;
+        let now = self.now;
+        let this = self.node_mut(node);
+        this.wire = Wire::default();
+        this.associations.clear();
+        for other in std::mem::take(&mut this.links) {
+            let late = noticed + self.common.way(node, other);
+            self.at(now + late, Event::Unlink(other, node));
         }
-        self.nodes[node].wire = Wire::default();
-        self.nodes[node].associations.clear();
-        if self.trace.is_some() {
+        if self.common.calendar.is_some() {
             // Thousands come and go: what those who went knew is not kept.
-            let id = self.nodes[node].id;
-            let upload = 0;
-            self.nodes[node].own.left = Some((self.now, self.nodes[node].engine.counters()));
-            self.nodes[node].engine = self.engine(id, Role::Viewer, upload);
+            let nobody = self.engine(self.id(node), Role::Viewer, 0);
+            let this = self.node_mut(node);
+            this.own.left = Some((now, this.engine.counters()));
+            this.engine = nobody;
         }
     }
 
     /// The gateway is killed: its connections end with it.
     pub fn kill_gateway(&mut self) {
-        self.up = false;
-        self.nodes[0].alive = false;
-        let links = std::mem::take(&mut self.nodes[0].links);
-        for other in links {
+        self.common.up = false;
+        self.publishes = None;
+        self.common.addresses[0].alive = false;
+        for other in std::mem::take(&mut self.node_mut(0).links) {
             self.at(self.now + 10_000, Event::Unlink(other, 0));
         }
     }
 
     /// It returns, and goes on with what it had; viewers come back by themselves.
     pub fn start_gateway(&mut self) {
-        self.up = true;
-        self.publisher.restart(self.now);
-        let id = self.nodes[0].id;
-        let engine = self.engine(id, Role::Gateway, u32::MAX);
-        let gateway = &mut self.nodes[0];
+        self.common.up = true;
+        self.common.addresses[0].alive = true;
+        self.common.publisher.restart(self.now);
+        let engine = self.engine(self.id(0), Role::Gateway, u32::MAX);
+        let gateway = self.node_mut(0);
         gateway.engine = engine;
         gateway.wire = Wire::default();
         gateway.associations.clear();
-        gateway.alive = true;
         gateway.wakes = 0;
         self.place_gateway();
-        for node in 1..self.nodes.len() {
-            let back = 200_000 + self.random.below(1_500_000) as u64;
-            self.at(self.now + back, Event::Link(node, 0));
-            if self.scene.feed {
-                let whole = self.publisher.signed();
+        for node in 1..self.count() {
+            let back = 200_000 + self.shards[0].random.below(1_500_000) as u64;
+            self.at(self.now + back, Event::Dialled(0, node));
+            if self.common.scene.feed {
+                let whole = self.common.publisher.signed();
                 self.at(self.now + back, Event::Feed(node, whole));
             }
         }
-        self.at(self.now + PART, Event::Publish);
+        self.publishes = Some(self.now + PART);
     }
 }
