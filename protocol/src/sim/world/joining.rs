@@ -83,6 +83,7 @@ mod tests {
             let since = |world: &mut World, link: (usize, usize), from: Micros| {
                 while !world.linked(link.0, link.1) {
                     world.run(1_000);
+                    assert!(world.now < from + IN_VAIN, "{link:?}: no link");
                 }
                 world.now - from
             };

@@ -129,29 +129,44 @@ mod tests {
         }
     }
 
+    /// At once, and so that the other dial comes when this one is answered.
     #[test]
     fn two_who_dial_each_other_have_one_connection() {
-        let mut world = world(2, Scene::default());
-        world.driver(1).close(1, 2);
-        world.run(SECOND / 10);
-        assert!(!world.linked(1, 2) && !world.linked(2, 1));
-        world.driver(1).dial(1, 2);
-        world.driver(2).dial(2, 1);
-        world.run(SECOND);
-        assert!(known(&world, 1).contains(&2) && known(&world, 2).contains(&1));
-        assert_eq!(halves(&world), BTreeSet::new());
+        for later in [0, 15_000] {
+            let mut world = world(2, Scene::default());
+            world.driver(1).close(1, 2);
+            world.run(SECOND / 10);
+            assert!(!world.linked(1, 2) && !world.linked(2, 1));
+            world.driver(1).dial(1, 2);
+            world.run(later);
+            world.driver(2).dial(2, 1);
+            world.run(SECOND);
+            assert!(known(&world, 1).contains(&2) && known(&world, 2).contains(&1));
+            assert_eq!(halves(&world), BTreeSet::new());
+        }
     }
 
     #[test]
     fn who_ends_a_connection_at_once_leaves_no_half_of_it() {
-        let refusing = Scene {
-            neighbours: 0,
+        // Two connections are enough for each.
+        let few = Scene {
+            neighbours: 1,
             ..Scene::default()
         };
-        let mut world = world(2, refusing);
-        world.driver(1).dial(1, 2);
+        let mut world = world(9, few);
+        let of = |world: &World, node| known(world, node).iter().filter(|of| **of > 0).count();
+        let strangers = |world: &World| {
+            let pairs = (1..10).flat_map(|full| (1..10).map(move |lacks| (full, lacks)));
+            let strange = |(full, lacks): &(usize, usize)| {
+                full != lacks && of(world, *full) >= 2 && of(world, *lacks) < 2
+            };
+            let mut pairs = pairs.filter(strange);
+            pairs.find(|(full, lacks)| !world.linked(*full, *lacks))
+        };
+        let (full, lacks) = strangers(&world).expect("nine cannot all have two and no more");
+        world.driver(lacks).dial(lacks, full);
         world.run(SECOND);
-        assert!(!world.linked(1, 2) && !world.linked(2, 1));
+        assert!(!world.linked(full, lacks), "it has enough");
         assert_eq!(halves(&world), BTreeSet::new());
     }
 }
