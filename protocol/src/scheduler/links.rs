@@ -248,14 +248,7 @@ impl Scheduler {
             self.seed_has(id, place);
             self.hints_at(id, place);
             self.demand.touch(place);
-            // Who was to push it would not say so: it pushes it to others.
-            if let Some(wanted) = self.demand.wanted.get_mut(&place)
-                && wanted.asked.is_none()
-                && wanted.pushers.contains(&id)
-            {
-                wanted.pushers.retain(|pusher| *pusher != id);
-                wanted.pushed_until = self.now;
-            }
+            self.is_overtaken(id, place);
         }
     }
 

@@ -15,6 +15,9 @@ use crate::message::{Place, tail};
 
 /// How long a push is waited for before others are asked: twice what it usually takes, between these bounds.
 const PATIENCE: (Micros, Micros) = (150_000, 1_500_000);
+/// And no longer than this after a neighbour said that it has the part: what was pushed to that one was pushed to all in the
+/// same moments, and a push that did not come by then may not come at all, as its seed may have nothing to push.
+const OVERTAKEN: Micros = 80_000;
 /// Share of what pushes usually take that is forgotten with each that comes sooner.
 const FORGETS: f64 = 0.2;
 /// Parts with several seeds of whom is remembered who they are.
@@ -108,6 +111,21 @@ impl Scheduler {
         let seeds = seeds.iter().copied().filter(|seed| !strange(*seed));
         let by = turn(place, to);
         seeds.min_by_key(|seed| turn_of(place, *seed) ^ by)
+    }
+
+    /// A neighbour has a part that is wanted. Who was to push it would not say so: it pushes it to others.
+    pub(super) fn is_overtaken(&mut self, id: PeerId, place: Place) {
+        let wanted = self.demand.wanted.get_mut(&place);
+        let Some(wanted) = wanted.filter(|wanted| wanted.asked.is_none()) else {
+            return;
+        };
+        let pushers = wanted.pushers.len();
+        wanted.pushers.retain(|pusher| *pusher != id);
+        let waits = match wanted.pushers.len() < pushers {
+            true => 0,
+            false => OVERTAKEN,
+        };
+        wanted.pushed_until = wanted.pushed_until.min(self.now + waits);
     }
 
     /// How long a push of a part that was just announced is waited for. Where nobody told who pushes it, it may be
@@ -210,6 +228,63 @@ mod tests {
                 .handle(Input::Wake, 1_140_000)
                 .expect("nothing but time passed");
             assert_eq!(fetches(&mut engine), 0, "told: {told}");
+        }
+    }
+
+    /// A seed that has not got the part itself pushes nothing, and says nothing either.
+    #[test]
+    fn a_push_is_waited_for_a_moment_longer_when_another_neighbour_has_the_part() {
+        for (has, pushed) in [(true, false), (false, false), (true, true)] {
+            let mut publisher = Publisher::new(&[400_000]);
+            let (mut engine, gateway, seed) = linked(&publisher);
+            let other = someone(4);
+            let (peer, kind) = (other, Kind::Viewer);
+            let join = Message::Join(Join {
+                renditions: 1,
+                upload: 200_000,
+                gateway: true,
+                site: 0,
+            });
+            let published = publisher.publish(1_000_000);
+            let (place, bytes) = published.parts[0].clone();
+            let announcement = Message::Announcement {
+                envelope: published.envelope,
+                seeds: vec![tail(&seed)],
+                by: 0,
+            };
+            // Pushes took long lately.
+            engine.usual.took(700_000);
+            let mut handle = |input, now| {
+                engine
+                    .handle(input, now)
+                    .expect("no envelope of the page's");
+                let outputs = std::iter::from_fn(|| engine.output());
+                let asked = |output: Output| match output {
+                    Output::Send {
+                        peer,
+                        message: Message::Want(places),
+                    } if places == [place] => Some(peer),
+                    _ => None,
+                };
+                outputs.filter_map(asked).collect::<Vec<_>>()
+            };
+            let from = |peer, message| Input::Message { peer, message };
+            handle(Input::Linked { peer, kind }, 2);
+            handle(from(other, join), 3);
+            handle(from(gateway, announcement), 1_000_000);
+            let mut asked = Vec::new();
+            if has {
+                asked.extend(handle(from(other, Message::Have(vec![place])), 1_100_000));
+            }
+            asked.extend(handle(Input::Wake, 1_100_000 + OVERTAKEN - 1));
+            assert_eq!(asked, [], "the push may come");
+            if pushed {
+                let peer = seed;
+                handle(Input::Part { peer, place, bytes }, 1_150_000);
+            }
+            let asked = handle(Input::Wake, 1_100_000 + OVERTAKEN + 5_000);
+            let expected = if has && !pushed { vec![other] } else { vec![] };
+            assert_eq!(asked, expected, "has: {has}, pushed: {pushed}");
         }
     }
 
