@@ -86,9 +86,15 @@ impl Common {
     }
 
     /// The shortest way between nodes of different shards.
+    ///
+    /// # Panics
+    /// Where the network cannot be in shards: see [`Scene::shards`].
     pub(super) fn shortest(&self) -> Micros {
-        let sites = self.scene.network.sites.as_ref();
+        let network = &self.scene.network;
+        let sites = network.sites.as_ref();
         let sites = sites.expect("shards have sites of their own");
+        let apart = sites.trunk.is_none() && network.congestion != Congestion::Chromium;
+        assert!(apart, "what two nodes have at once is in one shard");
         let all = 0..sites.at.len();
         let pairs = all
             .clone()

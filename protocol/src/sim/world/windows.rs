@@ -35,7 +35,7 @@ pub(super) fn pass(
             scope.spawn(move || {
                 let mut at = now;
                 while at < end {
-                    at = (at + shortest).min(end);
+                    at = at.saturating_add(shortest).min(end);
                     shard.driver(common).pass_until(at);
                     exchange(shard, &post);
                 }
@@ -165,5 +165,13 @@ mod tests {
             world.join_at(viewer % 6, 250_000, line, Player::new(0, 2 * SECOND));
         }
         world.run(8 * SECOND);
+    }
+
+    #[test]
+    #[should_panic(expected = "is in one shard")]
+    fn hops_that_both_ends_have_at_once_are_in_one_shard() {
+        let mut both = scene(1, 2);
+        both.network.congestion = Congestion::Chromium;
+        World::new(both);
     }
 }
