@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use libp2p_identity::PeerId;
 
-use super::{Micros, Output, Role, Scheduler};
+use super::{Micros, Output, Role, Scheduler, demand::Wanted};
 use crate::{
-    message::{MAX_NEIGHBOURS, Message},
+    message::{Join, MAX_NEIGHBOURS, Message},
     sorted::SortedMap,
 };
 
@@ -27,9 +27,13 @@ const SEEK: (Micros, Micros) = (2_000_000, 30_000_000);
 /// So long a gateway takes to name others, and a newcomer to be linked to them.
 const INTRODUCES: Micros = 500_000;
 const ACQUAINTS: Micros = 3_000_000;
-/// With fewer neighbours that follow the same rendition, others are sought: with four, a viewer often finds all of them busy
+/// With fewer neighbours that share the same rendition, others are sought: with four, a viewer often finds all of them busy
 /// while others have nothing to do.
 const FEW: usize = 6;
+/// Who waits for a part for so long, and has asked nobody for it, has neighbours that give all they can to others: more are
+/// sought, so many at a time.
+const STARVES: Micros = 1_500_000;
+const BESIDES: usize = 2;
 
 /// Viewers that are not linked yet.
 #[derive(Debug, Default)]
@@ -182,11 +186,17 @@ impl Scheduler {
         let useful = self
             .peers
             .viewers()
-            .filter(|(_, peer)| peer.join.is_none_or(|join| join.renditions & mine != 0))
+            .filter(|(_, peer)| {
+                let may = |join: Join| join.renditions & mine != 0 && join.upload > 0;
+                peer.join.is_none_or(may)
+            })
             .filter(|(_, peer)| !self.is_far(peer));
         let useful = useful.count();
         let linked = self.peers.viewers().count();
-        let mut missing = if useful < FEW.min(all) {
+        let starves = self.starves();
+        let mut missing = if starves {
+            BESIDES
+        } else if useful < FEW.min(all) {
             all.saturating_sub(useful).max(1)
         } else {
             all.saturating_sub(linked)
@@ -210,12 +220,30 @@ impl Scheduler {
             missing -= 1;
             at_most -= 1;
         }
-        if missing > 0 && useful < FEW.min(all) {
+        if missing > 0 && (starves || useful < FEW.min(all)) {
             self.ask_neighbours();
         }
         let pause = (self.acquaintances.pause * 2).clamp(SEEK.0, SEEK.1);
         self.acquaintances.pause = pause;
         self.acquaintances.seek_at = Some(now + pause);
+    }
+
+    /// Whether neighbours give too little: fewer than twice as many as there should be, and a part is waited for in vain.
+    fn starves(&self) -> bool {
+        let waits = |wanted: &Wanted| wanted.asked.is_none() && self.now > wanted.since + STARVES;
+        !self.narrow.is_out()
+            && self.peers.viewers().count() < 2 * self.settings.neighbours
+            && self.demand.wanted.values().any(waits)
+    }
+
+    /// Nobody can be asked for a part that is wanted since then: others are sought no later than a newcomer's.
+    pub(super) fn nobody_gives(&mut self, since: Micros) {
+        let soon = self.now + SEEK.0;
+        if self.now > since + STARVES
+            && let Some(at) = &mut self.acquaintances.seek_at
+        {
+            *at = soon.min(*at);
+        }
     }
 
     fn ask_neighbours(&mut self) {

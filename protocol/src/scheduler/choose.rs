@@ -120,6 +120,7 @@ impl Scheduler {
             return Some(now + LOOK);
         }
         let wanted = self.demand.wanted.get(&place)?;
+        let since = wanted.since;
         // What HTTP cannot begin now, it may begin when another fetch has ended: all are looked at then.
         let fetch_at = if fetch_at > now {
             fetch_at
@@ -134,7 +135,11 @@ impl Scheduler {
         } else if now < wanted.pushed_until {
             return Some(wanted.pushed_until.min(fetch_at));
         }
-        Some(match self.ask(place, deadline) {
+        let asked = self.ask(place, deadline);
+        if self.demand.wanted.get(&place)?.asked.is_none() {
+            self.nobody_gives(since);
+        }
+        Some(match asked {
             Some(until) => until.min(fetch_at),
             None => fetch_at.min(now + PATIENCE.0),
         })

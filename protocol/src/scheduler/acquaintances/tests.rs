@@ -76,6 +76,128 @@ fn more_neighbours_are_asked_for_until_there_are_enough() {
     }
 }
 
+/// When a viewer with six neighbours, who all refuse what they are asked for or else give it, asks for others, microseconds
+/// from its first part on.
+fn seeks(refuse: bool) -> Vec<Micros> {
+    let mut publisher = Publisher::new(&[400_000]);
+    let settings = settings(8, u32::MAX);
+    let name = publisher.key().name();
+    let mut viewer = Scheduler::new(someone(1), name, Role::Viewer, settings, 7);
+    let begins = 40_000_000;
+    let mut asks = Vec::new();
+    let mut input = |viewer: &mut Scheduler, input: Input<'_>, now: Micros| {
+        viewer.handle(input, now).expect("genuine");
+        let outputs = std::iter::from_fn(|| viewer.output());
+        let mut wants = Vec::new();
+        for output in outputs {
+            if let Output::Send { peer, message } = output {
+                match message {
+                    Message::WantNeighbours if now > begins => asks.push(now - begins),
+                    Message::Want(places) => wants.push((peer, places[0])),
+                    _ => {}
+                }
+            }
+        }
+        wants
+    };
+    let window = publisher.signed();
+    input(&mut viewer, Input::Select { renditions: 1 }, 1);
+    input(&mut viewer, Input::Envelope(&window), 1);
+    let (peer, kind) = (someone(2), Kind::Gateway);
+    input(&mut viewer, Input::Linked { peer, kind }, 1);
+    let neighbours: Vec<PeerId> = (3..9).map(someone).collect();
+    for peer in neighbours.iter().copied() {
+        let kind = Kind::Viewer;
+        input(&mut viewer, Input::Linked { peer, kind }, 2);
+        let message = Message::Join(Join {
+            renditions: 1,
+            upload: 200_000,
+            gateway: true,
+            site: 0,
+        });
+        input(&mut viewer, Input::Message { peer, message }, 2);
+    }
+    // It has been there for long: what it seeks by itself it seeks seldom.
+    for second in 1..40 {
+        input(&mut viewer, Input::Wake, second * 1_000_000);
+    }
+    let published = publisher.publish(begins);
+    let (place, bytes) = published.parts[0].clone();
+    let mut wants = input(&mut viewer, Input::Envelope(&published.envelope), begins);
+    for now in (begins..begins + 8_000_000).step_by(20_000) {
+        for peer in neighbours.iter().filter(|_| now == begins) {
+            let (peer, message) = (*peer, Message::Have(vec![place]));
+            wants.extend(input(&mut viewer, Input::Message { peer, message }, now));
+        }
+        for (peer, place) in std::mem::take(&mut wants) {
+            let answer = match refuse {
+                true => {
+                    let message = Message::Lack(vec![place]);
+                    Input::Message { peer, message }
+                }
+                false => {
+                    let bytes = bytes.clone();
+                    Input::Part { peer, place, bytes }
+                }
+            };
+            wants.extend(input(&mut viewer, answer, now + 1));
+        }
+        wants.extend(input(&mut viewer, Input::Wake, now + 2));
+    }
+    asks
+}
+
+#[test]
+fn who_gets_nothing_of_its_neighbours_seeks_others() {
+    let asks = seeks(true);
+    let first = *asks.first().expect("it starves");
+    assert!(
+        (STARVES..=STARVES + SEEK.0 + 200_000).contains(&first),
+        "{asks:?}"
+    );
+    assert!(
+        asks.len() <= 4,
+        "not more often than a newcomer does: {asks:?}"
+    );
+    assert_eq!(seeks(false), [], "neighbours that give are enough");
+}
+
+#[test]
+fn who_shares_nothing_is_no_neighbour_to_count_on() {
+    let publisher = Publisher::new(&[400_000]);
+    for (upload, asks) in [(0, true), (200_000, false)] {
+        let name = publisher.key().name();
+        let mut viewer = Scheduler::new(someone(1), name, Role::Viewer, settings(8, 1), 7);
+        let (peer, kind) = (someone(2), Kind::Gateway);
+        let mut inputs = vec![
+            Input::Select { renditions: 1 },
+            Input::Linked { peer, kind },
+        ];
+        for peer in (3..10).map(someone) {
+            let kind = Kind::Viewer;
+            let message = Message::Join(Join {
+                renditions: 1,
+                upload,
+                gateway: true,
+                site: 0,
+            });
+            inputs.extend([
+                Input::Linked { peer, kind },
+                Input::Message { peer, message },
+            ]);
+        }
+        for input in inputs {
+            viewer.handle(input, 1).expect("no envelope");
+        }
+        viewer.handle(Input::Wake, 3_000_000).expect("no envelope");
+        let mut outputs = std::iter::from_fn(|| viewer.output());
+        let wants = Message::WantNeighbours;
+        let asked = outputs
+            .any(|output| matches!(output, Output::Send { message, .. } if message == wants));
+        assert_eq!(asked, asks, "neighbours give {upload} bytes a second");
+    }
+}
+
 /// A viewer whose player has just asked for the window's first part, and what came of that; where that is on the
 /// timeline.
 fn newcomer() -> (Scheduler, Vec<Output>, u64) {
