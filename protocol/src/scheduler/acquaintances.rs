@@ -228,10 +228,12 @@ impl Scheduler {
         self.acquaintances.seek_at = Some(now + pause);
     }
 
-    /// Whether neighbours give too little: fewer than twice as many as there should be, and a part is waited for in vain.
+    /// Whether neighbours give too little: fewer than twice as many as there should be, and a part is waited for in vain. Not
+    /// where sites have names: others may be at another, and what they give crosses a link that is narrow.
     fn starves(&self) -> bool {
         let waits = |wanted: &Wanted| wanted.asked.is_none() && self.now > wanted.since + STARVES;
         !self.narrow.is_out()
+            && self.site.mine == 0
             && self.peers.viewers().count() < 2 * self.settings.neighbours
             && self.demand.wanted.values().any(waits)
     }

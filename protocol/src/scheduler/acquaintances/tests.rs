@@ -78,7 +78,7 @@ fn more_neighbours_are_asked_for_until_there_are_enough() {
 
 /// When a viewer with six neighbours, who all refuse what they are asked for or else give it, asks for others, microseconds
 /// from its first part on.
-fn seeks(refuse: bool) -> Vec<Micros> {
+fn seeks(refuse: bool, site: u32) -> Vec<Micros> {
     let mut publisher = Publisher::new(&[400_000]);
     let settings = settings(8, u32::MAX);
     let name = publisher.key().name();
@@ -101,6 +101,8 @@ fn seeks(refuse: bool) -> Vec<Micros> {
         wants
     };
     let window = publisher.signed();
+    let (mine, gateway) = (site, site);
+    input(&mut viewer, Input::Site { mine, gateway }, 1);
     input(&mut viewer, Input::Select { renditions: 1 }, 1);
     input(&mut viewer, Input::Envelope(&window), 1);
     let (peer, kind) = (someone(2), Kind::Gateway);
@@ -149,7 +151,7 @@ fn seeks(refuse: bool) -> Vec<Micros> {
 
 #[test]
 fn who_gets_nothing_of_its_neighbours_seeks_others() {
-    let asks = seeks(true);
+    let asks = seeks(true, 0);
     let first = *asks.first().expect("it starves");
     assert!(
         (STARVES..=STARVES + SEEK.0 + 200_000).contains(&first),
@@ -159,7 +161,8 @@ fn who_gets_nothing_of_its_neighbours_seeks_others() {
         asks.len() <= 4,
         "not more often than a newcomer does: {asks:?}"
     );
-    assert_eq!(seeks(false), [], "neighbours that give are enough");
+    assert_eq!(seeks(false, 0), [], "neighbours that give are enough");
+    assert_eq!(seeks(true, 1), [], "others may be at another site");
 }
 
 #[test]
