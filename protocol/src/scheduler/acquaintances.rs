@@ -31,7 +31,8 @@ const ACQUAINTS: Micros = 3_000_000;
 /// while others have nothing to do.
 const FEW: usize = 6;
 /// Who waits for a part for so long, and has asked nobody for it, has neighbours that give all they can to others: more are
-/// sought, so many at a time.
+/// sought, so many at a time, up to half as many again as there should be. Twice as many is what a viewer takes at most: if
+/// all had that, nobody would take a newcomer.
 const STARVES: Micros = 1_500_000;
 const BESIDES: usize = 2;
 
@@ -228,13 +229,11 @@ impl Scheduler {
         self.acquaintances.seek_at = Some(now + pause);
     }
 
-    /// Whether neighbours give too little: fewer than twice as many as there should be, and a part is waited for in vain. Not
-    /// where sites have names: others may be at another, and what they give crosses a link that is narrow.
+    /// Whether neighbours give too little: a part is waited for in vain, and there may be more of them.
     fn starves(&self) -> bool {
         let waits = |wanted: &Wanted| wanted.asked.is_none() && self.now > wanted.since + STARVES;
         !self.narrow.is_out()
-            && self.site.mine == 0
-            && self.peers.viewers().count() < 2 * self.settings.neighbours
+            && 2 * self.peers.viewers().count() < 3 * self.settings.neighbours
             && self.demand.wanted.values().any(waits)
     }
 

@@ -76,9 +76,9 @@ fn more_neighbours_are_asked_for_until_there_are_enough() {
     }
 }
 
-/// When a viewer with six neighbours, who all refuse what they are asked for or else give it, asks for others, microseconds
+/// When a viewer with so many neighbours, who all refuse what they are asked for or else give it, asks for others, microseconds
 /// from its first part on.
-fn seeks(refuse: bool, site: u32) -> Vec<Micros> {
+fn seeks(refuse: bool, neighbours: u8) -> Vec<Micros> {
     let mut publisher = Publisher::new(&[400_000]);
     let settings = settings(8, u32::MAX);
     let name = publisher.key().name();
@@ -101,13 +101,11 @@ fn seeks(refuse: bool, site: u32) -> Vec<Micros> {
         wants
     };
     let window = publisher.signed();
-    let (mine, gateway) = (site, site);
-    input(&mut viewer, Input::Site { mine, gateway }, 1);
     input(&mut viewer, Input::Select { renditions: 1 }, 1);
     input(&mut viewer, Input::Envelope(&window), 1);
     let (peer, kind) = (someone(2), Kind::Gateway);
     input(&mut viewer, Input::Linked { peer, kind }, 1);
-    let neighbours: Vec<PeerId> = (3..9).map(someone).collect();
+    let neighbours: Vec<PeerId> = (3..3 + neighbours).map(someone).collect();
     for peer in neighbours.iter().copied() {
         let kind = Kind::Viewer;
         input(&mut viewer, Input::Linked { peer, kind }, 2);
@@ -151,18 +149,18 @@ fn seeks(refuse: bool, site: u32) -> Vec<Micros> {
 
 #[test]
 fn who_gets_nothing_of_its_neighbours_seeks_others() {
-    let asks = seeks(true, 0);
+    let asks = seeks(true, 11);
     let first = *asks.first().expect("it starves");
     assert!(
-        (STARVES..=STARVES + SEEK.0 + 200_000).contains(&first),
+        (STARVES..=STARVES + SEEK.0 + 400_000).contains(&first),
         "{asks:?}"
     );
     assert!(
         asks.len() <= 4,
         "not more often than a newcomer does: {asks:?}"
     );
-    assert_eq!(seeks(false, 0), [], "neighbours that give are enough");
-    assert_eq!(seeks(true, 1), [], "others may be at another site");
+    assert_eq!(seeks(false, 11), [], "neighbours that give are enough");
+    assert_eq!(seeks(true, 12), [], "newcomers have to be linked as well");
 }
 
 #[test]
