@@ -18,6 +18,8 @@ const PATIENCE: (Micros, Micros) = (150_000, 1_500_000);
 /// And no longer than this after a neighbour said that it has the part: what was pushed to that one was pushed to all in the
 /// same moments, and a push that did not come by then may not come at all, as its seed may have nothing to push.
 const OVERTAKEN: Micros = 80_000;
+/// Who did not give so large a share of what it was asked for lately is not believed: it might say that it has everything.
+const DOUBTED: f64 = 0.4;
 /// Share of what pushes usually take that is forgotten with each that comes sooner.
 const FORGETS: f64 = 0.2;
 /// Parts with several seeds of whom is remembered who they are.
@@ -115,6 +117,8 @@ impl Scheduler {
 
     /// A neighbour has a part that is wanted. Who was to push it would not say so: it pushes it to others.
     pub(super) fn is_overtaken(&mut self, id: PeerId, place: Place) {
+        let peer = self.peers.get(&id);
+        let is_doubted = peer.is_none_or(|peer| peer.failures >= DOUBTED);
         let wanted = self.demand.wanted.get_mut(&place);
         let Some(wanted) = wanted.filter(|wanted| wanted.asked.is_none()) else {
             return;
@@ -123,6 +127,7 @@ impl Scheduler {
         wanted.pushers.retain(|pusher| *pusher != id);
         let waits = match wanted.pushers.len() < pushers {
             true => 0,
+            false if is_doubted => return,
             false => OVERTAKEN,
         };
         wanted.pushed_until = wanted.pushed_until.min(self.now + waits);
@@ -234,7 +239,12 @@ mod tests {
     /// A seed that has not got the part itself pushes nothing, and says nothing either.
     #[test]
     fn a_push_is_waited_for_a_moment_longer_when_another_neighbour_has_the_part() {
-        for (has, pushed) in [(true, false), (false, false), (true, true)] {
+        for (has, pushed, failures) in [
+            (true, false, 0.0),
+            (true, false, DOUBTED),
+            (false, false, 0.0),
+            (true, true, 0.0),
+        ] {
             let mut publisher = Publisher::new(&[400_000]);
             let (mut engine, gateway, seed) = linked(&publisher);
             let other = someone(4);
@@ -254,7 +264,7 @@ mod tests {
             };
             // Pushes took long lately.
             engine.usual.took(700_000);
-            let mut handle = |input, now| {
+            let handle = |engine: &mut Scheduler, input: Input<'_>, now| {
                 engine
                     .handle(input, now)
                     .expect("no envelope of the page's");
@@ -269,21 +279,31 @@ mod tests {
                 outputs.filter_map(asked).collect::<Vec<_>>()
             };
             let from = |peer, message| Input::Message { peer, message };
-            handle(Input::Linked { peer, kind }, 2);
-            handle(from(other, join), 3);
-            handle(from(gateway, announcement), 1_000_000);
+            handle(&mut engine, Input::Linked { peer, kind }, 2);
+            handle(&mut engine, from(other, join), 3);
+            handle(&mut engine, from(gateway, announcement), 1_000_000);
+            let liar = engine.peers.get_mut(&other).expect("it is linked");
+            liar.failures = failures;
             let mut asked = Vec::new();
             if has {
-                asked.extend(handle(from(other, Message::Have(vec![place])), 1_100_000));
+                asked.extend(handle(
+                    &mut engine,
+                    from(other, Message::Have(vec![place])),
+                    1_100_000,
+                ));
             }
-            asked.extend(handle(Input::Wake, 1_100_000 + OVERTAKEN - 1));
+            asked.extend(handle(&mut engine, Input::Wake, 1_100_000 + OVERTAKEN - 1));
             assert_eq!(asked, [], "the push may come");
             if pushed {
                 let peer = seed;
-                handle(Input::Part { peer, place, bytes }, 1_150_000);
+                handle(&mut engine, Input::Part { peer, place, bytes }, 1_150_000);
             }
-            let asked = handle(Input::Wake, 1_100_000 + OVERTAKEN + 5_000);
-            let expected = if has && !pushed { vec![other] } else { vec![] };
+            let asked = handle(&mut engine, Input::Wake, 1_100_000 + OVERTAKEN + 5_000);
+            let expected = if has && !pushed && failures < DOUBTED {
+                vec![other]
+            } else {
+                vec![]
+            };
             assert_eq!(asked, expected, "has: {has}, pushed: {pushed}");
         }
     }
